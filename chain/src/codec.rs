@@ -1,0 +1,72 @@
+//! The one place that calls bincode.
+//!
+//! Fixed-width little-endian integers, a limit on every call, no trailing bytes. What is hashed or
+//! signed is decoded with [`decode_canonical`], which encodes it again and demands the same bytes,
+//! so that one value has one encoding.
+
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::limits::MAX_ENCODED_BYTES;
+
+type Config = Configuration<LittleEndian, Fixint, Limit<MAX_ENCODED_BYTES>>;
+
+fn config() -> Config {
+    bincode::config::standard()
+        .with_little_endian()
+        .with_fixed_int_encoding()
+        .with_limit::<MAX_ENCODED_BYTES>()
+}
+
+/// The bytes of `value`.
+///
+/// # Panics
+/// When a value of our own is over [`MAX_ENCODED_BYTES`]: everything that is built is bounded
+/// below that.
+#[must_use]
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, config()).expect("a value of our own is within the limit")
+}
+
+/// The value whose encoding is all of `bytes`.
+///
+/// # Errors
+/// [`Error::TooLong`] when `bytes` is longer than `max`; [`Error::Undecodable`] when it is cut,
+/// has bytes behind the value, or claims more than [`MAX_ENCODED_BYTES`].
+pub fn decode<T: DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+    max: usize,
+) -> Result<T, Error> {
+    let max = max.min(MAX_ENCODED_BYTES);
+    if bytes.len() > max {
+        return Err(Error::TooLong { what, max, got: bytes.len() });
+    }
+    let (value, read) = bincode::serde::decode_from_slice(bytes, config())
+        .map_err(|source| Error::Undecodable { what, reason: source.to_string() })?;
+    if read != bytes.len() {
+        return Err(Error::Undecodable {
+            what,
+            reason: format!("{} bytes behind the value", bytes.len() - read),
+        });
+    }
+    Ok(value)
+}
+
+/// As [`decode`], and encoding the value again gives `bytes`.
+///
+/// # Errors
+/// As [`decode`], and [`Error::NotCanonical`].
+pub fn decode_canonical<T: Serialize + DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+    max: usize,
+) -> Result<T, Error> {
+    let value = decode(what, bytes, max)?;
+    if encode(&value) != bytes {
+        return Err(Error::NotCanonical { what });
+    }
+    Ok(value)
+}

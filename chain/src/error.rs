@@ -1,0 +1,132 @@
+//! The crate's one error type. Text that came from outside is escaped and cut before it gets here.
+
+use crate::keys::PublicKey;
+use crate::types::{ChainId, Hash, Height, Term, TxHash};
+
+/// What can be wrong with a value, transaction, block, certificate or genesis.
+///
+/// Errors are of what came from outside; a broken rule of our own is a panic.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message of each variant says what it is")]
+pub enum Error {
+    // Encodings
+    #[error("{what}: {got} bytes where {expected} belong")]
+    Length { what: &'static str, expected: usize, got: usize },
+    #[error("{what}: not hex digits")]
+    NotHex { what: &'static str },
+    #[error("{what}: {got} bytes, at most {max} are allowed")]
+    TooLong { what: &'static str, max: usize, got: usize },
+    #[error("{what}: {got} items, at most {max} are allowed")]
+    TooMany { what: &'static str, max: usize, got: usize },
+    #[error("{what} cannot be decoded: {reason}")]
+    Undecodable { what: &'static str, reason: String },
+    #[error("{what} is not in its one canonical encoding")]
+    NotCanonical { what: &'static str },
+    #[error("{what} must be {rule}, got \"{got}\"")]
+    Name { what: &'static str, rule: &'static str, got: String },
+    #[error("key {key} is no point of the curve or of small order: make another")]
+    WeakKey { key: PublicKey },
+
+    // Anything signed
+    #[error("{what}: the signature is not that of key {key}")]
+    BadSignature { what: &'static str, key: PublicKey },
+    #[error("{what} is for chain {got}, this is {expected}")]
+    OtherChain { what: &'static str, expected: ChainId, got: ChainId },
+
+    // Transactions as such
+    #[error("transaction expired at height {valid_until}, the block is {height}")]
+    Expired { valid_until: Height, height: Height },
+    #[error("transaction is valid until {valid_until}, at most {latest} is allowed now")]
+    TooFar { valid_until: Height, latest: Height },
+    #[error("transaction {hash} is in the chain already, or twice in one block")]
+    Repeated { hash: TxHash },
+    #[error("sender {sender} is no registered key of any organisation")]
+    UnknownSender { sender: PublicKey },
+    #[error("mempool is full: {what}, at most {max}; send again later")]
+    MempoolFull { what: &'static str, max: usize },
+
+    // Calls that fail
+    #[error("{what} {name} does not exist")]
+    NotFound { what: &'static str, name: String },
+    #[error("{what} {name} exists already")]
+    Exists { what: &'static str, name: String },
+    #[error("sender {sender} may not do this: {needed} may")]
+    NotAllowed { sender: PublicKey, needed: &'static str },
+    #[error("record is at version {got}, {expected} was expected")]
+    Version { expected: u64, got: u64 },
+    #[error("seat is in term {got}, {expected} was expected")]
+    Term { expected: Term, got: Term },
+    #[error("no switch: {reason}")]
+    NoSwitch { reason: &'static str },
+    #[error("parameter {name} is {got}: {rule}")]
+    Parameter { name: &'static str, rule: &'static str, got: u64 },
+    #[error("refused: {reason}")]
+    Refused { reason: String },
+
+    // Blocks and certificates
+    #[error("block is of height {got}, {expected} is next")]
+    WrongHeight { expected: Height, got: Height },
+    #[error("header field {field} is {got}, {expected} belongs there")]
+    Header { field: &'static str, expected: String, got: String },
+    #[error("header time is not later than the parent's")]
+    TimeNotRising,
+    #[error("liveness record differs: {what}")]
+    Record { what: &'static str },
+    #[error("certificate: {what}")]
+    Certificate { what: &'static str },
+    #[error("evidence: {what}")]
+    Evidence { what: &'static str },
+
+    // Genesis and stores
+    #[error("genesis has {} fault(s):\n  - {}", faults.len(), faults.join("\n  - "))]
+    Genesis { faults: Vec<String> },
+    #[error("the database is of genesis {got}, this is {expected}: use another data folder")]
+    OtherGenesis { expected: Hash, got: Hash },
+    #[error("stored {what} is damaged: {reason}")]
+    Damaged { what: &'static str, reason: String },
+    #[error("storage: {reason}")]
+    Storage { reason: String },
+}
+
+impl Error {
+    /// The code of a receipt with this error: 0 is success, 1 to 99 are codes of the ledger.
+    /// Codes are part of the chain's results hash: they never change their meaning.
+    #[must_use]
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Length { .. }
+            | Self::NotHex { .. }
+            | Self::TooLong { .. }
+            | Self::Undecodable { .. }
+            | Self::NotCanonical { .. }
+            | Self::Name { .. } => 1,
+            Self::BadSignature { .. } => 2,
+            Self::OtherChain { .. } => 3,
+            Self::Expired { .. } => 4,
+            Self::TooFar { .. } => 5,
+            Self::Repeated { .. } => 6,
+            Self::UnknownSender { .. } => 7,
+            Self::MempoolFull { .. } => 8,
+            Self::NotFound { .. } => 10,
+            Self::Exists { .. } => 11,
+            Self::NotAllowed { .. } => 12,
+            Self::Version { .. } => 13,
+            Self::Term { .. } => 14,
+            Self::NoSwitch { .. } => 15,
+            Self::Parameter { .. } => 16,
+            Self::Refused { .. } => 17,
+            Self::WeakKey { .. } => 18,
+            Self::TooMany { .. } => 19,
+            Self::WrongHeight { .. }
+            | Self::Header { .. }
+            | Self::TimeNotRising
+            | Self::Record { .. }
+            | Self::Certificate { .. }
+            | Self::Evidence { .. }
+            | Self::Genesis { .. }
+            | Self::OtherGenesis { .. }
+            | Self::Damaged { .. }
+            | Self::Storage { .. } => 99,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Keys and signatures: ed25519 by one rule.
+//!
+//! The rule is `verify_strict` of ed25519-dalek, for single and for many signatures alike, so that
+//! every node gives the same verdict on every byte string. Weak (small-order) keys are refused
+//! where keys enter the chain: at genesis and at registration.
+
+use std::fmt;
+
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+
+use crate::codec;
+use crate::error::Error;
+use crate::types::{Address, ChainId, Hash, byte_array};
+
+byte_array!(
+    /// An ed25519 public key, as bytes that may not be a point of the curve.
+    PublicKey,
+    32
+);
+byte_array!(
+    /// An ed25519 signature, as bytes.
+    Signature,
+    64
+);
+
+impl PublicKey {
+    /// The address of the node with this key.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        let hash = Hash::of(&self.0);
+        Address::from_slice(&hash.0[..Address::LEN]).expect("20 of 32 bytes")
+    }
+
+    /// Whether the key may enter the chain: a point of the curve, and not of small order.
+    ///
+    /// # Errors
+    /// [`Error::WeakKey`].
+    pub fn check(&self) -> Result<(), Error> {
+        match VerifyingKey::from_bytes(&self.0) {
+            Ok(key) if !key.is_weak() => Ok(()),
+            _ => Err(Error::WeakKey { key: *self }),
+        }
+    }
+
+    /// Whether `signature` is this key's over `message`: `verify_strict`, the only rule.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        let Ok(key) = VerifyingKey::from_bytes(&self.0) else { return false };
+        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
+    }
+}
+
+/// What is signed outside CometBFT's formats. Each has a prefix of its own, so that a signature
+/// over one kind is never one over another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// A transaction.
+    Transaction,
+    /// A liveness record, by the proposer of its block.
+    LivenessRecord,
+    /// A follow message.
+    Follow,
+    /// A question or answer about one's own highest certified height.
+    Status,
+}
+
+impl Domain {
+    fn prefix(self) -> &'static [u8] {
+        match self {
+            Self::Transaction => b"tandem/transaction/1\0",
+            Self::LivenessRecord => b"tandem/liveness-record/1\0",
+            Self::Follow => b"tandem/follow/1\0",
+            Self::Status => b"tandem/status/1\0",
+        }
+    }
+
+    /// What is signed: the domain's prefix, the chain id, and the encoding of `value`.
+    #[must_use]
+    pub fn sign_bytes<T: serde::Serialize>(self, chain_id: &ChainId, value: &T) -> Vec<u8> {
+        let mut bytes = self.prefix().to_vec();
+        bytes.extend(codec::encode(chain_id));
+        bytes.extend(codec::encode(value));
+        bytes
+    }
+}
+
+/// A private key. Its bytes are wiped from memory when it is dropped.
+#[derive(Clone)]
+pub struct SecretKey(SigningKey);
+
+impl SecretKey {
+    /// From the 32 bytes of an ed25519 seed.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// The seed's 32 bytes.
+    #[must_use]
+    pub fn seed(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// The signature over `message`.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.0.sign(message).to_bytes())
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey(of {})", self.public())
+    }
+}

@@ -1,0 +1,20 @@
+//! Types, hashing, codec, transactions, ledger and role table of a Tandem chain.
+//!
+//! Pure and deterministic: no clock, randomness, socket, file or thread.
+
+pub mod block;
+pub mod codec;
+pub mod comet;
+mod error;
+pub mod evidence;
+pub mod keys;
+pub mod limits;
+pub mod liveness;
+pub mod modules;
+pub mod roles;
+pub mod tip;
+pub mod tx;
+pub mod types;
+pub mod vote;
+
+pub use error::Error;

@@ -1,0 +1,69 @@
+//! Every bound of the chain in one place, with the relations between them checked at compile time.
+
+/// Characters in a chain id (CometBFT).
+pub const MAX_CHAIN_ID_LEN: usize = 50;
+/// Characters in the name of an organisation or data set.
+pub const MAX_NAME_LEN: usize = 32;
+/// Organisations in one chain, and so seats in one role table.
+pub const MAX_ORGS: usize = 100;
+/// Registered nodes of one organisation, its pair included.
+pub const MAX_NODES_PER_ORG: usize = 16;
+/// Registered nodes in one chain: bits in an observation.
+pub const MAX_NODES: usize = MAX_ORGS * MAX_NODES_PER_ORG;
+/// User keys of one organisation.
+pub const MAX_USERS_PER_ORG: usize = 1_000;
+/// Addresses of one node in the address book.
+pub const MAX_ADDRESSES_PER_NODE: usize = 8;
+/// Characters in one address.
+pub const MAX_ADDRESS_LEN: usize = 256;
+/// Data sets in one chain.
+pub const MAX_DATA_SETS: usize = 1_000;
+/// Power of all seats together. CometBFT allows 2^60; products with 3 stay far below 2^64.
+pub const MAX_TOTAL_POWER: u64 = 1 << 40;
+/// Rounds in one height: a protobuf int32 that a capped timeout does not reach in a lifetime.
+pub const MAX_ROUND: u32 = 1_000_000;
+/// Bytes of one transaction.
+pub const MAX_TX_BYTES: usize = 256 * 1024;
+/// Bytes of a record's key.
+pub const MAX_RECORD_KEY_BYTES: usize = 256;
+/// Bytes of a record's value.
+pub const MAX_RECORD_VALUE_BYTES: usize = 192 * 1024;
+/// Transactions in one block, the liveness record left out.
+pub const MAX_BLOCK_TXS: usize = 5_000;
+/// Bytes of all transactions of one block together, the liveness record left out.
+pub const MAX_BLOCK_TX_BYTES: usize = 4 * 1024 * 1024;
+/// Pieces of evidence in one block.
+pub const MAX_BLOCK_EVIDENCE: usize = 8;
+/// Bytes of one encoded block with everything in it.
+pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
+/// Heights ahead of the block that carries it to which a transaction may be valid. Hashes of
+/// transactions are remembered that long.
+pub const MAX_TX_VALIDITY: u64 = 10_000;
+/// Heights for which evidence of double signing counts.
+pub const EVIDENCE_WINDOW: u64 = 10_000;
+/// Transactions that wait in a mempool.
+pub const MAX_MEMPOOL_TXS: usize = 50_000;
+/// Bytes of all transactions that wait in a mempool.
+pub const MAX_MEMPOOL_BYTES: usize = 128 * 1024 * 1024;
+/// Transactions of one sender that wait in a mempool.
+pub const MAX_MEMPOOL_TXS_PER_SENDER: usize = 30_000;
+/// Bytes of any encoded value, stored or sent.
+pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
+/// Records in one answer to a listing.
+pub const MAX_LIST: usize = 1_000;
+
+/// Bytes that one signer adds to a block: its commit signature, observation and their signatures.
+const SIGNER_BYTES: usize = 400 + MAX_NODES.div_ceil(8);
+
+const _: () = {
+    assert!(MAX_RECORD_KEY_BYTES + MAX_RECORD_VALUE_BYTES + 1024 < MAX_TX_BYTES);
+    assert!(MAX_TX_BYTES <= MAX_BLOCK_TX_BYTES);
+    assert!(
+        MAX_BLOCK_TX_BYTES + MAX_BLOCK_TXS * 8 + MAX_ORGS * SIGNER_BYTES + 64 * 1024
+            < MAX_BLOCK_BYTES
+    );
+    assert!(2 * MAX_BLOCK_BYTES <= MAX_ENCODED_BYTES);
+    assert!(MAX_NODES <= u16::MAX as usize);
+    assert!(MAX_MEMPOOL_TXS_PER_SENDER <= MAX_MEMPOOL_TXS);
+    assert!(MAX_BLOCK_TX_BYTES <= MAX_MEMPOOL_BYTES);
+};

@@ -1,0 +1,150 @@
+//! Transactions.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::codec;
+use crate::error::Error;
+use crate::keys::{Domain, PublicKey, SecretKey, Signature};
+use crate::limits::MAX_TX_BYTES;
+use crate::modules::Call;
+use crate::types::{ChainId, Hash, Height, TxHash};
+
+/// What a transaction's sender signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxBody {
+    /// The chain it is for.
+    pub chain_id: ChainId,
+    /// Key of the sender.
+    pub sender: PublicKey,
+    /// Random, so that the same call can be made twice.
+    pub nonce: u64,
+    /// Last height at which it may stand in a block; at most
+    /// [`crate::limits::MAX_TX_VALIDITY`] ahead of that block.
+    pub valid_until: Height,
+    /// What it does.
+    pub call: Call,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    body: TxBody,
+    signature: Signature,
+}
+
+/// A transaction with its bytes and hash. Cheap to clone; encoded as its bytes.
+///
+/// Its signature is *not* checked by decoding: see [`Tx::verify`].
+#[derive(Clone)]
+pub struct Tx(Arc<Inner>);
+
+struct Inner {
+    bytes: Vec<u8>,
+    hash: TxHash,
+    envelope: Envelope,
+}
+
+impl Tx {
+    /// Signs `body` with the sender's key.
+    ///
+    /// # Panics
+    /// When `key` is not that of `body.sender`.
+    #[must_use]
+    pub fn sign(body: TxBody, key: &SecretKey) -> Self {
+        assert_eq!(body.sender, key.public(), "a transaction is signed by its sender");
+        let signature = key.sign(&Domain::Transaction.sign_bytes(&body.chain_id, &body));
+        let envelope = Envelope { body, signature };
+        let bytes = codec::encode(&envelope);
+        Self(Arc::new(Inner { hash: Hash::of(&bytes), bytes, envelope }))
+    }
+
+    /// Decodes a transaction's bytes, which must be canonical and at most
+    /// [`MAX_TX_BYTES`].
+    ///
+    /// # Errors
+    /// Those of [`codec::decode_canonical`].
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, Error> {
+        let envelope = codec::decode_canonical("transaction", &bytes, MAX_TX_BYTES)?;
+        Ok(Self(Arc::new(Inner { hash: Hash::of(&bytes), bytes, envelope })))
+    }
+
+    /// Checks chain id and signature.
+    ///
+    /// # Errors
+    /// [`Error::OtherChain`], [`Error::BadSignature`].
+    pub fn verify(&self, chain_id: &ChainId) -> Result<(), Error> {
+        let body = self.body();
+        if body.chain_id != *chain_id {
+            return Err(Error::OtherChain {
+                what: "transaction",
+                expected: chain_id.clone(),
+                got: body.chain_id.clone(),
+            });
+        }
+        let message = Domain::Transaction.sign_bytes(chain_id, body);
+        if body.sender.verifies(&message, &self.0.envelope.signature) {
+            Ok(())
+        } else {
+            Err(Error::BadSignature { what: "transaction", key: body.sender })
+        }
+    }
+
+    /// What was signed.
+    #[must_use]
+    pub fn body(&self) -> &TxBody {
+        &self.0.envelope.body
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// SHA-256 of its bytes.
+    #[must_use]
+    pub fn hash(&self) -> TxHash {
+        self.0.hash
+    }
+}
+
+impl PartialEq for Tx {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bytes == other.0.bytes
+    }
+}
+
+impl Eq for Tx {}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tx({})", self.hash())
+    }
+}
+
+impl Serialize for Tx {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0.bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tx {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = Tx;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the bytes of a transaction")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Tx, E> {
+                Tx::decode(bytes.to_vec()).map_err(E::custom)
+            }
+            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Tx, E> {
+                Tx::decode(bytes).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
