@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::comet;
 use crate::error::Error;
 use crate::evidence::Evidence;
-use crate::keys::Signature;
+use crate::keys::{Signature, Verifier};
 use crate::liveness::{Observation, SignedRecord};
 use crate::roles::RoleTable;
 use crate::tx::Tx;
 use crate::types::{Address, BlockId, ChainId, Hash, Height, Power, Round, Timestamp};
+use crate::vote::verify_observation;
 
 /// A block's header: CometBFT 0.38's, with block version 11 and application version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,10 +172,15 @@ impl Commit {
     ///
     /// # Errors
     /// [`Error::BadSignature`].
-    pub fn check_signatures(&self, chain_id: &ChainId, table: &RoleTable) -> Result<(), Error> {
+    pub fn check_signatures(
+        &self,
+        verifier: &dyn Verifier,
+        chain_id: &ChainId,
+        table: &RoleTable,
+    ) -> Result<(), Error> {
         for (sig, validator) in self.signatures.iter().zip(table.validators()) {
             let Some(sig) = sig else { continue };
-            if !validator.key.verifies(&self.sign_bytes(chain_id, sig), &sig.signature) {
+            if !verifier.verifies(&validator.key, &self.sign_bytes(chain_id, sig), &sig.signature) {
                 return Err(Error::BadSignature { what: "certificate", key: validator.key });
             }
         }
@@ -213,12 +219,17 @@ impl Certificate {
     ///
     /// # Errors
     /// [`Error::BadSignature`].
-    pub fn check_signatures(&self, chain_id: &ChainId, table: &RoleTable) -> Result<(), Error> {
-        self.commit.check_signatures(chain_id, table)?;
+    pub fn check_signatures(
+        &self,
+        verifier: &dyn Verifier,
+        chain_id: &ChainId,
+        table: &RoleTable,
+    ) -> Result<(), Error> {
+        self.commit.check_signatures(verifier, chain_id, table)?;
         let Commit { height, round, .. } = self.commit;
         for (observation, validator) in self.observations.iter().zip(table.validators()) {
             if let Some(seen) = observation {
-                crate::vote::verify_observation(chain_id, height, round, seen, &validator.key)?;
+                verify_observation(verifier, chain_id, height, round, seen, &validator.key)?;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::keys::PublicKey;
+use crate::keys::{PublicKey, Verifier};
 use crate::types::{ChainId, Height, Power, Timestamp};
 use crate::vote::Vote;
 
@@ -56,7 +56,7 @@ impl Evidence {
     ///
     /// # Errors
     /// [`Error::Evidence`], [`Error::BadSignature`].
-    pub fn verify(&self, chain_id: &ChainId) -> Result<(), Error> {
+    pub fn verify(&self, verifier: &dyn Verifier, chain_id: &ChainId) -> Result<(), Error> {
         let (a, b) = (&self.vote_a, &self.vote_b);
         if (a.height, a.round, a.kind) != (b.height, b.round, b.kind) {
             return Err(Error::Evidence { what: "votes of different heights, rounds or steps" });
@@ -70,7 +70,7 @@ impl Evidence {
         }
         for vote in [a, b] {
             if vote.validator_address != self.key.address()
-                || !self.key.verifies(&vote.sign_bytes(chain_id), &vote.signature)
+                || !verifier.verifies(&self.key, &vote.sign_bytes(chain_id), &vote.signature)
             {
                 return Err(Error::BadSignature { what: "evidence", key: self.key });
             }

@@ -60,8 +60,6 @@ pub enum Domain {
     LivenessRecord,
     /// A follow message.
     Follow,
-    /// A question or answer about one's own highest certified height.
-    Status,
 }
 
 impl Domain {
@@ -70,7 +68,6 @@ impl Domain {
             Self::Transaction => b"tandem/transaction/1\0",
             Self::LivenessRecord => b"tandem/liveness-record/1\0",
             Self::Follow => b"tandem/follow/1\0",
-            Self::Status => b"tandem/status/1\0",
         }
     }
 
@@ -81,6 +78,42 @@ impl Domain {
         bytes.extend(codec::encode(chain_id));
         bytes.extend(codec::encode(value));
         bytes
+    }
+}
+
+/// Who checks signatures: [`Strict`], or something with the same verdicts that is faster, such as
+/// a memory of what was checked before.
+pub trait Verifier {
+    /// Whether `signature` is that of `key` over `message`.
+    fn verifies(&self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool;
+}
+
+/// [`PublicKey::verifies`] at each call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Strict;
+
+impl Verifier for Strict {
+    fn verifies(&self, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+        key.verifies(message, signature)
+    }
+}
+
+/// Who makes a node's signatures.
+pub trait Signer: Send + Sync {
+    /// The node's public key.
+    fn public(&self) -> PublicKey;
+
+    /// The signature over `message`.
+    fn sign(&self, message: &[u8]) -> Signature;
+}
+
+impl Signer for SecretKey {
+    fn public(&self) -> PublicKey {
+        SecretKey::public(self)
+    }
+
+    fn sign(&self, message: &[u8]) -> Signature {
+        SecretKey::sign(self, message)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::Error;
-use crate::keys::{Domain, PublicKey, SecretKey, Signature};
+use crate::keys::{Domain, PublicKey, Signature, Signer, Verifier};
 use crate::limits::MAX_NODES;
 use crate::roles::{Register, RoleTable};
 use crate::types::{ChainId, Height, Power};
@@ -161,7 +161,7 @@ impl LivenessRecord {
 
     /// Signs the record as the proposer of its block.
     #[must_use]
-    pub fn sign(self, chain_id: &ChainId, key: &SecretKey) -> SignedRecord {
+    pub fn sign(self, chain_id: &ChainId, key: &dyn Signer) -> SignedRecord {
         let signature = key.sign(&Domain::LivenessRecord.sign_bytes(chain_id, &self));
         SignedRecord { record: self, signature }
     }
@@ -182,9 +182,14 @@ impl SignedRecord {
     ///
     /// # Errors
     /// [`Error::BadSignature`].
-    pub fn verify(&self, chain_id: &ChainId, proposer: &PublicKey) -> Result<(), Error> {
+    pub fn verify(
+        &self,
+        verifier: &dyn Verifier,
+        chain_id: &ChainId,
+        proposer: &PublicKey,
+    ) -> Result<(), Error> {
         let bytes = Domain::LivenessRecord.sign_bytes(chain_id, &self.record);
-        if proposer.verifies(&bytes, &self.signature) {
+        if verifier.verifies(proposer, &bytes, &self.signature) {
             Ok(())
         } else {
             Err(Error::BadSignature { what: "liveness record", key: *proposer })

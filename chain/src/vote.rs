@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::comet;
 use crate::error::Error;
-use crate::keys::{PublicKey, Signature};
+use crate::keys::{PublicKey, Signature, Verifier};
 use crate::liveness::Observation;
 use crate::types::{Address, BlockId, ChainId, Height, Round, Timestamp};
 
@@ -60,7 +60,12 @@ impl Vote {
     ///
     /// # Errors
     /// [`Error::BadSignature`], [`Error::Certificate`].
-    pub fn verify(&self, chain_id: &ChainId, key: &PublicKey) -> Result<(), Error> {
+    pub fn verify(
+        &self,
+        verifier: &dyn Verifier,
+        chain_id: &ChainId,
+        key: &PublicKey,
+    ) -> Result<(), Error> {
         if key.address() != self.validator_address {
             return Err(Error::BadSignature { what: "vote", key: *key });
         }
@@ -70,12 +75,12 @@ impl Vote {
                 what: "an observation belongs to each non-nil precommit and to nothing else",
             });
         }
-        if !key.verifies(&self.sign_bytes(chain_id), &self.signature) {
+        if !verifier.verifies(key, &self.sign_bytes(chain_id), &self.signature) {
             return Err(Error::BadSignature { what: "vote", key: *key });
         }
         match &self.observation {
             Some(observation) => {
-                verify_observation(chain_id, self.height, self.round, observation, key)
+                verify_observation(verifier, chain_id, self.height, self.round, observation, key)
             }
             None => Ok(()),
         }
@@ -87,6 +92,7 @@ impl Vote {
 /// # Errors
 /// [`Error::BadSignature`].
 pub fn verify_observation(
+    verifier: &dyn Verifier,
     chain_id: &ChainId,
     height: Height,
     round: Round,
@@ -95,7 +101,7 @@ pub fn verify_observation(
 ) -> Result<(), Error> {
     let extension = observation.seen.to_extension();
     let message = comet::extension_sign_bytes(chain_id, height, round, &extension);
-    if key.verifies(&message, &observation.signature) {
+    if verifier.verifies(key, &message, &observation.signature) {
         Ok(())
     } else {
         Err(Error::BadSignature { what: "observation", key: *key })
