@@ -42,8 +42,15 @@ pub fn evidence_proto(evidence: &Evidence) -> proto::DuplicateVoteEvidence {
 
 /// Root over evidence: over the duplicate-vote messages themselves, not the `oneof` around them.
 #[must_use]
-pub fn evidence_hash(evidence: &[Evidence]) -> Hash {
+pub fn evidence_proto_hash(evidence: &[proto::DuplicateVoteEvidence]) -> Hash {
     let leaves: Vec<Vec<u8>> =
-        evidence.iter().map(|evidence| evidence_proto(evidence).encode_to_vec()).collect();
+        evidence.iter().map(proto::DuplicateVoteEvidence::encode_to_vec).collect();
     merkle::root(&leaves)
+}
+
+/// Root over evidence.
+#[must_use]
+pub fn evidence_hash(evidence: &[Evidence]) -> Hash {
+    let messages: Vec<_> = evidence.iter().map(evidence_proto).collect();
+    evidence_proto_hash(&messages)
 }

@@ -1,0 +1,7 @@
+//! Integration tests of the chain crate: foreign test vectors, an unchanged light client, golden
+//! bytes, and decoders under arbitrary input.
+
+mod comet_blocks;
+mod light_client;
+mod samples;
+mod sign_bytes;
