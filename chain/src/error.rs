@@ -59,7 +59,7 @@ pub enum Error {
     #[error("no switch: {reason}")]
     NoSwitch { reason: &'static str },
     #[error("parameter {name} is {got}: {rule}")]
-    Parameter { name: &'static str, rule: &'static str, got: u64 },
+    Parameter { name: &'static str, rule: String, got: u64 },
     #[error("refused: {reason}")]
     Refused { reason: String },
 

@@ -60,6 +60,8 @@ pub enum Domain {
     LivenessRecord,
     /// A follow message.
     Follow,
+    /// A proof, by a node's key, that it is to be a node of an organisation.
+    Registration,
 }
 
 impl Domain {
@@ -68,6 +70,7 @@ impl Domain {
             Self::Transaction => b"tandem/transaction/1\0",
             Self::LivenessRecord => b"tandem/liveness-record/1\0",
             Self::Follow => b"tandem/follow/1\0",
+            Self::Registration => b"tandem/registration/1\0",
         }
     }
 

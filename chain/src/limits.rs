@@ -47,6 +47,10 @@ pub const MAX_MEMPOOL_TXS: usize = 50_000;
 pub const MAX_MEMPOOL_BYTES: usize = 128 * 1024 * 1024;
 /// Transactions of one sender that wait in a mempool.
 pub const MAX_MEMPOOL_TXS_PER_SENDER: usize = 30_000;
+/// Hashes of committed transactions that a mempool remembers, so that late copies are refused.
+pub const MAX_MEMPOOL_REMEMBERED: usize = 100_000;
+/// Switches that the chain's state remembers.
+pub const MAX_SWITCH_HISTORY: u64 = 1_000;
 /// Bytes of any encoded value, stored or sent.
 pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
 /// Records in one answer to a listing.

@@ -7,6 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tendermint_proto::serializers::timestamp::to_rfc3339_nanos;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::Error;
 use crate::limits::{MAX_CHAIN_ID_LEN, MAX_NAME_LEN};
@@ -103,6 +106,28 @@ impl Timestamp {
     pub fn subsec_nanos(self) -> u32 {
         u32::try_from(self.0 % 1_000_000_000).expect("below a thousand million")
     }
+
+    /// As RFC 3339 text in UTC, such as `2026-11-22T23:09:21.5Z`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(self.0.into());
+        to_rfc3339_nanos(time.expect("1970 to 2554 is within the years 1 to 9999"))
+    }
+
+    /// From RFC 3339 text with any offset.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when it is none, or not of the years 1970 to 2554.
+    pub fn from_rfc3339(text: &str) -> Result<Self, Error> {
+        let nanos = OffsetDateTime::parse(text, &Rfc3339)
+            .ok()
+            .and_then(|time| u64::try_from(time.unix_timestamp_nanos()).ok());
+        nanos.map(Self).ok_or_else(|| Error::Name {
+            what: "time",
+            rule: "RFC 3339 such as 2026-11-22T23:09:21.5Z, of the years 1970 to 2554",
+            got: escaped(text),
+        })
+    }
 }
 
 macro_rules! byte_array {
@@ -169,12 +194,11 @@ macro_rules! byte_array {
                 if serializer.is_human_readable() {
                     return serializer.collect_str(self);
                 }
-                use serde::ser::SerializeTuple;
                 let mut tuple = serializer.serialize_tuple($len)?;
                 for byte in &self.0 {
-                    tuple.serialize_element(byte)?;
+                    serde::ser::SerializeTuple::serialize_element(&mut tuple, byte)?;
                 }
-                tuple.end()
+                serde::ser::SerializeTuple::end(tuple)
             }
         }
 

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::keys::PublicKey;
+use crate::limits::{MAX_ADDRESS_LEN, MAX_ADDRESSES_PER_NODE};
+use crate::types::escaped;
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,4 +47,40 @@ pub enum Call {
         /// The key.
         user: PublicKey,
     },
+}
+
+/// Checks a node's addresses: few, short, `/ip4|ip6|dns4|dns6/HOST/tcp/PORT`.
+///
+/// # Errors
+/// [`Error::TooMany`], [`Error::Name`].
+pub fn check_addresses(addresses: &[String]) -> Result<(), Error> {
+    if addresses.len() > MAX_ADDRESSES_PER_NODE {
+        let got = addresses.len();
+        return Err(Error::TooMany { what: "addresses", max: MAX_ADDRESSES_PER_NODE, got });
+    }
+    match addresses.iter().find(|address| !is_address(address)) {
+        Some(address) => Err(Error::Name {
+            what: "address",
+            rule: "/ip4|ip6|dns4|dns6/HOST/tcp/PORT, at most 256 characters",
+            got: escaped(address),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let &["", protocol, host, "tcp", port] = parts.as_slice() else { return false };
+    let host_is_good = match protocol {
+        "ip4" => host.parse::<std::net::Ipv4Addr>().is_ok(),
+        "ip6" => host.parse::<std::net::Ipv6Addr>().is_ok(),
+        "dns4" | "dns6" => {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+            !host.is_empty() && host.bytes().all(allowed)
+        }
+        _ => false,
+    };
+    // A number that reads "+1" or "0080" is one that others refuse.
+    let port_is_good = port.parse::<u16>().is_ok_and(|p| p > 0 && p.to_string() == port);
+    text.len() <= MAX_ADDRESS_LEN && host_is_good && port_is_good
 }

@@ -4,7 +4,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+use crate::limits::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, MAX_TX_BYTES};
 use crate::roles::RoleTable;
+
+/// Longest idle block interval and network bound.
+const MAX_INTERVAL_MS: u64 = 60_000;
+/// Light clients allow a header to be 5 s ahead of their clock.
+const MAX_CLOCK_AHEAD_MS: u64 = 4_999;
+/// Largest `failover_blocks`.
+const MAX_FAILOVER_BLOCKS: u64 = 100_000;
+/// Longest `failover_min`: a day.
+const MAX_FAILOVER_MIN_MS: u64 = 86_400_000;
+/// Longest timeout of a round: ten minutes.
+const MAX_TIMEOUT_MS: u64 = 600_000;
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +87,54 @@ impl Parameters {
             timeout_max_ms: 3_000,
             ..Self::wan()
         }
+    }
+
+    /// Everything that is wrong with the values: [`Error::Parameter`]s. Parameters enter the chain
+    /// only when there are none, so that no value can stop a node.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Error> {
+        let bounds = [
+            ("idle_block_interval_ms", self.idle_block_interval_ms, 1, MAX_INTERVAL_MS),
+            ("network_bound_ms", self.network_bound_ms, 1, MAX_INTERVAL_MS),
+            ("max_clock_ahead_ms", self.max_clock_ahead_ms, 1, MAX_CLOCK_AHEAD_MS),
+            ("failover_blocks", self.failover_blocks, 1, MAX_FAILOVER_BLOCKS),
+            ("failover_min_ms", self.failover_min_ms, 0, MAX_FAILOVER_MIN_MS),
+            ("propose_timeout_ms", self.propose_timeout_ms, 1, MAX_TIMEOUT_MS),
+            ("vote_timeout_ms", self.vote_timeout_ms, 1, MAX_TIMEOUT_MS),
+            ("timeout_step_ms", self.timeout_step_ms, 1, MAX_TIMEOUT_MS),
+            ("timeout_max_ms", self.timeout_max_ms, 1, MAX_TIMEOUT_MS),
+            ("block_max_bytes", self.block_max_bytes, MAX_TX_BYTES as u64, MAX_BLOCK_TX_BYTES as u64),
+            ("block_max_txs", self.block_max_txs, 1, MAX_BLOCK_TXS as u64),
+        ];
+        let outside = bounds.into_iter().filter(|(_, got, min, max)| got < min || got > max);
+        let mut faults: Vec<Error> = outside
+            .map(|(name, got, min, max)| Error::Parameter {
+                name,
+                rule: format!("it must be {min} to {max}"),
+                got,
+            })
+            .collect();
+        let relations = [
+            (
+                "max_clock_ahead_ms",
+                self.max_clock_ahead_ms,
+                self.max_clock_ahead_ms <= self.idle_block_interval_ms,
+                "it must be at most idle_block_interval_ms",
+            ),
+            (
+                "timeout_max_ms",
+                self.timeout_max_ms,
+                self.timeout_max_ms >= self.propose_timeout_ms.max(self.vote_timeout_ms),
+                "it must be at least propose_timeout_ms and vote_timeout_ms",
+            ),
+        ];
+        let broken = relations.into_iter().filter(|(_, _, holds, _)| !holds);
+        faults.extend(broken.map(|(name, got, _, rule)| Error::Parameter {
+            name,
+            rule: rule.to_owned(),
+            got,
+        }));
+        faults
     }
 
     /// Time between blocks while there are no transactions.

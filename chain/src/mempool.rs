@@ -1,0 +1,165 @@
+//! Transactions that wait for a block: first come, first served, within bounds.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::block::Block;
+use crate::error::Error;
+use crate::keys::PublicKey;
+use crate::limits::{
+    MAX_MEMPOOL_BYTES, MAX_MEMPOOL_REMEMBERED, MAX_MEMPOOL_TXS, MAX_MEMPOOL_TXS_PER_SENDER,
+    MAX_TX_VALIDITY,
+};
+use crate::tx::Tx;
+use crate::types::{Height, TxHash};
+
+/// Verified transactions in the order in which they came.
+///
+/// One map of hashes is the truth; the rest are indexes of it. Hashes of transactions that were
+/// committed lately are remembered, so that a copy that arrives late is not taken in again.
+#[derive(Debug, Default)]
+pub struct Mempool {
+    places: BTreeMap<TxHash, u64>,
+    queue: BTreeMap<u64, Tx>,
+    expiries: BTreeSet<(Height, u64)>,
+    senders: BTreeMap<PublicKey, usize>,
+    bytes: usize,
+    next_place: u64,
+    committed: BTreeSet<TxHash>,
+    committed_order: VecDeque<TxHash>,
+}
+
+impl Mempool {
+    /// An empty mempool.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in a transaction whose signature was verified; `height` is that of the tip.
+    ///
+    /// # Errors
+    /// [`Error::Repeated`] when it waits already or was committed lately, [`Error::Expired`],
+    /// [`Error::TooFar`], [`Error::MempoolFull`].
+    pub fn add(&mut self, tx: Tx, height: Height) -> Result<(), Error> {
+        let (hash, valid_until) = (tx.hash(), tx.body().valid_until);
+        check_validity(valid_until, height.next())?;
+        if self.places.contains_key(&hash) || self.committed.contains(&hash) {
+            return Err(Error::Repeated { hash });
+        }
+        if self.queue.len() >= MAX_MEMPOOL_TXS {
+            return Err(Error::MempoolFull { what: "transactions", max: MAX_MEMPOOL_TXS });
+        }
+        if self.bytes + tx.bytes().len() > MAX_MEMPOOL_BYTES {
+            return Err(Error::MempoolFull { what: "bytes", max: MAX_MEMPOOL_BYTES });
+        }
+        let of_sender = self.senders.entry(tx.body().sender).or_default();
+        if *of_sender >= MAX_MEMPOOL_TXS_PER_SENDER {
+            return Err(Error::MempoolFull {
+                what: "transactions of this sender",
+                max: MAX_MEMPOOL_TXS_PER_SENDER,
+            });
+        }
+        *of_sender += 1;
+        let place = self.next_place;
+        self.next_place += 1;
+        self.bytes += tx.bytes().len();
+        self.places.insert(hash, place);
+        self.expiries.insert((valid_until, place));
+        self.queue.insert(place, tx);
+        Ok(())
+    }
+
+    /// Whether a transaction waits here.
+    #[must_use]
+    pub fn contains(&self, hash: &TxHash) -> bool {
+        self.places.contains_key(hash)
+    }
+
+    /// The longest-waiting transactions, up to the first that does not fit in `max_bytes` and
+    /// `max_txs`. They stay here until they are committed or expire.
+    #[must_use]
+    pub fn take(&self, max_bytes: usize, max_txs: usize) -> Vec<Tx> {
+        let mut room = max_bytes;
+        let mut taken = Vec::new();
+        for tx in self.queue.values().take(max_txs) {
+            let Some(left) = room.checked_sub(tx.bytes().len()) else { break };
+            room = left;
+            taken.push(tx.clone());
+        }
+        taken
+    }
+
+    /// Takes out the transactions of a committed block and those that no later block may carry.
+    pub fn committed(&mut self, block: &Block) {
+        for tx in &block.txs {
+            self.remove(&tx.hash());
+            if self.committed.insert(tx.hash()) {
+                self.committed_order.push_back(tx.hash());
+            }
+        }
+        while self.committed_order.len() > MAX_MEMPOOL_REMEMBERED {
+            if let Some(hash) = self.committed_order.pop_front() {
+                self.committed.remove(&hash);
+            }
+        }
+        while let Some((valid_until, place)) = self.expiries.first().copied() {
+            if valid_until > block.header.height {
+                break;
+            }
+            self.remove_place(place);
+        }
+    }
+
+    /// Takes out one transaction; nothing happens when it is not here.
+    pub fn remove(&mut self, hash: &TxHash) {
+        if let Some(place) = self.places.get(hash) {
+            self.remove_place(*place);
+        }
+    }
+
+    /// Number of transactions that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Bytes of the transactions that wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn remove_place(&mut self, place: u64) {
+        let tx = self.queue.remove(&place).expect("an index names a place that is taken");
+        self.places.remove(&tx.hash());
+        self.expiries.remove(&(tx.body().valid_until, place));
+        self.bytes -= tx.bytes().len();
+        let sender = tx.body().sender;
+        let of_sender = self.senders.get_mut(&sender).expect("senders of the queue are counted");
+        *of_sender -= 1;
+        if *of_sender == 0 {
+            self.senders.remove(&sender);
+        }
+    }
+}
+
+/// Checks that a transaction that is valid until `valid_until` may stand in the block of `height`.
+///
+/// # Errors
+/// [`Error::Expired`], [`Error::TooFar`].
+pub fn check_validity(valid_until: Height, height: Height) -> Result<(), Error> {
+    let latest = height.plus(MAX_TX_VALIDITY);
+    if valid_until < height {
+        Err(Error::Expired { valid_until, height })
+    } else if valid_until > latest {
+        Err(Error::TooFar { valid_until, latest })
+    } else {
+        Ok(())
+    }
+}

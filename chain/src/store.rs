@@ -1,0 +1,207 @@
+//! What the ledger needs of a database.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::error::Error;
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// A key space of its own within the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// The state: all of it, and nothing else, is under the state commitment.
+    State,
+    /// What is derived from the state: pages of its Merkle tree, the index of transaction hashes.
+    Tree,
+}
+
+/// Changes to be written together or not at all: a value puts, none deletes. A key stands in it at
+/// most once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch(pub Vec<(Column, Vec<u8>, Option<Vec<u8>>)>);
+
+impl Batch {
+    /// Adds a value to be written.
+    pub fn put(&mut self, column: Column, key: Vec<u8>, value: Vec<u8>) {
+        self.0.push((column, key, Some(value)));
+    }
+
+    /// Adds a key to be deleted.
+    pub fn delete(&mut self, column: Column, key: Vec<u8>) {
+        self.0.push((column, key, None));
+    }
+}
+
+/// A readable database. Writing is its owner's business: see [`Batch`].
+pub trait Store {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the medium fails.
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Up to `limit` entries whose keys start with `prefix` and, where `after` is given, are
+    /// greater than it; in the order of their keys.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the medium fails.
+    fn scan(
+        &self,
+        column: Column,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error>;
+}
+
+macro_rules! through_pointer {
+    ($pointer:ty) => {
+        impl<S: Store + ?Sized> Store for $pointer {
+            fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+                (**self).get(column, key)
+            }
+
+            fn scan(
+                &self,
+                column: Column,
+                prefix: &[u8],
+                after: Option<&[u8]>,
+                limit: usize,
+            ) -> Result<Vec<Entry>, Error> {
+                (**self).scan(column, prefix, after, limit)
+            }
+        }
+    };
+}
+through_pointer!(&S);
+through_pointer!(Rc<S>);
+through_pointer!(Arc<S>);
+
+/// All entries under `prefix`, read in pages.
+pub(crate) fn scan_all(
+    store: &dyn Store,
+    column: Column,
+    prefix: &[u8],
+) -> Result<Vec<Entry>, Error> {
+    const PAGE: usize = 256;
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let after = entries.last().map(|(key, _)| key.clone());
+        let page = store.scan(column, prefix, after.as_deref(), PAGE)?;
+        let last = page.len() < PAGE;
+        entries.extend(page);
+        if last {
+            return Ok(entries);
+        }
+    }
+}
+
+/// A database in memory, for tests and simulations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStore {
+    state: BTreeMap<Vec<u8>, Vec<u8>>,
+    tree: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl MemoryStore {
+    /// Writes a batch.
+    pub fn apply(&mut self, batch: &Batch) {
+        for (column, key, value) in &batch.0 {
+            let map = match column {
+                Column::State => &mut self.state,
+                Column::Tree => &mut self.tree,
+            };
+            match value {
+                Some(value) => map.insert(key.clone(), value.clone()),
+                None => map.remove(key),
+            };
+        }
+    }
+
+    /// All entries of a column.
+    #[must_use]
+    pub fn entries(&self, column: Column) -> &BTreeMap<Vec<u8>, Vec<u8>> {
+        match column {
+            Column::State => &self.state,
+            Column::Tree => &self.tree,
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.entries(column).get(key).cloned())
+    }
+
+    fn scan(
+        &self,
+        column: Column,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let range = self.entries(column).range::<[u8], _>((start, Bound::Unbounded));
+        let found = range.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(keys: &[&str]) -> MemoryStore {
+        let mut batch = Batch::default();
+        for key in keys {
+            batch.put(Column::State, key.as_bytes().to_vec(), b"v".to_vec());
+        }
+        let mut store = MemoryStore::default();
+        store.apply(&batch);
+        store
+    }
+
+    fn keys(entries: Vec<Entry>) -> Vec<String> {
+        entries.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_scan_keeps_to_its_prefix_and_goes_on_after_a_key() {
+        let store = store(&["a", "b/1", "b/2", "b/3", "c"]);
+        let scan = |after: Option<&str>, limit| {
+            keys(store.scan(Column::State, b"b/", after.map(str::as_bytes), limit).unwrap())
+        };
+        assert_eq!(scan(None, 9), ["b/1", "b/2", "b/3"]);
+        assert_eq!(scan(None, 2), ["b/1", "b/2"]);
+        assert_eq!(scan(Some("b/1"), 9), ["b/2", "b/3"]);
+        assert_eq!(scan(Some("a"), 9), ["b/1", "b/2", "b/3"]);
+        assert!(scan(Some("b/3"), 9).is_empty());
+        assert!(scan(Some("c"), 9).is_empty());
+        assert!(store.scan(Column::Tree, b"b/", None, 9).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_scan_of_everything_crosses_pages() {
+        let names: Vec<String> = (0..600).map(|i| format!("k/{i:04}")).collect();
+        let store = store(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(keys(scan_all(&store, Column::State, b"k/").unwrap()), names);
+    }
+
+    #[test]
+    fn a_batch_puts_and_deletes() {
+        let mut store = store(&["a", "b"]);
+        let mut batch = Batch::default();
+        batch.delete(Column::State, b"a".to_vec());
+        batch.put(Column::State, b"b".to_vec(), b"w".to_vec());
+        store.apply(&batch);
+        assert_eq!(store.get(Column::State, b"a").unwrap(), None);
+        assert_eq!(store.get(Column::State, b"b").unwrap(), Some(b"w".to_vec()));
+    }
+}
