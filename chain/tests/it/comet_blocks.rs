@@ -23,21 +23,23 @@ struct ConsensusParams {
 #[derive(Deserialize)]
 struct Block {
     name: String,
-    block_id: proto::BlockId,
-    block: proto::Block,
+    #[serde(rename = "block_id")]
+    id: proto::BlockId,
+    #[serde(rename = "block")]
+    content: proto::Block,
 }
 
 impl Block {
     fn header(&self) -> &proto::Header {
-        self.block.header.as_ref().expect("a header")
+        self.content.header.as_ref().expect("a header")
     }
 
     fn txs(&self) -> &[Vec<u8>] {
-        &self.block.data.as_ref().expect("data").txs
+        &self.content.data.as_ref().expect("data").txs
     }
 
     fn evidence(&self) -> Vec<proto::DuplicateVoteEvidence> {
-        let list = self.block.evidence.as_ref().expect("a list of evidence");
+        let list = self.content.evidence.as_ref().expect("a list of evidence");
         list.evidence
             .iter()
             .map(|evidence| match &evidence.sum {
@@ -56,10 +58,10 @@ fn fixture() -> Fixture {
 fn hashes_of_real_headers_and_their_content_are_ours() {
     for block in fixture().blocks {
         let (name, header) = (&block.name, block.header());
-        let commit = block.block.last_commit.as_ref().expect("a commit");
+        let commit = block.content.last_commit.as_ref().expect("a commit");
         let txs: Vec<Hash> = block.txs().iter().map(|tx| Hash::of(tx)).collect();
         let fields = [
-            ("block id", &block.block_id.hash, comet::header_proto_hash(header)),
+            ("block id", &block.id.hash, comet::header_proto_hash(header)),
             ("last_commit_hash", &header.last_commit_hash, comet::commit_proto_hash(commit)),
             ("data_hash", &header.data_hash, comet::tx_hashes_root(&txs)),
             ("evidence_hash", &header.evidence_hash, comet::evidence_proto_hash(&block.evidence())),
@@ -75,7 +77,7 @@ fn the_fixtures_hold_a_transaction_evidence_and_several_signers() {
     let blocks = fixture().blocks;
     assert!(blocks.iter().any(|b| !b.txs().is_empty()));
     assert!(blocks.iter().any(|b| !b.evidence().is_empty()));
-    let signers = |b: &Block| b.block.last_commit.as_ref().map_or(0, |c| c.signatures.len());
+    let signers = |b: &Block| b.content.last_commit.as_ref().map_or(0, |c| c.signatures.len());
     assert_eq!(blocks.iter().map(signers).max(), Some(3));
     assert_eq!(blocks.iter().map(signers).min(), Some(0), "block 1");
 }
