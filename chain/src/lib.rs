@@ -17,6 +17,7 @@ pub mod modules;
 pub mod roles;
 pub mod store;
 pub mod tip;
+pub mod tree;
 pub mod tx;
 pub mod types;
 pub mod vote;

@@ -81,21 +81,23 @@ through_pointer!(&S);
 through_pointer!(Rc<S>);
 through_pointer!(Arc<S>);
 
-/// All entries under `prefix`, read in pages.
-pub(crate) fn scan_all(
+/// Visits all entries under `prefix` in the order of their keys, reading them in pages.
+pub(crate) fn for_each(
     store: &dyn Store,
     column: Column,
     prefix: &[u8],
-) -> Result<Vec<Entry>, Error> {
-    const PAGE: usize = 256;
-    let mut entries: Vec<Entry> = Vec::new();
+    mut visit: impl FnMut(&[u8], &[u8]),
+) -> Result<(), Error> {
+    const PAGE: usize = 64;
+    let mut last: Option<Vec<u8>> = None;
     loop {
-        let after = entries.last().map(|(key, _)| key.clone());
-        let page = store.scan(column, prefix, after.as_deref(), PAGE)?;
-        let last = page.len() < PAGE;
-        entries.extend(page);
-        if last {
-            return Ok(entries);
+        let page = store.scan(column, prefix, last.as_deref(), PAGE)?;
+        for (key, value) in &page {
+            visit(key, value);
+        }
+        match page.len() {
+            PAGE => last = page.into_iter().next_back().map(|(key, _)| key),
+            _ => return Ok(()),
         }
     }
 }
@@ -189,9 +191,12 @@ mod tests {
 
     #[test]
     fn a_scan_of_everything_crosses_pages() {
-        let names: Vec<String> = (0..600).map(|i| format!("k/{i:04}")).collect();
+        let names: Vec<String> = (0..192).map(|i| format!("k/{i:04}")).collect();
         let store = store(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(keys(scan_all(&store, Column::State, b"k/").unwrap()), names);
+        let mut found = Vec::new();
+        let visit = |key: &[u8], _: &[u8]| found.push(String::from_utf8(key.to_vec()).unwrap());
+        for_each(&store, Column::State, b"k/", visit).unwrap();
+        assert_eq!(found, names);
     }
 
     #[test]
