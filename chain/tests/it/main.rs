@@ -2,6 +2,9 @@
 //! bytes, and decoders under arbitrary input.
 
 mod comet_blocks;
+mod decoders;
+mod golden;
 mod light_client;
 mod samples;
 mod sign_bytes;
+mod strategies;

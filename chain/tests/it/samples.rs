@@ -1,8 +1,17 @@
 //! Values that several tests use: fixed keys, tables, votes and blocks.
 
-use tandem_chain::keys::{PublicKey, SecretKey};
-use tandem_chain::roles::{RoleTable, Seat};
-use tandem_chain::types::{ChainId, Hash, OrgName, Power, Term, Timestamp};
+use std::collections::BTreeMap;
+
+use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig, Header};
+use tandem_chain::comet;
+use tandem_chain::evidence::Evidence;
+use tandem_chain::keys::{Domain, PublicKey, SecretKey, Signature};
+use tandem_chain::liveness::{Bits, LivenessRecord, Observation, SignedRecord};
+use tandem_chain::modules::{Call, consortium, parameters, records, standby};
+use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
+use tandem_chain::tx::{Tx, TxBody};
+use tandem_chain::types::{ChainId, Hash, Height, OrgName, Power, Round, Term, Timestamp};
+use tandem_chain::vote::{Vote, VoteKind};
 
 /// The chain that samples are of.
 pub fn chain_id() -> ChainId {
@@ -39,5 +48,199 @@ pub fn table(seats: &[(&str, u8, u64, u64)]) -> RoleTable {
     let seats = seats.iter().map(|(name, key, power, term)| {
         (org(name), Seat { holder: public(*key), power: Power(*power), term: Term(*term) })
     });
-    RoleTable::from(seats.collect::<std::collections::BTreeMap<_, _>>())
+    RoleTable::from(seats.collect::<BTreeMap<_, _>>())
+}
+
+/// Four seats, one of double power, one after a switch.
+pub fn sample_table() -> RoleTable {
+    table(&[("alpha", 1, 1, 0), ("beta", 2, 2, 0), ("gamma", 13, 1, 1), ("delta", 4, 1, 0)])
+}
+
+/// Three nodes: a pair and an observer.
+pub fn sample_register() -> Register {
+    let node = |n: u8, name: &str, pair, addresses: &[&str]| {
+        let addresses = addresses.iter().map(|&address| address.to_owned()).collect();
+        (public(n), NodeEntry { org: org(name), pair, addresses })
+    };
+    let nodes = [
+        node(1, "alpha", true, &["/ip4/192.0.2.1/tcp/26656", "/dns4/alpha.example/tcp/26656"]),
+        node(11, "alpha", true, &["/ip4/192.0.2.11/tcp/26656"]),
+        node(2, "beta", false, &[]),
+    ];
+    Register { nodes: nodes.into() }
+}
+
+/// What validator `n` saw at a height and round.
+pub fn observation(n: u8, height: u64, round: u32, seen: &[bool]) -> Observation {
+    let seen: Bits = seen.iter().copied().collect();
+    let bytes = comet::extension_sign_bytes(
+        &chain_id(),
+        Height(height),
+        Round(round),
+        &seen.to_extension(),
+    );
+    Observation { signature: secret(n).sign(&bytes), seen }
+}
+
+/// A vote of key 1 at height 7, round 2.
+pub fn vote(kind: VoteKind, block: Option<Hash>) -> Vote {
+    let seen = [true, false, true, true, true, true, true, false, true];
+    let wants = kind == VoteKind::Precommit && block.is_some();
+    let mut vote = Vote {
+        kind,
+        height: Height(7),
+        round: Round(2),
+        block,
+        timestamp: time(70),
+        validator_index: 3,
+        validator_address: public(1).address(),
+        signature: Signature([0; 64]),
+        observation: wants.then(|| observation(1, 7, 2, &seen)),
+    };
+    vote.signature = secret(1).sign(&vote.sign_bytes(&chain_id()));
+    vote
+}
+
+/// Two precommits of key 1, one for nil.
+pub fn evidence() -> Evidence {
+    let (one, other) = (vote(VoteKind::Precommit, Some(hash(9))), vote(VoteKind::Precommit, None));
+    Evidence::new(&one, &other, public(1), Power(5), Power(1), time(60))
+}
+
+/// A certificate for `block` at a height, by all of [`sample_table`] but the last in its order.
+pub fn certificate(height: u64, block: Hash) -> Certificate {
+    let table = sample_table();
+    let mut commit = Commit {
+        height: Height(height),
+        round: Round(1),
+        block: Some(block),
+        signatures: Vec::new(),
+    };
+    let mut observations = Vec::new();
+    for validator in &table.validators()[..3] {
+        let number = (0..32).find(|n| public(*n) == validator.key).expect("a key of the samples");
+        let address = validator.address;
+        let mut sig = CommitSig { address, timestamp: time(80), signature: Signature([0; 64]) };
+        sig.signature = secret(number).sign(&commit.sign_bytes(&chain_id(), &sig));
+        commit.signatures.push(Some(sig));
+        observations.push(Some(observation(number, height, 1, &[true, true, false])));
+    }
+    commit.signatures.push(None);
+    observations.push(None);
+    Certificate { commit, observations }
+}
+
+/// The record of block 8, signed by key 2.
+pub fn record() -> SignedRecord {
+    let observations = certificate(7, hash(7)).observations;
+    LivenessRecord::derive(Height(8), &sample_table(), &sample_register(), observations)
+        .sign(&chain_id(), &secret(2))
+}
+
+/// Every call, by name.
+pub fn calls() -> Vec<(&'static str, Call)> {
+    use consortium::Call as C;
+    use records::Call as R;
+    let node = public(14);
+    let addresses = vec!["/ip4/192.0.2.14/tcp/26656".to_owned()];
+    let data_set = || "prices.eu".parse().expect("a name");
+    let key = b"2026-11-22".to_vec();
+    let register = C::RegisterNode {
+        node,
+        proof: secret(14).sign(b"a proof"),
+        pair: true,
+        addresses: addresses.clone(),
+    };
+    let switch = standby::Call::Switch { seat: org("gamma"), target: public(3), term: Term(1) };
+    vec![
+        ("consortium.register_node", Call::Consortium(register)),
+        ("consortium.remove_node", Call::Consortium(C::RemoveNode { node })),
+        ("consortium.set_partner", Call::Consortium(C::SetPartner { node })),
+        ("consortium.set_addresses", Call::Consortium(C::SetAddresses { addresses })),
+        ("consortium.add_user", Call::Consortium(C::AddUser { user: public(15) })),
+        ("consortium.remove_user", Call::Consortium(C::RemoveUser { user: public(15) })),
+        ("standby.switch", Call::Standby(switch)),
+        ("parameters.set", Call::Parameters(parameters::Call::Set(parameters::Parameters::wan()))),
+        ("records.create", Call::Records(R::Create { data_set: data_set() })),
+        (
+            "records.put",
+            Call::Records(R::Put {
+                data_set: data_set(),
+                key: key.clone(),
+                value: b"42".to_vec(),
+                expected: Some(3),
+            }),
+        ),
+        ("records.delete", Call::Records(R::Delete { data_set: data_set(), key, expected: None })),
+    ]
+}
+
+/// A transaction of key 21.
+pub fn tx(call: Call) -> Tx {
+    Tx::sign(tx_body(call), &secret(21))
+}
+
+/// What [`tx`] signs.
+pub fn tx_body(call: Call) -> TxBody {
+    let (chain_id, sender) = (chain_id(), public(21));
+    TxBody { chain_id, sender, nonce: 0x0123_4567_89ab_cdef, valid_until: Height(500), call }
+}
+
+/// Block 8 of a chain, with two transactions and evidence.
+pub fn block() -> Block {
+    let (record, evidence) = (record(), vec![evidence()]);
+    let txs: Vec<Tx> = calls().into_iter().skip(8).take(2).map(|(_, call)| tx(call)).collect();
+    let last_commit = certificate(7, hash(7)).commit;
+    let table = sample_table();
+    let header = Header {
+        chain_id: chain_id(),
+        height: Height(8),
+        time: time(90),
+        last_block_id: last_commit.block,
+        last_commit_hash: comet::commit_hash(&last_commit),
+        data_hash: comet::data_hash(&record, &txs),
+        validators_hash: comet::validators_hash(&table),
+        next_validators_hash: comet::validators_hash(&table),
+        consensus_hash: comet::consensus_hash(2 * 1024 * 1024),
+        app_hash: hash(5),
+        last_results_hash: comet::results_hash([(0, &[][..]), (10, b"x")]),
+        evidence_hash: comet::evidence_hash(&evidence),
+        proposer_address: public(2).address(),
+    };
+    Block { header, record, txs, evidence, last_commit }
+}
+
+/// Block 1: no parent, an empty record and certificate.
+pub fn first_block() -> Block {
+    let record = LivenessRecord { height: Height(1), ..LivenessRecord::default() };
+    let record = record.sign(&chain_id(), &secret(1));
+    let block = block();
+    let header = Header {
+        height: Height(1),
+        last_block_id: None,
+        last_commit_hash: Hash::EMPTY,
+        data_hash: comet::data_hash(&record, &[]),
+        last_results_hash: Hash::EMPTY,
+        evidence_hash: Hash::EMPTY,
+        ..block.header
+    };
+    let (txs, evidence, last_commit) = (Vec::new(), Vec::new(), Commit::default());
+    Block { header, record, txs, evidence, last_commit }
+}
+
+/// [`block`] with a certificate for it.
+pub fn certified_block() -> CertifiedBlock {
+    let block = block();
+    let certificate = certificate(8, block.id());
+    CertifiedBlock { block, certificate }
+}
+
+/// What key 21 signs in each domain but that of follow messages, which `consensus` has.
+pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
+    let (id, call) = (chain_id(), calls().remove(0).1);
+    vec![
+        ("transaction", Domain::Transaction.sign_bytes(&id, &tx_body(call))),
+        ("liveness record", Domain::LivenessRecord.sign_bytes(&id, &record().record)),
+        ("follow", Domain::Follow.sign_bytes(&id, &(public(1), Height(8), hash(8), hash(9)))),
+    ]
 }

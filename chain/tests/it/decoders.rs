@@ -1,0 +1,245 @@
+//! Decoders under arbitrary, cut, lengthened and changed bytes.
+
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, Header};
+use tandem_chain::genesis::Genesis;
+use tandem_chain::ledger::Receipt;
+use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_TX_BYTES};
+use tandem_chain::liveness::{Bits, Observation, SignedRecord};
+use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::roles::{Register, RoleTable};
+use tandem_chain::tx::Tx;
+use tandem_chain::types::{Address, ChainId, DataSetName, Hash, OrgName, Round};
+use tandem_chain::vote::{Vote, VoteKind};
+use tandem_chain::{Error, codec};
+
+use crate::{samples, strategies};
+
+/// A type under test: its name, the bytes of a value, and decoding followed by encoding.
+struct Kind {
+    name: &'static str,
+    bytes: Vec<u8>,
+    again: fn(&[u8]) -> Result<Vec<u8>, Error>,
+}
+
+fn kind<T: Serialize + DeserializeOwned>(name: &'static str, value: &T) -> Kind {
+    let again = |bytes: &[u8]| {
+        codec::decode_canonical::<T>("value", bytes, MAX_ENCODED_BYTES).map(|v| codec::encode(&v))
+    };
+    Kind { name, bytes: codec::encode(value), again }
+}
+
+fn kinds() -> Vec<Kind> {
+    let block = samples::block();
+    let precommit = samples::vote(VoteKind::Precommit, Some(samples::hash(9)));
+    let observation = precommit.observation.clone().expect("an observation");
+    let receipt = Receipt { code: 1, data: vec![1], log: "log".to_owned(), events: Vec::new() };
+    let mut kinds = vec![
+        kind::<Bits>("bits", &observation.seen),
+        kind::<Observation>("observation", &observation),
+        kind::<Vote>("precommit", &precommit),
+        kind::<Vote>("prevote for nil", &samples::vote(VoteKind::Prevote, None)),
+        kind::<Commit>("commit", &block.last_commit),
+        kind::<Certificate>("certificate", &samples::certificate(7, samples::hash(7))),
+        kind::<SignedRecord>("signed record", &block.record),
+        kind::<Header>("header", &block.header),
+        kind::<Block>("block", &block),
+        kind::<Block>("block 1", &samples::first_block()),
+        kind::<CertifiedBlock>("certified block", &samples::certified_block()),
+        kind::<RoleTable>("role table", &samples::sample_table()),
+        kind::<Register>("register", &samples::sample_register()),
+        kind::<Parameters>("parameters", &Parameters::wan()),
+        kind::<Receipt>("receipt", &receipt),
+    ];
+    for (name, call) in samples::calls() {
+        let again = |bytes: &[u8]| Tx::decode(bytes.to_vec()).map(|tx| tx.bytes().to_vec());
+        kinds.push(Kind { name, bytes: samples::tx(call).bytes().to_vec(), again });
+    }
+    kinds
+}
+
+#[test]
+fn a_value_has_one_encoding_and_nothing_may_stand_behind_it() {
+    for Kind { name, bytes, again } in kinds() {
+        assert_eq!(again(&bytes).as_ref(), Ok(&bytes), "{name}");
+        for len in 0..bytes.len() {
+            assert!(again(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
+        }
+        for behind in [0, 1, 255] {
+            let longer = [bytes.as_slice(), &[behind]].concat();
+            assert!(again(&longer).is_err(), "{name} with a byte {behind} behind it");
+        }
+    }
+}
+
+#[test]
+fn a_changed_byte_gives_another_value_or_is_refused() {
+    for Kind { name, bytes, again } in kinds() {
+        for i in 0..bytes.len() {
+            for change in [1, 2, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[i] ^= change;
+                if let Ok(encoded) = again(&changed) {
+                    assert_eq!(encoded, changed, "{name}, byte {i}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_huge_claimed_length_is_refused_before_memory_is_taken() {
+    for Kind { name, bytes, again } in kinds() {
+        for i in 0..bytes.len().saturating_sub(8) {
+            for claim in [u64::MAX, 1 << 62, 1 << 40, MAX_ENCODED_BYTES as u64 + 1] {
+                let mut changed = bytes.clone();
+                changed[i..i + 8].copy_from_slice(&claim.to_le_bytes());
+                if let Ok(encoded) = again(&changed) {
+                    assert_eq!(encoded, changed, "{name}, byte {i}");
+                }
+            }
+        }
+    }
+    let claim = (MAX_ENCODED_BYTES as u64 + 1).to_le_bytes();
+    for error in [
+        codec::decode::<String>("text", &claim, 100).unwrap_err(),
+        codec::decode::<ChainId>("name", &claim, 100).unwrap_err(),
+        codec::decode::<Tx>("transaction", &claim, 100).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("LimitExceeded"), "{error}");
+    }
+    assert!(codec::decode::<Vec<u8>>("list", &claim, 100).is_err());
+}
+
+#[test]
+fn input_over_its_limit_is_refused_unread() {
+    let long = vec![0; MAX_TX_BYTES + 1];
+    let expected = Error::TooLong { what: "transaction", max: MAX_TX_BYTES, got: MAX_TX_BYTES + 1 };
+    assert_eq!(Tx::decode(long).unwrap_err(), expected);
+    let error = codec::decode::<u8>("value", &vec![0; MAX_ENCODED_BYTES + 1], usize::MAX);
+    let (max, got) = (MAX_ENCODED_BYTES, MAX_ENCODED_BYTES + 1);
+    assert_eq!(error.unwrap_err(), Error::TooLong { what: "value", max, got });
+}
+
+#[test]
+fn a_map_out_of_order_or_with_a_key_twice_is_refused_where_it_counts() {
+    let entry = |name: &str| {
+        let seat = samples::table(&[(name, 1, 1, 0)]);
+        codec::encode(&seat)[8..].to_vec()
+    };
+    let list = |names: &[&str]| {
+        let count = (names.len() as u64).to_le_bytes().to_vec();
+        names.iter().fold(count, |bytes, name| [bytes, entry(name)].concat())
+    };
+    let decode = |names: &[&str]| {
+        codec::decode_canonical::<RoleTable>("role table", &list(names), MAX_ENCODED_BYTES)
+    };
+    assert!(decode(&["a", "b"]).is_ok());
+    let error = Error::NotCanonical { what: "role table" };
+    assert_eq!(decode(&["b", "a"]).unwrap_err(), error);
+    assert_eq!(decode(&["a", "a"]).unwrap_err(), error);
+}
+
+#[test]
+fn what_no_encoder_writes_is_refused() {
+    let text = |text: &[u8]| [&(text.len() as u64).to_le_bytes(), text].concat();
+    let refused: [(&str, bool); 10] = [
+        ("a bool of 2", codec::decode::<bool>("b", &[2], 9).is_err()),
+        ("an option of 2", codec::decode::<Option<u8>>("o", &[2, 0], 9).is_err()),
+        ("a step that is none", codec::decode::<VoteKind>("v", &[2, 0, 0, 0], 9).is_err()),
+        ("a round of 2 bytes", codec::decode::<Round>("r", &[0, 0], 9).is_err()),
+        ("an address of 19 bytes", codec::decode::<Address>("a", &[0; 19], 99).is_err()),
+        ("a hash of 33 bytes", codec::decode::<Hash>("h", &[0; 33], 99).is_err()),
+        ("no UTF-8", codec::decode::<String>("s", &text(&[0xff]), 99).is_err()),
+        ("an empty name", codec::decode::<OrgName>("n", &text(b""), 99).is_err()),
+        ("a name in capitals", codec::decode::<DataSetName>("n", &text(b"A"), 99).is_err()),
+        ("a long chain id", codec::decode::<ChainId>("n", &text(&[b'a'; 51]), 99).is_err()),
+    ];
+    for (name, refused) in refused {
+        assert!(refused, "{name}");
+    }
+}
+
+#[test]
+fn errors_hold_no_control_characters_of_what_was_sent() {
+    let name = format!("\u{1b}[31m{}\n", "x".repeat(200));
+    let error = name.parse::<ChainId>().unwrap_err().to_string();
+    assert!(error.chars().all(|c| !c.is_control()), "{error}");
+    assert!(error.len() < 200, "{error}");
+    let sent = codec::encode(&name);
+    let error = codec::decode::<ChainId>("chain id", &sent, 1_000).unwrap_err().to_string();
+    assert!(error.chars().all(|c| !c.is_control()), "{error}");
+    assert!(error.len() < 300, "{error}");
+}
+
+fn round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
+    value: &T,
+) -> Result<(), TestCaseError> {
+    let bytes = codec::encode(value);
+    let decoded = codec::decode_canonical::<T>("value", &bytes, MAX_ENCODED_BYTES);
+    prop_assert_eq!(decoded.as_ref(), Ok(value));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn arbitrary_bytes_never_make_a_decoder_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+    ) {
+        for Kind { name, again, .. } in kinds() {
+            if let Ok(encoded) = again(&bytes) {
+                prop_assert_eq!(&encoded, &bytes, "{}", name);
+            }
+        }
+        let _ = Bits::from_extension(&bytes);
+        let _ = Genesis::from_json(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn votes_come_back(vote in strategies::vote()) {
+        round_trip(&vote)?;
+    }
+
+    #[test]
+    fn evidence_comes_back(evidence in strategies::evidence()) {
+        round_trip(&evidence)?;
+    }
+
+    #[test]
+    fn certificates_come_back(certificate in strategies::certificate()) {
+        round_trip(&certificate)?;
+    }
+
+    #[test]
+    fn records_come_back(record in strategies::record()) {
+        round_trip(&record)?;
+    }
+
+    #[test]
+    fn transactions_come_back(tx in strategies::tx()) {
+        prop_assert_eq!(Tx::decode(tx.bytes().to_vec()), Ok(tx.clone()));
+        round_trip(&tx)?;
+    }
+
+    #[test]
+    fn blocks_come_back_and_are_hashed_whatever_is_in_them(block in strategies::block()) {
+        round_trip(&block)?;
+        let _ = (block.id(), block.check_hashes());
+    }
+
+    #[test]
+    fn tables_come_back(table in strategies::role_table(), register in strategies::register()) {
+        round_trip(&table)?;
+        round_trip(&register)?;
+    }
+
+    #[test]
+    fn observations_come_back_as_extensions(observation in strategies::observation()) {
+        let bytes = observation.seen.to_extension();
+        prop_assert_eq!(Bits::from_extension(&bytes), Ok(observation.seen));
+    }
+}

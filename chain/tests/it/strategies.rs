@@ -1,0 +1,229 @@
+//! Arbitrary values of every type that is sent or stored, for proptest.
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use tandem_chain::block::{Block, Certificate, Commit, CommitSig, Header};
+use tandem_chain::evidence::Evidence;
+use tandem_chain::keys::{PublicKey, Signature};
+use tandem_chain::liveness::{LivenessRecord, Observation, SignedRecord};
+use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::{Call, consortium, parameters, records, standby};
+use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
+use tandem_chain::tx::{Tx, TxBody};
+use tandem_chain::types::{
+    Address, ChainId, DataSetName, Hash, Height, OrgName, Power, Round, Term, Timestamp,
+};
+use tandem_chain::vote::{Vote, VoteKind};
+
+use crate::samples::secret;
+
+fn chain_id() -> impl Strategy<Value = ChainId> {
+    "[A-Za-z0-9._-]{1,50}".prop_map(|text| text.parse().expect("a chain id"))
+}
+
+fn org_name() -> impl Strategy<Value = OrgName> {
+    "[a-z0-9-]{1,32}".prop_map(|text| text.parse().expect("a name"))
+}
+
+fn data_set_name() -> impl Strategy<Value = DataSetName> {
+    "[a-z0-9._-]{1,32}".prop_map(|text| text.parse().expect("a name"))
+}
+
+fn hash() -> impl Strategy<Value = Hash> {
+    any::<[u8; 32]>().prop_map(Hash)
+}
+
+fn public_key() -> impl Strategy<Value = PublicKey> {
+    any::<[u8; 32]>().prop_map(PublicKey)
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    any::<[u8; 20]>().prop_map(Address)
+}
+
+fn signature() -> impl Strategy<Value = Signature> {
+    any::<[u8; 32]>().prop_map(|half| {
+        let mut bytes = [7; 64];
+        bytes[..32].copy_from_slice(&half);
+        Signature(bytes)
+    })
+}
+
+fn height() -> impl Strategy<Value = Height> {
+    any::<u64>().prop_map(Height)
+}
+
+fn round() -> impl Strategy<Value = Round> {
+    any::<u32>().prop_map(Round)
+}
+
+fn power() -> impl Strategy<Value = Power> {
+    (1..1_u64 << 40).prop_map(Power)
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp)
+}
+
+pub fn observation() -> impl Strategy<Value = Observation> {
+    (vec(any::<bool>(), 0..40), signature())
+        .prop_map(|(seen, signature)| Observation { seen: seen.into_iter().collect(), signature })
+}
+
+pub fn vote() -> impl Strategy<Value = Vote> {
+    let kind = prop_oneof![Just(VoteKind::Prevote), Just(VoteKind::Precommit)];
+    let who = (any::<u16>(), address(), signature());
+    let what = (height(), round(), proptest::option::of(hash()), time());
+    (kind, what, who, proptest::option::of(observation())).prop_map(
+        |(kind, (height, round, block, timestamp), who, observation)| Vote {
+            kind,
+            height,
+            round,
+            block,
+            timestamp,
+            validator_index: who.0,
+            validator_address: who.1,
+            signature: who.2,
+            observation,
+        },
+    )
+}
+
+pub fn evidence() -> impl Strategy<Value = Evidence> {
+    (vote(), vote(), public_key(), power(), power(), time())
+        .prop_map(|(a, b, key, total, power, time)| Evidence::new(&a, &b, key, total, power, time))
+}
+
+fn commit() -> impl Strategy<Value = Commit> {
+    let sig = (address(), time(), signature())
+        .prop_map(|(address, timestamp, signature)| CommitSig { address, timestamp, signature });
+    let signatures = vec(proptest::option::of(sig), 0..6);
+    (height(), round(), proptest::option::of(hash()), signatures)
+        .prop_map(|(height, round, block, signatures)| Commit { height, round, block, signatures })
+}
+
+pub fn certificate() -> impl Strategy<Value = Certificate> {
+    (commit(), vec(proptest::option::of(observation()), 0..6))
+        .prop_map(|(commit, observations)| Certificate { commit, observations })
+}
+
+pub fn record() -> impl Strategy<Value = SignedRecord> {
+    let observations = vec(proptest::option::of(observation()), 0..6);
+    (height(), vec(any::<bool>(), 0..40), observations, signature()).prop_map(
+        |(height, alive, observations, signature)| SignedRecord {
+            record: LivenessRecord { height, alive: alive.into_iter().collect(), observations },
+            signature,
+        },
+    )
+}
+
+fn addresses() -> impl Strategy<Value = Vec<String>> {
+    vec(any::<String>(), 0..4)
+}
+
+fn parameters() -> impl Strategy<Value = Parameters> {
+    (any::<[u64; 4]>()).prop_map(|n| Parameters {
+        idle_block_interval_ms: n[0],
+        network_bound_ms: n[1],
+        failover_blocks: n[2],
+        block_max_bytes: n[3],
+        ..Parameters::lan()
+    })
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    use consortium::Call as C;
+    use records::Call as R;
+    let bytes = || vec(any::<u8>(), 0..50);
+    let expected = || proptest::option::of(any::<u64>());
+    prop_oneof![
+        (public_key(), signature(), any::<bool>(), addresses()).prop_map(
+            |(node, proof, pair, addresses)| Call::Consortium(C::RegisterNode {
+                node,
+                proof,
+                pair,
+                addresses
+            })
+        ),
+        public_key().prop_map(|node| Call::Consortium(C::RemoveNode { node })),
+        public_key().prop_map(|node| Call::Consortium(C::SetPartner { node })),
+        addresses().prop_map(|addresses| Call::Consortium(C::SetAddresses { addresses })),
+        public_key().prop_map(|user| Call::Consortium(C::AddUser { user })),
+        public_key().prop_map(|user| Call::Consortium(C::RemoveUser { user })),
+        (org_name(), public_key(), any::<u64>()).prop_map(|(seat, target, term)| {
+            Call::Standby(standby::Call::Switch { seat, target, term: Term(term) })
+        }),
+        parameters().prop_map(|p| Call::Parameters(parameters::Call::Set(p))),
+        data_set_name().prop_map(|data_set| Call::Records(R::Create { data_set })),
+        (data_set_name(), bytes(), bytes(), expected()).prop_map(
+            |(data_set, key, value, expected)| Call::Records(R::Put {
+                data_set,
+                key,
+                value,
+                expected
+            })
+        ),
+        (data_set_name(), bytes(), expected()).prop_map(|(data_set, key, expected)| {
+            Call::Records(R::Delete { data_set, key, expected })
+        }),
+    ]
+}
+
+pub fn tx() -> impl Strategy<Value = Tx> {
+    (chain_id(), any::<u64>(), height(), call()).prop_map(|(chain_id, nonce, valid_until, call)| {
+        let key = secret(1);
+        let sender = key.public();
+        Tx::sign(TxBody { chain_id, sender, nonce, valid_until, call }, &key)
+    })
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    let hashes = proptest::array::uniform8(hash());
+    (chain_id(), height(), time(), proptest::option::of(hash()), hashes, address()).prop_map(
+        |(chain_id, height, time, last_block_id, hashes, proposer_address)| {
+            let [a, b, c, d, e, f, g, h] = hashes;
+            Header {
+                chain_id,
+                height,
+                time,
+                last_block_id,
+                last_commit_hash: a,
+                data_hash: b,
+                validators_hash: c,
+                next_validators_hash: d,
+                consensus_hash: e,
+                app_hash: f,
+                last_results_hash: g,
+                evidence_hash: h,
+                proposer_address,
+            }
+        },
+    )
+}
+
+pub fn block() -> impl Strategy<Value = Block> {
+    (header(), record(), vec(tx(), 0..4), vec(evidence(), 0..3), commit()).prop_map(
+        |(header, record, txs, evidence, last_commit)| Block {
+            header,
+            record,
+            txs,
+            evidence,
+            last_commit,
+        },
+    )
+}
+
+pub fn role_table() -> impl Strategy<Value = RoleTable> {
+    let seat = (public_key(), power(), any::<u64>()).prop_map(|(holder, power, term)| Seat {
+        holder,
+        power,
+        term: Term(term),
+    });
+    btree_map(org_name(), seat, 0..6).prop_map(RoleTable::from)
+}
+
+pub fn register() -> impl Strategy<Value = Register> {
+    let node = (org_name(), any::<bool>(), addresses())
+        .prop_map(|(org, pair, addresses)| NodeEntry { org, pair, addresses });
+    btree_map(public_key(), node, 0..6).prop_map(|nodes| Register { nodes })
+}
