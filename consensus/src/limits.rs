@@ -1,0 +1,51 @@
+//! Every bound of the replica in one place. Those of the chain are in `tandem_chain::limits`.
+
+use std::time::Duration;
+
+/// Heights of which the replica remembers block, state and time, to judge what nodes have shown.
+pub const RECENT_BLOCKS: usize = 4_096;
+/// Votes of one validator that are kept for one height.
+pub const MAX_VOTES_PER_VALIDATOR: usize = 4_096;
+/// Rounds above one's own of which votes of one validator are kept: its highest ones.
+pub const MAX_ROUNDS_AHEAD: usize = 2;
+/// Rounds below one's own of which nil votes and proposals are kept.
+pub const KEPT_ROUNDS: u32 = 4;
+/// Votes of one validator for the next height that are kept until that height begins.
+pub const MAX_NEXT_VOTES_PER_VALIDATOR: usize = 8;
+/// Proposals for the next height that are kept until that height begins.
+pub const MAX_NEXT_PROPOSALS: usize = 2;
+/// Prevotes that a proposal may carry: one per validator.
+pub const MAX_PREVOTES: usize = tandem_chain::limits::MAX_ORGS;
+/// Own votes that are sent again to a peer at once.
+pub const MAX_RESENT_VOTES: usize = 256;
+/// Bytes of one encoded message.
+pub const MAX_MESSAGE_BYTES: usize =
+    tandem_chain::limits::MAX_BLOCK_BYTES + MAX_PREVOTES * 512 + 4_096;
+/// Blocks asked for in one fetch.
+pub const MAX_FETCH_BLOCKS: u64 = 64;
+/// Bytes of one answer to a fetch; its server stops before.
+pub const MAX_FETCH_BYTES: usize = tandem_chain::limits::MAX_ENCODED_BYTES - 65_536;
+/// Time that a peer has to answer a fetch.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for which a peer that answered a fetch with nothing useful is not asked again.
+pub const FETCH_PENALTY: Duration = Duration::from_secs(2);
+/// Blocks that a peer must be ahead for a fetch at once.
+pub const FETCH_AHEAD: u64 = 8;
+/// Time without a new block after which less than that is enough for a fetch.
+pub const FETCH_DELAY: Duration = Duration::from_millis(100);
+/// Blocks that are fetched ahead of the one that is executed.
+pub const MAX_FETCHED_BLOCKS: u64 = 2 * MAX_FETCH_BLOCKS;
+/// Time without a new block after which a replica sends its votes again.
+pub const STALL: Duration = Duration::from_millis(500);
+/// Longest time between two such sendings while a height takes long.
+pub const RESEND_MAX: Duration = Duration::from_secs(4);
+/// Time between two questions of a node whose key is lost.
+pub const LOST_QUERY_INTERVAL: Duration = Duration::from_secs(1);
+/// Follow messages of a node per liveness grace.
+pub const FOLLOWS_PER_GRACE: u32 = 4;
+
+const _: () = {
+    assert!(MAX_FETCH_BYTES >= tandem_chain::limits::MAX_BLOCK_BYTES * 3 / 2);
+    assert!(MAX_MESSAGE_BYTES <= tandem_chain::limits::MAX_ENCODED_BYTES);
+    assert!(MAX_NEXT_VOTES_PER_VALIDATOR >= 4);
+};

@@ -1,0 +1,211 @@
+//! Decision, execution, and the step to the next height; blocks that were fetched.
+
+use std::sync::Arc;
+
+use tandem_chain::block::{CertifiedBlock, Commit};
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{BlockId, Height, Round};
+use tandem_chain::vote::{Vote, VoteKind};
+
+use super::height::HeightState;
+use super::{Replica, report};
+use crate::effect::Effect;
+use crate::journal::{Place, Signing};
+use crate::time::Now;
+use crate::validate::{self, Fixed};
+use crate::verify::Fault;
+use crate::votes::HeightVotes;
+
+impl Replica {
+    /// Line 49: a certificate. False while the block is not here, or not checked yet.
+    pub(super) fn decide(&mut self, round: Round, id: BlockId, effects: &mut Vec<Effect>) -> bool {
+        let Some(candidate) = self.state.candidates.get(&id) else { return false };
+        match candidate.valid {
+            None => return false,
+            Some(false) => {
+                let height = self.state.height;
+                let reason = format!(
+                    "block {id} at height {height} is certified by more than 2/3 of the power, but \
+                     invalid here: this node's state or program differs from theirs. Restore its \
+                     data from another node, and compare versions"
+                );
+                self.halt(reason, effects);
+                return true;
+            }
+            Some(true) => {}
+        }
+        let block = candidate.block.as_ref().clone();
+        let certificate = self.state.votes.certificate(round, id);
+        self.commit(CertifiedBlock { block, certificate }, id, effects);
+        true
+    }
+
+    fn commit(&mut self, certified: CertifiedBlock, id: BlockId, effects: &mut Vec<Effect>) {
+        assert_eq!(certified.block.header.height, self.state.height, "commits have no gaps");
+        assert!(self.state.committing.is_none(), "one commit at a time");
+        self.note_voters(id);
+        self.state.committing = Some(id);
+        self.state.timers = super::height::Timers::default();
+        self.certificate = certified.certificate.clone();
+        effects.push(Effect::Commit(Arc::new(certified)));
+    }
+
+    /// The block is executed and stored: on to the next height.
+    pub(super) fn on_executed(&mut self, now: Now, tip: Arc<Tip>, effects: &mut Vec<Effect>) {
+        assert_eq!(tip.height, self.state.height, "blocks are executed one after another");
+        assert_eq!(tip.block, self.state.committing, "the block that was decided is executed");
+        let cap = self.tip.parameters.idle_block_interval();
+        self.tip = tip;
+        self.fixed = Fixed::of(&self.tip);
+        self.shown.committed(&self.tip, cap);
+        let old = std::mem::replace(&mut self.state, HeightState::new(&self.tip, now.instant));
+        self.owes_follow |= !old.voted;
+        self.previous = Some(old.votes);
+        self.valid = None;
+        self.journal.locked = None;
+        self.journal.votes.clear();
+        self.journal.round = Round::ZERO;
+        self.journal.height = self.state.height;
+        self.announce_role(effects);
+        self.start_round(now, Round::ZERO, effects);
+        self.take_early(now, effects);
+    }
+
+    /// Looks for blocks to fetch, and for the next fetched one.
+    pub(super) fn catch_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.halted || self.state.committing.is_some() {
+            return;
+        }
+        if let Some((peer, first)) = self.catch_up.expired(now.instant) {
+            let what = "no answer in time";
+            effects.push(report(peer, Fault::Fetch { from: first, what }));
+        }
+        let tip = self.tip.height;
+        if let Some((from, certified)) = self.catch_up.next_block(tip) {
+            let plausible = validate::check(&self.tip, &self.fixed, &certified.block)
+                .and_then(|()| Ok(certified.certificate.check_power(&self.tip.next_table)?));
+            match plausible {
+                Ok(()) => effects.push(Effect::Verify {
+                    block: certified,
+                    table: Arc::clone(&self.tip.next_table),
+                }),
+                Err(fault) => {
+                    self.catch_up.failed(&from, now.instant);
+                    effects.push(report(from, fault));
+                }
+            }
+        }
+        let entered = self.state.entered;
+        if let Some(request) = self.catch_up.request(tip, entered, now.instant) {
+            let crate::catchup::Request { peer, first, count } = request;
+            effects.push(Effect::Fetch { from: peer, first, count });
+        }
+    }
+
+    /// A fetched block's signatures have been checked.
+    pub(super) fn on_block_verified(
+        &mut self,
+        now: Now,
+        height: Height,
+        verdict: Result<(), Fault>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((from, certified)) = self.catch_up.verified(height) else { return };
+        if let Err(fault) = verdict {
+            self.catch_up.failed(&from, now.instant);
+            effects.push(report(from, fault));
+            return;
+        }
+        if height != self.state.height || self.state.committing.is_some() {
+            return;
+        }
+        self.check_own_signature(&certified.certificate.commit, effects);
+        if self.halted {
+            return;
+        }
+        let id = certified.certificate.commit.block.expect("a verified certificate names a block");
+        self.commit(certified.as_ref().clone(), id, effects);
+    }
+
+    /// Stops when a certificate holds a signature of this node's key that its guard knows nothing
+    /// of: the key runs twice, or the disk was rolled back.
+    pub(super) fn check_own_signature(&mut self, commit: &Commit, effects: &mut Vec<Effect>) {
+        let address = self.me.address();
+        if commit.signatures.iter().flatten().any(|sig| sig.address == address) {
+            let Commit { height, round, .. } = *commit;
+            self.check_own_place(Place { height, round, step: Signing::Precommit }, effects);
+        }
+    }
+
+    pub(super) fn check_own_place(&mut self, place: Place, effects: &mut Vec<Effect>) {
+        let guard = &self.journal.guard;
+        let known = guard.last().is_some_and(|last| place <= last);
+        if known || !guard.may_sign_at(place.height) {
+            return;
+        }
+        let Place { height, round, .. } = place;
+        let reason = format!(
+            "a signature of this node's own key at height {height} round {round} has come, and this \
+             node never made it: the key runs on another machine too, or the data folder was rolled \
+             back. Stop the other one; or mark the key as lost before starting again"
+        );
+        self.halt(reason, effects);
+    }
+
+    /// Compares a certificate with the precommits of the height before that came by themselves.
+    pub(super) fn accuse_by_commit(&mut self, commit: &Commit, effects: &mut Vec<Effect>) {
+        let Some(votes) = self.previous.as_ref().filter(|v| v.height() == commit.height) else {
+            return;
+        };
+        let found = double_signers(votes, commit);
+        for (index, one, other) in found {
+            self.accuse(index, &one, &other, effects);
+        }
+    }
+
+    /// Hands on a double signing, once a validator and height.
+    pub(super) fn accuse(
+        &mut self,
+        index: u16,
+        one: &Vote,
+        other: &Vote,
+        effects: &mut Vec<Effect>,
+    ) {
+        let votes = if one.height == self.state.height {
+            &self.state.votes
+        } else {
+            let Some(previous) = &self.previous else { return };
+            previous
+        };
+        let Some(holder) = votes.table().validators().get(usize::from(index)) else { return };
+        if self.state.accused.insert(index) {
+            effects.push(Effect::DoubleSign {
+                key: holder.key,
+                one: Box::new(one.clone()),
+                other: Box::new(other.clone()),
+            });
+        }
+    }
+}
+
+/// Precommits in a certificate that contradict those that were received, by validator index.
+fn double_signers(votes: &HeightVotes, commit: &Commit) -> Vec<(u16, Vote, Vote)> {
+    let indexed = (0u16..).zip(&commit.signatures);
+    indexed
+        .filter_map(|(index, sig)| {
+            let sig = sig.as_ref()?;
+            let known = votes.vote_of(VoteKind::Precommit, commit.round, index)?;
+            let differs = known.block != commit.block && known.validator_address == sig.address;
+            differs.then(|| {
+                let other = Vote {
+                    block: commit.block,
+                    timestamp: sig.timestamp,
+                    signature: sig.signature,
+                    observation: None,
+                    ..known.clone()
+                };
+                (index, known.clone(), other)
+            })
+        })
+        .collect()
+}

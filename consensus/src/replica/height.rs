@@ -1,0 +1,127 @@
+//! The state of the height that a replica works on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_chain::block::Block;
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{BlockId, Height, Round};
+
+use crate::limits::{KEPT_ROUNDS, STALL};
+use crate::message::Proposal;
+use crate::time::Instant;
+use crate::votes::HeightVotes;
+
+/// Step of a round (paper, `step`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Waiting for a proposal.
+    Propose,
+    /// Prevoted.
+    Prevote,
+    /// Precommitted.
+    Precommit,
+}
+
+/// A block of this height and what is known of its validity.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub block: Arc<Block>,
+    /// None while the ledger checks it.
+    pub valid: Option<bool>,
+}
+
+/// The proposal of a round, its block kept among the candidates.
+#[derive(Clone, Debug)]
+pub(super) struct Proposed {
+    pub block: BlockId,
+    pub valid_round: Option<Round>,
+    /// Whether a fresh one's time was within the bound when it came.
+    pub timely: bool,
+    /// The message, to be sent to peers that lack it.
+    pub message: Proposal,
+}
+
+/// Deadlines of the current round; none when not set or gone by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timers {
+    /// The proposer's own wait for transactions.
+    pub idle: Option<Instant>,
+    pub propose: Option<Instant>,
+    pub prevote: Option<Instant>,
+    pub precommit: Option<Instant>,
+}
+
+/// What has been done once in the current round (paper, "for the first time").
+#[derive(Clone, Debug, Default)]
+pub(super) struct Once {
+    pub prevote_timer: bool,
+    pub precommit_timer: bool,
+    pub build: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct HeightState {
+    pub height: Height,
+    pub entered: Instant,
+    pub round: Round,
+    pub step: Step,
+    pub votes: HeightVotes,
+    pub proposals: BTreeMap<Round, Proposed>,
+    pub candidates: BTreeMap<BlockId, Candidate>,
+    pub timers: Timers,
+    pub once: Once,
+    /// The block whose commit is under way.
+    pub committing: Option<BlockId>,
+    /// Whether this node has cast a non-nil vote: then it needs no follow message.
+    pub voted: bool,
+    /// Validators whose double signing at this height has been handed on.
+    pub accused: BTreeSet<u16>,
+    pub resend_at: Instant,
+    pub resend_every: Duration,
+}
+
+impl HeightState {
+    /// The height after `tip`.
+    pub fn new(tip: &Tip, now: Instant) -> Self {
+        let height = tip.height.next();
+        let votes = HeightVotes::new(height, Arc::clone(&tip.next_table), tip.register.nodes.len());
+        Self {
+            height,
+            entered: now,
+            round: Round::ZERO,
+            step: Step::Propose,
+            votes,
+            proposals: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+            timers: Timers::default(),
+            once: Once::default(),
+            committing: None,
+            voted: false,
+            accused: BTreeSet::new(),
+            resend_at: now.plus(STALL),
+            resend_every: STALL,
+        }
+    }
+
+    /// Forgets proposals of rounds long past, and candidates that nothing refers to any more:
+    /// neither a proposal, nor `keep`, nor a vote.
+    pub fn prune(&mut self, keep: &[Option<BlockId>]) {
+        let first = self.round.back(KEPT_ROUNDS);
+        self.votes.prune(self.round);
+        self.proposals.retain(|round, _| *round >= first);
+        let proposals = &self.proposals;
+        let votes = &self.votes;
+        self.candidates.retain(|id, _| {
+            keep.contains(&Some(*id))
+                || proposals.values().any(|p| p.block == *id)
+                || votes.voters_for(*id).next().is_some()
+        });
+    }
+
+    /// Whether a block is known and valid.
+    pub fn is_valid(&self, block: BlockId) -> bool {
+        self.candidates.get(&block).is_some_and(|c| c.valid == Some(true))
+    }
+}

@@ -1,0 +1,329 @@
+//! The replica: one entry, one deadline.
+
+mod commit;
+mod height;
+mod peers;
+mod rounds;
+mod signing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tandem_chain::block::{Block, Certificate};
+use tandem_chain::keys::{PublicKey, Signer};
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{Address, BlockId, Height, Round};
+use tandem_chain::vote::Vote;
+
+pub use self::height::Step;
+use self::height::{Candidate, HeightState};
+use crate::catchup::CatchUp;
+use crate::effect::{Effect, Role};
+use crate::input::Input;
+use crate::journal::{Durable, Journal, Slot, Valid};
+use crate::liveness::Shown;
+use crate::lost::Recovery;
+use crate::message::{Message, Proposal};
+use crate::time::{Instant, Now};
+use crate::validate::Fixed;
+use crate::verify::Fault;
+use crate::votes::HeightVotes;
+
+/// Everything that a replica starts from.
+pub struct Setup {
+    /// Makes this node's signatures.
+    pub signer: Arc<dyn Signer>,
+    /// The state after the newest stored block.
+    pub tip: Arc<Tip>,
+    /// That block's certificate; the default one at genesis.
+    pub certificate: Certificate,
+    /// What was durable when the process ended.
+    pub durable: Durable,
+}
+
+/// Messages for the next height, kept until it begins.
+#[derive(Clone, Debug, Default)]
+struct Early {
+    votes: BTreeMap<Address, Vec<Vote>>,
+    proposals: Vec<(PublicKey, Proposal)>,
+}
+
+/// One node's part in consensus, as a pure state machine. See the crate's front page.
+pub struct Replica {
+    signer: Arc<dyn Signer>,
+    me: PublicKey,
+    tip: Arc<Tip>,
+    fixed: Fixed,
+    certificate: Certificate,
+    journal: Journal,
+    valid: Option<Valid>,
+    state: HeightState,
+    /// The votes of the height before: late ones show that their senders follow.
+    previous: Option<HeightVotes>,
+    early: Early,
+    shown: Shown,
+    /// When the last follow message went out, and whether one is owed.
+    followed: Option<Instant>,
+    owes_follow: bool,
+    catch_up: CatchUp,
+    recovery: Recovery,
+    has_work: bool,
+    role: Option<Role>,
+    halted: bool,
+}
+
+/// What a replica shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The height it works on.
+    pub height: Height,
+    /// Its round.
+    pub round: Round,
+    /// Its step.
+    pub step: Step,
+    /// Its role at this height.
+    pub role: Role,
+    /// The highest height that a connected peer claims to have committed.
+    pub best_claim: Height,
+    /// Whether its key is lost and signs nothing yet.
+    pub key_lost: bool,
+    /// The height at and below which its key signs nothing.
+    pub silent_through: Height,
+}
+
+impl Replica {
+    /// A replica that goes on from where the process ended. Its first input is [`Input::Start`].
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        let Setup { signer, tip, certificate, durable } = setup;
+        let me = signer.public();
+        let Durable { journal, valid, proposal } = durable;
+        let shown = Shown::new(me, &tip);
+        let fixed = Fixed::of(&tip);
+        let state = HeightState::new(&tip, Instant::default());
+        let mut replica = Self {
+            signer,
+            me,
+            fixed,
+            certificate,
+            journal,
+            valid: None,
+            state,
+            previous: None,
+            early: Early::default(),
+            shown,
+            followed: None,
+            owes_follow: true,
+            catch_up: CatchUp::default(),
+            recovery: Recovery::default(),
+            has_work: false,
+            role: None,
+            halted: false,
+            tip,
+        };
+        replica.restore(valid, proposal);
+        replica
+    }
+
+    /// Handles one input: appends what is to be done to `effects`.
+    ///
+    /// # Panics
+    /// When a rule of the protocol that no peer can break is broken: a bug, or memory gone bad.
+    pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        if self.halted {
+            return;
+        }
+        let first = effects.len();
+        match input {
+            Input::Start => self.start(now, effects),
+            Input::Message { from, message } => {
+                self.on_message(now, from, message.into_inner(), effects);
+            }
+            Input::Claim { from, height } => self.catch_up.claim(&from, height),
+            Input::Connected(peer) => self.on_connected(now, peer, effects),
+            Input::Disconnected(peer) => self.catch_up.disconnected(&peer),
+            Input::Work(has_work) => self.on_work(now, has_work),
+            Input::Built { height, round, txs, evidence } => {
+                if (height, round) == (self.state.height, self.state.round) {
+                    self.propose_fresh(now, txs, evidence, effects);
+                }
+            }
+            Input::Checked { height, block, verdict } => {
+                self.on_checked(height, block, verdict, effects);
+            }
+            Input::Executed { tip } => self.on_executed(now, tip, effects),
+            Input::Fetched { from, first, blocks } => {
+                if !self.catch_up.fetched(from, first, blocks) {
+                    self.catch_up.failed(&from, now.instant);
+                    let what = "the answer is not what was asked for";
+                    effects.push(report(from, Fault::Fetch { from: first, what }));
+                }
+            }
+            Input::BlockVerified { height, verdict } => {
+                self.on_block_verified(now, height, verdict, effects);
+            }
+            Input::Wakeup => {}
+        }
+        self.advance(now, effects);
+        self.follow_if_due(now, effects);
+        self.catch_up(now, effects);
+        self.recover_key(now, effects);
+        self.resend_if_due(now, effects);
+        merge_persists(effects, first);
+    }
+
+    /// When [`Input::Wakeup`] is next wanted, if no other input comes before.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<Instant> {
+        if self.halted {
+            return None;
+        }
+        let timers = &self.state.timers;
+        let mut deadlines = vec![timers.idle, timers.propose, timers.prevote, timers.precommit];
+        if self.state.committing.is_none() {
+            deadlines.push(self.catch_up.next_wakeup(self.tip.height, self.state.entered));
+        }
+        deadlines.push(Some(self.state.resend_at));
+        deadlines.push(self.follow_due());
+        deadlines.push(self.journal.guard.is_lost().then(|| self.recovery.next_query()));
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What it shows of itself.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            height: self.state.height,
+            round: self.state.round,
+            step: self.state.step,
+            role: self.role_now(),
+            best_claim: self.catch_up.best_claim(),
+            key_lost: self.journal.guard.is_lost(),
+            silent_through: self.journal.guard.silent_through(),
+        }
+    }
+
+    /// The state after the newest block that it has committed.
+    #[must_use]
+    pub fn tip(&self) -> &Arc<Tip> {
+        &self.tip
+    }
+
+    /// Takes up what was durable for the height after the tip.
+    fn restore(&mut self, valid: Option<Valid>, proposal: Option<Proposal>) {
+        if self.journal.height != self.state.height {
+            self.journal.height = self.state.height;
+            self.journal.round = Round::ZERO;
+            self.journal.locked = None;
+            self.journal.votes.clear();
+            return;
+        }
+        let state = &mut self.state;
+        state.round = self.journal.round;
+        for vote in &self.journal.votes {
+            // Own votes of this very height: a table that has no place for them would be another
+            // chain's, and they would count for nothing.
+            let added = state.votes.add(vote, state.round);
+            state.voted |= added.is_ok() && vote.block.is_some();
+            if vote.round == state.round {
+                let step = match vote.kind {
+                    tandem_chain::vote::VoteKind::Prevote => Step::Prevote,
+                    tandem_chain::vote::VoteKind::Precommit => Step::Precommit,
+                };
+                state.step = state.step.max(step);
+            }
+        }
+        self.valid = valid.filter(|valid| valid.height == state.height);
+        let blocks = self.valid.iter().map(|valid| (valid.block_id, Arc::clone(&valid.block)));
+        for (id, block) in blocks {
+            state.candidates.insert(id, Candidate { block, valid: None });
+        }
+        if let Some(valid) = &self.valid {
+            for vote in &valid.prevotes {
+                let _known_good = state.votes.add(vote, state.round);
+            }
+        }
+        let proposal = proposal.filter(|p| (p.height, p.round) == (state.height, state.round));
+        if let Some(proposal) = proposal {
+            self.accept_proposal(proposal, true);
+        }
+    }
+
+    fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.state.entered = now.instant;
+        self.state.resend_at = now.instant.plus(self.state.resend_every);
+        for (id, candidate) in &self.state.candidates {
+            let block = Arc::clone(&candidate.block);
+            effects.push(Effect::Check { id: *id, block });
+        }
+        self.announce_role(effects);
+        if self.state.step == Step::Propose {
+            self.start_round(now, self.state.round, effects);
+        }
+    }
+
+    /// The role at the height that the replica works on.
+    fn role_now(&self) -> Role {
+        let Some(entry) = self.tip.register.nodes.get(&self.me) else { return Role::Unregistered };
+        if let Some((_, validator)) = self.tip.next_table.by_key(&self.me) {
+            return Role::Validator { seat: validator.org.clone(), term: validator.term };
+        }
+        if entry.pair {
+            Role::Standby { seat: entry.org.clone() }
+        } else {
+            Role::Observer { org: entry.org.clone() }
+        }
+    }
+
+    fn announce_role(&mut self, effects: &mut Vec<Effect>) {
+        let role = self.role_now();
+        if self.role.as_ref() != Some(&role) {
+            effects.push(Effect::RoleChanged { height: self.state.height, role: role.clone() });
+            self.role = Some(role);
+        }
+    }
+
+    fn halt(&mut self, reason: String, effects: &mut Vec<Effect>) {
+        self.halted = true;
+        effects.push(Effect::Halt { reason });
+    }
+
+    fn broadcast(effects: &mut Vec<Effect>, message: Message) {
+        effects.push(Effect::Broadcast(message));
+    }
+}
+
+fn report(peer: PublicKey, fault: Fault) -> Effect {
+    Effect::Report { peer, fault }
+}
+
+/// Makes one write of all persists of one input, in the place of the first: everything is durable
+/// no later than it must be, by one fsync.
+fn merge_persists(effects: &mut Vec<Effect>, first: usize) {
+    let mut merged: BTreeMap<Slot, Vec<u8>> = BTreeMap::new();
+    let mut place = None;
+    let mut index = first;
+    while index < effects.len() {
+        if let Effect::Persist(values) = &mut effects[index] {
+            merged.extend(std::mem::take(values));
+            if place.is_some() {
+                effects.remove(index);
+                continue;
+            }
+            place = Some(index);
+        }
+        index += 1;
+    }
+    if let Some(place) = place {
+        effects[place] = Effect::Persist(merged.into_iter().collect());
+    }
+}
+
+fn shared(block: &Arc<Block>) -> Arc<Block> {
+    Arc::clone(block)
+}
+
+/// Whether `id` is the block that `vote` is for.
+fn is_for(vote: &Vote, id: BlockId) -> bool {
+    vote.block == Some(id)
+}

@@ -1,0 +1,336 @@
+//! Messages from peers, and what peers are sent beside fresh votes: what they may lack, follow
+//! messages, questions of a lost key.
+
+use std::sync::Arc;
+
+use tandem_chain::keys::PublicKey;
+use tandem_chain::types::{BlockId, Height};
+use tandem_chain::vote::Vote;
+
+use super::height::Step;
+use super::{Replica, is_for, report};
+use crate::effect::Effect;
+use crate::journal::{Place, Slot};
+use crate::limits::{
+    FOLLOWS_PER_GRACE, MAX_NEXT_PROPOSALS, MAX_NEXT_VOTES_PER_VALIDATOR, MAX_RESENT_VOTES,
+    RESEND_MAX,
+};
+use crate::message::{FollowBody, Message, Proposal};
+use crate::time::{Instant, Now};
+use crate::validate;
+use crate::verify::Fault;
+use crate::votes::{Added, HeightVotes};
+
+impl Replica {
+    pub(super) fn on_message(
+        &mut self,
+        now: Now,
+        from: PublicKey,
+        message: Message,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(height) = message.claims() {
+            self.catch_up.claim(&from, height);
+        }
+        match message {
+            Message::Proposal(proposal) => self.on_proposal(now, from, *proposal, effects),
+            Message::Vote(vote) => self.on_vote(from, &vote, effects),
+            Message::Follow(follow) => self.shown.follow(&follow.body),
+            Message::Status { .. } => {}
+            Message::LostQuery => {
+                let committed = self.tip.height;
+                effects.push(Effect::Send { to: from, message: Message::LostAnswer { committed } });
+            }
+            Message::LostAnswer { committed } => {
+                self.catch_up.claim(&from, committed);
+                if self.journal.guard.is_lost() {
+                    self.recovery.answer(from, committed);
+                }
+            }
+        }
+    }
+
+    fn on_vote(&mut self, from: PublicKey, vote: &Vote, effects: &mut Vec<Effect>) {
+        if vote.validator_address == self.me.address() {
+            let Vote { height, round, kind, .. } = *vote;
+            self.check_own_place(Place { height, round, step: kind.into() }, effects);
+            return;
+        }
+        if vote.height == self.state.height {
+            let round = self.state.round;
+            let added = self.state.votes.add(vote, round);
+            self.after_vote(from, vote, added, effects);
+        } else if vote.height == self.tip.height {
+            let Some(votes) = self.previous.as_mut() else { return };
+            let added = votes.add(vote, vote.round);
+            let shows = added.is_ok() && self.tip.block.is_some_and(|id| is_for(vote, id));
+            if shows && let Some(holder) = holder(votes, vote) {
+                self.shown.show(&holder, self.tip.height.back(1));
+            }
+            self.after_vote(from, vote, added, effects);
+        } else if vote.height == self.state.height.next() {
+            let early = self.early.votes.entry(vote.validator_address).or_default();
+            if self
+                .tip
+                .next_next_table
+                .validators()
+                .iter()
+                .all(|v| v.address != vote.validator_address)
+            {
+                self.early.votes.remove(&vote.validator_address);
+            } else if early.len() < MAX_NEXT_VOTES_PER_VALIDATOR && !early.contains(vote) {
+                early.push(vote.clone());
+            }
+        }
+    }
+
+    fn after_vote(
+        &mut self,
+        from: PublicKey,
+        vote: &Vote,
+        added: Result<Added, Fault>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match added {
+            Ok(Added::New | Added::Ignored) => {}
+            Ok(Added::Conflict(earlier)) => {
+                self.accuse(vote.validator_index, &earlier, vote, effects);
+            }
+            Err(fault) => effects.push(report(from, fault)),
+        }
+    }
+
+    fn on_proposal(
+        &mut self,
+        now: Now,
+        from: PublicKey,
+        proposal: Proposal,
+        effects: &mut Vec<Effect>,
+    ) {
+        if proposal.height == self.state.height.next() {
+            if self.early.proposals.len() < MAX_NEXT_PROPOSALS {
+                self.early.proposals.push((from, proposal));
+            }
+            return;
+        }
+        if proposal.height != self.state.height || self.state.committing.is_some() {
+            return;
+        }
+        self.accuse_by_commit(&proposal.block.last_commit, effects);
+        self.check_own_signature(&proposal.block.last_commit, effects);
+        if self.halted || self.state.proposals.contains_key(&proposal.round) {
+            return;
+        }
+        match self.judge_proposal(now, &proposal) {
+            Ok(timely) => {
+                if let Err(fault) = &timely {
+                    effects.push(report(from, fault.clone()));
+                }
+                self.take_proposal(from, proposal, timely.is_ok(), effects);
+            }
+            Err(fault) => effects.push(report(from, fault)),
+        }
+    }
+
+    /// Whether a proposal may be one of this height and round; inside, whether its time is within
+    /// the bound.
+    fn judge_proposal(&self, now: Now, proposal: &Proposal) -> Result<Result<(), Fault>, Fault> {
+        let height = proposal.height;
+        let expected = self.proposer_of(proposal.round);
+        if proposal.proposer != expected {
+            let (expected, got) = (expected.address(), proposal.proposer.address());
+            return Err(Fault::NotProposer { height, expected, got });
+        }
+        let header = &proposal.block.header;
+        let author = header.proposer_address;
+        let Some(valid_round) = proposal.valid_round else {
+            if author != expected.address() {
+                let expected = expected.address();
+                return Err(Fault::NotProposer { height, expected, got: author });
+            }
+            let bound = self.tip.parameters.max_clock_ahead();
+            let ahead = header.time.since(now.wall);
+            let millis =
+                |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            return Ok(if ahead <= bound {
+                Ok(())
+            } else {
+                Err(Fault::ClockAhead { ahead_ms: millis(ahead), max_ms: millis(bound) })
+            });
+        };
+        // The author had its turn in some round up to the valid one. Turns repeat.
+        let seats = u32::try_from(self.tip.next_table.seats().len()).unwrap_or(u32::MAX);
+        let last = valid_round.0.min(seats.saturating_mul(2));
+        let was_its_turn =
+            (0..=last).any(|r| self.proposer_of(tandem_chain::types::Round(r)).address() == author);
+        if was_its_turn {
+            Ok(Ok(()))
+        } else {
+            Err(Fault::NotProposer { height, expected: expected.address(), got: author })
+        }
+    }
+
+    fn take_proposal(
+        &mut self,
+        from: PublicKey,
+        proposal: Proposal,
+        timely: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        for vote in &proposal.prevotes {
+            self.on_vote(from, vote, effects);
+        }
+        let id = proposal.block_id;
+        let block = Arc::clone(&proposal.block);
+        let is_new = !self.state.candidates.contains_key(&id);
+        self.accept_proposal(proposal, timely);
+        if !is_new {
+            return;
+        }
+        match validate::check(&self.tip, &self.fixed, &block) {
+            Ok(()) => effects.push(Effect::Check { id, block }),
+            Err(fault) => {
+                self.set_verdict(id, false);
+                effects.push(report(from, fault));
+            }
+        }
+    }
+
+    fn set_verdict(&mut self, id: BlockId, valid: bool) {
+        if let Some(candidate) = self.state.candidates.get_mut(&id) {
+            candidate.valid = Some(valid);
+        }
+    }
+
+    /// The ledger has checked a candidate.
+    pub(super) fn on_checked(
+        &mut self,
+        height: Height,
+        id: BlockId,
+        verdict: Result<(), tandem_chain::Error>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if height != self.state.height {
+            return;
+        }
+        self.set_verdict(id, verdict.is_ok());
+        if let Err(error) = verdict {
+            let proposer = self.state.proposals.values().find(|p| p.block == id);
+            if let Some(proposed) = proposer {
+                effects.push(report(proposed.message.proposer, error.into()));
+            }
+        }
+    }
+
+    /// What came early for the height that begins now.
+    pub(super) fn take_early(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let early = std::mem::take(&mut self.early);
+        for (from, proposal) in early.proposals {
+            self.on_proposal(now, from, proposal, effects);
+        }
+        for vote in early.votes.into_values().flatten() {
+            if vote.height == self.state.height {
+                let holder = holder(&self.state.votes, &vote).unwrap_or(self.me);
+                self.on_vote(holder, &vote, effects);
+            }
+        }
+    }
+
+    /// A connection is up: the peer gets whatever it may lack.
+    pub(super) fn on_connected(&mut self, now: Now, peer: PublicKey, effects: &mut Vec<Effect>) {
+        self.catch_up.connected(peer);
+        let mut messages = self.what_peers_may_lack();
+        if let Some(follow) = self.follow_message() {
+            messages.push(follow);
+        }
+        if self.journal.guard.is_lost() {
+            messages.push(Message::LostQuery);
+        }
+        let send = |message| Effect::Send { to: peer, message };
+        effects.extend(messages.into_iter().map(send));
+        self.followed.get_or_insert(now.instant);
+    }
+
+    /// The height committed, the round's proposal, and this node's own votes of the height.
+    fn what_peers_may_lack(&self) -> Vec<Message> {
+        let mut messages = vec![Message::Status { committed: self.tip.height }];
+        if let Some(proposed) = self.state.proposals.get(&self.state.round) {
+            messages.push(Message::Proposal(Box::new(proposed.message.clone())));
+        }
+        let votes = self.journal.votes.iter().rev().take(MAX_RESENT_VOTES);
+        messages.extend(votes.map(|vote| Message::Vote(Box::new(vote.clone()))));
+        messages
+    }
+
+    /// While a height takes long, what peers may lack is sent again from time to time.
+    pub(super) fn resend_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let state = &mut self.state;
+        if state.resend_at > now.instant {
+            return;
+        }
+        state.resend_every = (state.resend_every * 2).min(RESEND_MAX);
+        state.resend_at = now.instant.plus(state.resend_every);
+        let idle = state.round.0 == 0 && state.step == Step::Propose;
+        for message in self.what_peers_may_lack() {
+            if !idle || matches!(message, Message::Status { .. }) {
+                Self::broadcast(effects, message);
+            }
+        }
+    }
+
+    /// This node's follow message; none while it could not sign a vote, so that a node with a lost
+    /// key is seen as dead.
+    fn follow_message(&self) -> Option<Message> {
+        let registered = self.tip.register.nodes.contains_key(&self.me);
+        if !registered || !self.journal.guard.may_sign_at(self.state.height) {
+            return None;
+        }
+        let body = FollowBody {
+            node: self.me,
+            height: self.tip.height,
+            block: self.tip.block?,
+            app_hash: self.tip.app_hash,
+        };
+        let follow = body.sign(&self.tip.chain_id, self.signer.as_ref());
+        Some(Message::Follow(Box::new(follow)))
+    }
+
+    /// When the follow message that is owed may go.
+    pub(super) fn follow_due(&self) -> Option<Instant> {
+        let can = self.owes_follow && self.journal.guard.may_sign_at(self.state.height);
+        let pause = self.grace() / FOLLOWS_PER_GRACE;
+        can.then(|| self.followed.map_or(Instant::default(), |at| at.plus(pause)))
+    }
+
+    pub(super) fn follow_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.halted || self.follow_due().is_none_or(|at| at > now.instant) {
+            return;
+        }
+        self.owes_follow = false;
+        self.followed = Some(now.instant);
+        if let Some(follow) = self.follow_message() {
+            Self::broadcast(effects, follow);
+        }
+    }
+
+    /// Asks, and listens to the answers, while the key is lost.
+    pub(super) fn recover_key(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.halted || !self.journal.guard.is_lost() {
+            return;
+        }
+        let table = &self.tip.next_table;
+        if let Some(height) = self.recovery.resolved(&self.me, table, self.tip.height) {
+            self.journal.guard.recover(height);
+            effects.push(Effect::Persist(vec![(Slot::Journal, self.encoded_journal())]));
+        } else if self.recovery.is_query_due(now.instant) {
+            Self::broadcast(effects, Message::LostQuery);
+        }
+    }
+}
+
+/// Key of the holder whose vote this is.
+fn holder(votes: &HeightVotes, vote: &Vote) -> Option<PublicKey> {
+    let validators = votes.table().validators();
+    let holder = validators.get(usize::from(vote.validator_index))?;
+    (holder.address == vote.validator_address).then_some(holder.key)
+}
