@@ -89,6 +89,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the store failed or holds damage: no fault of what was asked of it.
+    #[must_use]
+    pub fn is_of_store(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Storage { .. })
+    }
+
     /// The code of a receipt with this error: 0 is success, 1 to 99 are codes of the ledger.
     /// Codes are part of the chain's results hash: they never change their meaning.
     #[must_use]

@@ -232,6 +232,7 @@ mod rfc3339 {
 
     use crate::types::Timestamp;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             serializer.serialize_str(&time.to_rfc3339())

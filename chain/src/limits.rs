@@ -53,8 +53,10 @@ pub const MAX_MEMPOOL_REMEMBERED: usize = 100_000;
 pub const MAX_SWITCH_HISTORY: u64 = 1_000;
 /// Bytes of any encoded value, stored or sent.
 pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
-/// Records in one answer to a listing.
+/// Items in one answer to a listing.
 pub const MAX_LIST: usize = 1_000;
+/// Bytes of keys and values after which an answer to a listing ends.
+pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes that one signer adds to a block: its commit signature, observation and their signatures.
 const SIGNER_BYTES: usize = 400 + MAX_NODES.div_ceil(8);

@@ -7,7 +7,15 @@
 //! Execution is deterministic and total: a call that fails leaves a receipt with an error and
 //! changes nothing else. The only errors of [`Ledger::execute`] are those of the store.
 
+mod check;
+pub(crate) mod context;
+mod execute;
+pub(crate) mod last;
 mod receipt;
+mod recent;
+pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -16,13 +24,19 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::genesis::Genesis;
 use crate::keys::PublicKey;
-use crate::store::{Batch, Store};
+use crate::modules::consortium::{self, KeyRole};
+use crate::modules::{parameters, standby};
+use crate::store::{Batch, Column, MemoryStore, Store};
 use crate::tip::Tip;
+use crate::tree;
 use crate::tx::Tx;
-use crate::types::{OrgName, TxHash};
+use crate::types::{Height, OrgName};
 use crate::vote::Vote;
 
+pub use last::{Last, Origin};
 pub use receipt::{Event, Receipt};
+pub use recent::{Recent, is_committed};
+use state::{State, missing};
 
 /// The state after the last block, and the rules by which the next one changes it.
 #[derive(Debug)]
@@ -51,8 +65,18 @@ impl<S: Store> Ledger<S> {
     /// When the genesis has faults: [`Genesis::validate`] comes first.
     #[must_use]
     pub fn genesis(genesis: &Genesis) -> Batch {
-        let _ = genesis;
-        todo!()
+        genesis.validate().expect("a genesis is validated before it is used");
+        let empty = MemoryStore::default();
+        let mut state = State::new(&empty);
+        Origin::new(genesis).write(&mut state);
+        Last::genesis(genesis).write(&mut state);
+        consortium::genesis(&mut state, genesis);
+        standby::genesis(&mut state, genesis);
+        parameters::genesis(&mut state, genesis);
+        state.keep();
+        let mut batch = Batch::default();
+        execute::write_state(state, &mut batch).expect("memory does not fail");
+        batch
     }
 
     /// Opens a store that holds the state after any block of this chain, or after genesis.
@@ -60,8 +84,8 @@ impl<S: Store> Ledger<S> {
     /// # Errors
     /// [`Error::OtherGenesis`], [`Error::Damaged`], [`Error::Storage`].
     pub fn open(store: S, genesis: &Genesis) -> Result<Self, Error> {
-        let _ = (store, genesis);
-        todo!()
+        let tip = read_tip(&store, genesis)?;
+        Ok(Self { store, tip: Arc::new(tip) })
     }
 
     /// What is known of the chain after its last block.
@@ -87,8 +111,7 @@ impl<S: Store> Ledger<S> {
     /// [`Error::WrongHeight`], [`Error::Expired`], [`Error::TooFar`], [`Error::Repeated`],
     /// [`Error::TooMany`], [`Error::TooLong`], [`Error::Evidence`], [`Error::Storage`].
     pub fn check(&self, block: &Block) -> Result<(), Error> {
-        let _ = block;
-        todo!()
+        check::check(&self.store, &self.tip, block)
     }
 
     /// Those of `txs` that the next block may carry, in their order: valid at its height, within
@@ -97,17 +120,18 @@ impl<S: Store> Ledger<S> {
     /// # Errors
     /// [`Error::Storage`].
     pub fn select(&self, txs: Vec<Tx>) -> Result<Vec<Tx>, Error> {
-        let _ = txs;
-        todo!()
+        check::select(&self.store, &self.tip, txs)
     }
 
     /// Executes the block of the next height, which was checked.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
+    ///
+    /// # Panics
+    /// When the block is of another height.
     pub fn execute(&self, block: &Block) -> Result<Execution, Error> {
-        let _ = block;
-        todo!()
+        execute::execute(&self.store, &self.tip, block)
     }
 
     /// Makes the state after the block the ledger's; its batch is in the store already.
@@ -115,6 +139,7 @@ impl<S: Store> Ledger<S> {
     /// # Panics
     /// When the execution is not that of the next block.
     pub fn apply(&mut self, execution: Execution) {
+        assert_eq!(execution.tip.height, self.tip.height.next(), "blocks are applied in order");
         self.tip = execution.tip;
     }
 
@@ -125,8 +150,8 @@ impl<S: Store> Ledger<S> {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn evidence(&self, a: &Vote, b: &Vote, key: PublicKey) -> Result<Option<Evidence>, Error> {
-        let _ = (a, b, key);
-        todo!()
+        let complete = check::complete(&self.store, a, b, key, self.tip.height.next())?;
+        Ok(complete.ok())
     }
 }
 
@@ -136,16 +161,45 @@ impl<S: Store> Ledger<S> {
 /// # Errors
 /// [`Error::Storage`], [`Error::Damaged`].
 pub fn may_send(store: &dyn Store, key: &PublicKey) -> Result<Option<OrgName>, Error> {
-    let _ = (store, key);
-    todo!()
+    let entry = consortium::key(store, key)?;
+    Ok(entry.filter(|entry| entry.role != KeyRole::Barred).map(|entry| entry.org))
 }
 
-/// Whether a transaction stands in a block of the chain. Transactions that can no longer be valid
-/// are forgotten.
+/// Whether a store holds no state yet, so that [`Ledger::genesis`] is to be written to it.
 ///
 /// # Errors
 /// [`Error::Storage`].
-pub fn is_committed(store: &dyn Store, hash: &TxHash) -> Result<bool, Error> {
-    let _ = (store, hash);
-    todo!()
+pub fn is_empty(store: &dyn Store) -> Result<bool, Error> {
+    Ok(store.scan(Column::State, &[], None, 1)?.is_empty())
+}
+
+fn read_tip(store: &dyn Store, genesis: &Genesis) -> Result<Tip, Error> {
+    let state = &mut State::new(store);
+    let (expected, got) = (genesis.hash(), Origin::read(state)?);
+    if got.genesis != expected {
+        return Err(Error::OtherGenesis { expected, got: got.genesis });
+    }
+    let last = Last::read(state)?;
+    let table = |height: Height| -> Result<_, Error> {
+        let table = standby::table_at(store, height)?;
+        Ok(Arc::new(table.ok_or_else(|| missing("role table"))?))
+    };
+    let register = Arc::new(consortium::register(state)?);
+    let previous = last::read_previous_register(state)?;
+    Ok(Tip {
+        chain_id: got.chain_id,
+        height: last.height,
+        block: last.block,
+        time: last.time,
+        app_hash: tree::root(store)?,
+        results_hash: last.results_hash,
+        // At genesis the table of the block's height is that of height 1.
+        table: table(Height(last.height.0.max(1)))?,
+        next_table: table(last.height.plus(1))?,
+        next_next_table: table(last.height.plus(2))?,
+        previous_register: previous.map_or_else(|| register.clone(), Arc::new),
+        register,
+        alive: last.alive.map(Arc::new),
+        parameters: Arc::new(parameters::read(state)?),
+    })
 }

@@ -1,11 +1,35 @@
 //! Organisations, their nodes, pairs, addresses and users.
+//!
+//! A key has one role in the whole chain: admin key, node or user of one organisation. The key of a
+//! node that signed twice is barred: it leaves the register as soon as no role table names it, and
+//! never enters the chain again.
+//!
+//! A node is registered with a proof that its key is held by who registers it:
+//! [`registration_proof`], the node's signature over its organisation and key.
+//!
+//! | state key | value |
+//! |---|---|
+//! | `consortium/orgs` | names of all organisations, in order |
+//! | `consortium/org/NAME` | [`Org`] |
+//! | `consortium/key/KEY` | [`KeyEntry`] of every key that has or had a role |
+//! | `consortium/user/NAME/KEY` | nothing: the organisation's users |
+
+mod address;
+mod calls;
+mod queries;
+mod state;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
-use crate::keys::PublicKey;
-use crate::limits::{MAX_ADDRESS_LEN, MAX_ADDRESSES_PER_NODE};
-use crate::types::escaped;
+use crate::keys::{Domain, PublicKey, Signature, Signer};
+use crate::types::{ChainId, OrgName, Power};
+
+pub use address::check_addresses;
+pub(crate) use calls::execute;
+pub use queries::{Organization, key, organization, organizations, users};
+pub(crate) use state::{ORG, bar, genesis, org, org_names, pair, register, sender, unregister};
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +38,8 @@ pub enum Call {
     RegisterNode {
         /// Key of the node.
         node: PublicKey,
-        /// Proof that the node's key is held by who registers it: see [`Call`]'s module docs.
-        proof: crate::keys::Signature,
+        /// Proof that the node's key is held by who registers it: [`registration_proof`].
+        proof: Signature,
         /// Whether it takes the free place in the pair; else it is an observer.
         pair: bool,
         /// Where it listens for peers.
@@ -49,38 +73,56 @@ pub enum Call {
     },
 }
 
-/// Checks a node's addresses: few, short, `/ip4|ip6|dns4|dns6/HOST/tcp/PORT`.
-///
-/// # Errors
-/// [`Error::TooMany`], [`Error::Name`].
-pub fn check_addresses(addresses: &[String]) -> Result<(), Error> {
-    if addresses.len() > MAX_ADDRESSES_PER_NODE {
-        let got = addresses.len();
-        return Err(Error::TooMany { what: "addresses", max: MAX_ADDRESSES_PER_NODE, got });
-    }
-    match addresses.iter().find(|address| !is_address(address)) {
-        Some(address) => Err(Error::Name {
-            what: "address",
-            rule: "/ip4|ip6|dns4|dns6/HOST/tcp/PORT, at most 256 characters",
-            got: escaped(address),
-        }),
-        None => Ok(()),
-    }
+/// A node's proof that it is to be a node of an organisation, for [`Call::RegisterNode`].
+#[must_use]
+pub fn registration_proof(chain_id: &ChainId, org: &OrgName, node: &impl Signer) -> Signature {
+    node.sign(&registration_bytes(chain_id, org, &node.public()))
 }
 
-fn is_address(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('/').collect();
-    let &["", protocol, host, "tcp", port] = parts.as_slice() else { return false };
-    let host_is_good = match protocol {
-        "ip4" => host.parse::<std::net::Ipv4Addr>().is_ok(),
-        "ip6" => host.parse::<std::net::Ipv6Addr>().is_ok(),
-        "dns4" | "dns6" => {
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-            !host.is_empty() && host.bytes().all(allowed)
-        }
-        _ => false,
-    };
-    // A number that reads "+1" or "0080" is one that others refuse.
-    let port_is_good = port.parse::<u16>().is_ok_and(|p| p > 0 && p.to_string() == port);
-    text.len() <= MAX_ADDRESS_LEN && host_is_good && port_is_good
+fn registration_bytes(chain_id: &ChainId, org: &OrgName, node: &PublicKey) -> Vec<u8> {
+    Domain::Registration.sign_bytes(chain_id, &(org, node))
+}
+
+/// An organisation in the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Org {
+    /// The key that it keeps off its nodes.
+    pub admin_key: PublicKey,
+    /// Voting power of its seat.
+    pub power: Power,
+    /// Its registered nodes.
+    pub nodes: BTreeMap<PublicKey, Node>,
+    /// Number of its users.
+    pub users: u64,
+}
+
+/// A registered node in the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Whether it is of the pair; else it is an observer, or barred and about to leave.
+    pub pair: bool,
+    /// Where it listens for peers.
+    pub addresses: Vec<String>,
+}
+
+/// What a key is in the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyEntry {
+    /// The organisation that it is of.
+    pub org: OrgName,
+    /// What it is there.
+    pub role: KeyRole,
+}
+
+/// The role of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyRole {
+    /// The organisation's admin key.
+    Admin,
+    /// A registered node.
+    Node,
+    /// A key that may send transactions.
+    User,
+    /// A node that signed twice; it may do nothing, for ever.
+    Barred,
 }

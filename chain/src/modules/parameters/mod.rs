@@ -1,4 +1,18 @@
 //! Parameters of the chain, set at genesis or by the consortium, and what is derived from them.
+//!
+//! The consortium sets them by vote: when organisations with more than 2/3 of the power have sent
+//! the same [`Call::Set`], it takes effect. Values that could stop a node are refused before they
+//! are voted on.
+//!
+//! | state key | value |
+//! |---|---|
+//! | `parameters/current` | [`Parameters`] from the next height on |
+//! | `parameters/vote/NAME` | [`Parameters`] that an organisation has voted for, not in effect yet |
+
+mod calls;
+mod state;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -7,6 +21,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::limits::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, MAX_TX_BYTES};
 use crate::roles::RoleTable;
+
+pub(crate) use calls::execute;
+pub use state::{current, votes};
+pub(crate) use state::{genesis, read};
 
 /// Longest idle block interval and network bound.
 const MAX_INTERVAL_MS: u64 = 60_000;
@@ -22,7 +40,9 @@ const MAX_TIMEOUT_MS: u64 = 600_000;
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// Replaces all parameters from the next height on. Signed by admin keys of... see the ledger.
+    /// An organisation's vote, in the place of its last one, to replace all parameters; signed by
+    /// its admin key. With the vote that makes more than 2/3 of the power they take effect from
+    /// the next height on.
     Set(Parameters),
 }
 
@@ -103,7 +123,12 @@ impl Parameters {
             ("vote_timeout_ms", self.vote_timeout_ms, 1, MAX_TIMEOUT_MS),
             ("timeout_step_ms", self.timeout_step_ms, 1, MAX_TIMEOUT_MS),
             ("timeout_max_ms", self.timeout_max_ms, 1, MAX_TIMEOUT_MS),
-            ("block_max_bytes", self.block_max_bytes, MAX_TX_BYTES as u64, MAX_BLOCK_TX_BYTES as u64),
+            (
+                "block_max_bytes",
+                self.block_max_bytes,
+                MAX_TX_BYTES as u64,
+                MAX_BLOCK_TX_BYTES as u64,
+            ),
             ("block_max_txs", self.block_max_txs, 1, MAX_BLOCK_TXS as u64),
         ];
         let outside = bounds.into_iter().filter(|(_, got, min, max)| got < min || got > max);

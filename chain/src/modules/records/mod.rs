@@ -1,8 +1,27 @@
 //! Named data sets of records: key -> value with a version.
+//!
+//! A record's version is 1 when it is first written and rises by one each time it is written again,
+//! also after it was deleted. A record that does not exist, or was deleted, counts as version 0
+//! where a call names the version that it expects.
+//!
+//! | state key | value |
+//! |---|---|
+//! | `records/sets` | number of data sets |
+//! | `records/set/NAME` | the organisation that owns the data set |
+//! | `records/data/NAME/KEY` | [`Stored`] |
+
+mod calls;
+mod queries;
+mod state;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::types::DataSetName;
+
+pub(crate) use calls::execute;
+pub use queries::{DataSet, Page, Record, data_sets, get, list};
+pub use state::state_key;
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +35,11 @@ pub enum Call {
     Put {
         /// The data set.
         data_set: DataSetName,
-        /// The record's key.
+        /// The record's key: 1 to [`crate::limits::MAX_RECORD_KEY_BYTES`] bytes.
+        #[serde(with = "codec::bytes")]
         key: Vec<u8>,
-        /// Its new value.
+        /// Its new value: up to [`crate::limits::MAX_RECORD_VALUE_BYTES`] bytes.
+        #[serde(with = "codec::bytes")]
         value: Vec<u8>,
         /// The version it must have: 0 when it must not exist. None writes whatever is there.
         expected: Option<u64>,
@@ -28,8 +49,21 @@ pub enum Call {
         /// The data set.
         data_set: DataSetName,
         /// The record's key.
+        #[serde(with = "codec::bytes")]
         key: Vec<u8>,
         /// The version it must have. None deletes whatever is there.
         expected: Option<u64>,
     },
+}
+
+/// A record in the state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// How often it was written.
+    pub version: u64,
+    /// Whether it was deleted since: what is left is its version.
+    pub is_deleted: bool,
+    /// Its value; empty when it was deleted.
+    #[serde(with = "codec::bytes")]
+    pub value: Vec<u8>,
 }

@@ -1,0 +1,181 @@
+//! The module's calls.
+
+use crate::codec;
+use crate::error::Error;
+use crate::keys::{PublicKey, Signature};
+use crate::ledger::Event;
+use crate::ledger::context::Context;
+use crate::limits::{MAX_NODES_PER_ORG, MAX_USERS_PER_ORG};
+use crate::modules::consortium::state::{
+    delete_key, delete_user, key_entry, org, put_key, put_org, put_user,
+};
+use crate::modules::consortium::{Call, KeyRole, Node, check_addresses, registration_bytes};
+use crate::modules::{Sender, standby};
+
+/// Executes a call. Its data is the effective height of the seat's change where the pair changes,
+/// else empty.
+pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result<Vec<u8>, Error> {
+    if !matches!(call, Call::SetAddresses { .. }) {
+        sender.must_be_admin()?;
+    }
+    match call {
+        Call::RegisterNode { node, proof, pair, addresses } => {
+            register_node(ctx, sender, node, proof, *pair, addresses)
+        }
+        Call::RemoveNode { node } => remove_node(ctx, sender, node),
+        Call::SetPartner { node } => set_partner(ctx, sender, node),
+        Call::AddUser { user } => add_user(ctx, sender, user),
+        Call::RemoveUser { user } => remove_user(ctx, sender, user),
+        Call::SetAddresses { addresses } => set_addresses(ctx, sender, addresses),
+    }
+}
+
+/// Refuses keys that may not enter the chain.
+fn check_new_key(ctx: &mut Context, key: &PublicKey) -> Result<(), Error> {
+    key.check()?;
+    match key_entry(&mut ctx.state, key)? {
+        None => Ok(()),
+        Some(entry) if entry.role == KeyRole::Barred => {
+            Err(Error::Refused { reason: format!("key {key} signed twice and is barred for ever") })
+        }
+        Some(_) => Err(Error::Exists { what: "key", name: key.to_string() }),
+    }
+}
+
+fn not_found(what: &'static str, key: &PublicKey) -> Error {
+    Error::NotFound { what, name: key.to_string() }
+}
+
+fn node_event(kind: &str, sender: &Sender, node: &PublicKey) -> Event {
+    Event::new(kind, [("org", sender.org.to_string()), ("node", node.to_string())])
+}
+
+fn register_node(
+    ctx: &mut Context,
+    sender: &Sender,
+    node: &PublicKey,
+    proof: &Signature,
+    pair: bool,
+    addresses: &[String],
+) -> Result<Vec<u8>, Error> {
+    check_new_key(ctx, node)?;
+    check_addresses(addresses)?;
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    if entry.nodes.len() >= MAX_NODES_PER_ORG {
+        let got = entry.nodes.len() + 1;
+        return Err(Error::TooMany { what: "nodes", max: MAX_NODES_PER_ORG, got });
+    }
+    if pair && entry.nodes.values().filter(|node| node.pair).count() >= 2 {
+        let reason = "the pair has two nodes: take one out, or make this one an observer first";
+        return Err(Error::Refused { reason: reason.to_owned() });
+    }
+    if !node.verifies(&registration_bytes(&ctx.tip.chain_id, &sender.org, node), proof) {
+        return Err(Error::BadSignature { what: "registration", key: *node });
+    }
+    entry.nodes.insert(*node, Node { pair, addresses: addresses.to_vec() });
+    put_org(&mut ctx.state, &sender.org, &entry);
+    put_key(&mut ctx.state, node, &sender.org, KeyRole::Node);
+    ctx.events.push(node_event("node_registered", sender, node));
+    if pair { pair_changed(ctx, sender, Some(node)) } else { Ok(Vec::new()) }
+}
+
+fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    let removed = entry.nodes.remove(node).ok_or_else(|| not_found("node", node))?;
+    if standby::is_holder(ctx, &sender.org, node)? {
+        let reason = "the node holds the seat: switch to its partner first";
+        return Err(Error::Refused { reason: reason.to_owned() });
+    }
+    put_org(&mut ctx.state, &sender.org, &entry);
+    delete_key(&mut ctx.state, node);
+    ctx.events.push(node_event("node_removed", sender, node));
+    if removed.pair { pair_changed(ctx, sender, None) } else { Ok(Vec::new()) }
+}
+
+fn set_partner(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    let holder = standby::holder(ctx, &sender.org)?;
+    let role = key_entry(&mut ctx.state, node)?.map(|entry| entry.role);
+    match entry.nodes.get(node) {
+        None => return Err(not_found("node", node)),
+        Some(node) if node.pair => {
+            return Err(Error::Refused { reason: "the node is of the pair already".to_owned() });
+        }
+        Some(_) if role == Some(KeyRole::Barred) => {
+            return Err(Error::Refused {
+                reason: "the node signed twice and is barred".to_owned(),
+            });
+        }
+        Some(_) => {}
+    }
+    for (key, other) in &mut entry.nodes {
+        other.pair = key == node || (other.pair && holder == Some(*key));
+    }
+    put_org(&mut ctx.state, &sender.org, &entry);
+    pair_changed(ctx, sender, Some(node))
+}
+
+/// Restarts the seat's window; `named` is the node that came into the pair.
+fn pair_changed(
+    ctx: &mut Context,
+    sender: &Sender,
+    named: Option<&PublicKey>,
+) -> Result<Vec<u8>, Error> {
+    let effective = standby::pair_changed(ctx, &sender.org, named)?;
+    let node = named.map(PublicKey::to_string).unwrap_or_default();
+    ctx.events.push(Event::new(
+        "pair_changed",
+        [
+            ("org", sender.org.to_string()),
+            ("node", node),
+            ("effective_height", effective.to_string()),
+        ],
+    ));
+    Ok(codec::encode(&effective))
+}
+
+fn set_addresses(
+    ctx: &mut Context,
+    sender: &Sender,
+    addresses: &[String],
+) -> Result<Vec<u8>, Error> {
+    if sender.role != KeyRole::Node {
+        return Err(Error::NotAllowed { sender: sender.key, needed: "a registered node" });
+    }
+    check_addresses(addresses)?;
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    let node = entry.nodes.get_mut(&sender.key).ok_or_else(|| not_found("node", &sender.key))?;
+    node.addresses = addresses.to_vec();
+    put_org(&mut ctx.state, &sender.org, &entry);
+    ctx.events.push(node_event("node_addresses", sender, &sender.key));
+    Ok(Vec::new())
+}
+
+fn add_user(ctx: &mut Context, sender: &Sender, user: &PublicKey) -> Result<Vec<u8>, Error> {
+    check_new_key(ctx, user)?;
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    if entry.users >= MAX_USERS_PER_ORG as u64 {
+        let max = MAX_USERS_PER_ORG;
+        return Err(Error::TooMany { what: "users", max, got: max + 1 });
+    }
+    entry.users += 1;
+    put_org(&mut ctx.state, &sender.org, &entry);
+    put_user(&mut ctx.state, &sender.org, user);
+    let attributes = [("org", sender.org.to_string()), ("user", user.to_string())];
+    ctx.events.push(Event::new("user_added", attributes));
+    Ok(Vec::new())
+}
+
+fn remove_user(ctx: &mut Context, sender: &Sender, user: &PublicKey) -> Result<Vec<u8>, Error> {
+    match key_entry(&mut ctx.state, user)? {
+        Some(entry) if entry.role == KeyRole::User && entry.org == sender.org => {}
+        _ => return Err(not_found("user", user)),
+    }
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    entry.users -= 1;
+    put_org(&mut ctx.state, &sender.org, &entry);
+    delete_user(&mut ctx.state, &sender.org, user);
+    let attributes = [("org", sender.org.to_string()), ("user", user.to_string())];
+    ctx.events.push(Event::new("user_removed", attributes));
+    Ok(Vec::new())
+}
