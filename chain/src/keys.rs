@@ -155,3 +155,6 @@ impl fmt::Debug for SecretKey {
         write!(f, "SecretKey(of {})", self.public())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,3 +196,6 @@ impl SignedRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

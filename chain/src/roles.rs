@@ -154,3 +154,6 @@ impl Register {
         self.nodes.contains_key(key).then(|| self.nodes.range(..key).count())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,3 +349,6 @@ name!(
 pub fn escaped(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests;

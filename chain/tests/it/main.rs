@@ -1,6 +1,7 @@
 //! Integration tests of the chain crate: foreign test vectors, an unchanged light client, golden
 //! bytes, and decoders under arbitrary input.
 
+mod certificates;
 mod comet_blocks;
 mod decoders;
 mod golden;

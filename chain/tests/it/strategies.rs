@@ -180,23 +180,20 @@ pub fn tx() -> impl Strategy<Value = Tx> {
 fn header() -> impl Strategy<Value = Header> {
     let hashes = proptest::array::uniform8(hash());
     (chain_id(), height(), time(), proptest::option::of(hash()), hashes, address()).prop_map(
-        |(chain_id, height, time, last_block_id, hashes, proposer_address)| {
-            let [a, b, c, d, e, f, g, h] = hashes;
-            Header {
-                chain_id,
-                height,
-                time,
-                last_block_id,
-                last_commit_hash: a,
-                data_hash: b,
-                validators_hash: c,
-                next_validators_hash: d,
-                consensus_hash: e,
-                app_hash: f,
-                last_results_hash: g,
-                evidence_hash: h,
-                proposer_address,
-            }
+        |(chain_id, height, time, last_block_id, hashes, proposer_address)| Header {
+            chain_id,
+            height,
+            time,
+            last_block_id,
+            last_commit_hash: hashes[0],
+            data_hash: hashes[1],
+            validators_hash: hashes[2],
+            next_validators_hash: hashes[3],
+            consensus_hash: hashes[4],
+            app_hash: hashes[5],
+            last_results_hash: hashes[6],
+            evidence_hash: hashes[7],
+            proposer_address,
         },
     )
 }
