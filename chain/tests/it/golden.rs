@@ -10,14 +10,13 @@
 
 use std::fmt::Write as _;
 
-use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::modules::parameters::Parameters;
-use tandem_chain::types::{Height, Power, Round};
+use tandem_chain::types::{Height, Round};
 use tandem_chain::vote::VoteKind;
 use tandem_chain::{Error, codec, comet};
 
-use crate::samples;
+use crate::{executed, samples};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/golden.txt");
 /// Longer values stand in the file as their length and SHA-256.
@@ -33,7 +32,9 @@ impl Golden {
 
     fn bytes(&mut self, name: &str, bytes: &[u8]) {
         let len = bytes.len();
-        let _ = if len <= MAX_HEX {
+        let _ = if len == 0 {
+            writeln!(self.0, "{name}: 0 bytes")
+        } else if len <= MAX_HEX {
             writeln!(self.0, "{name}: {len} bytes {}", hex::encode(bytes))
         } else {
             writeln!(
@@ -53,29 +54,14 @@ impl Golden {
     }
 }
 
-fn genesis() -> Genesis {
-    let node = |n: u8, role| GenesisNode {
-        key: samples::public(n),
-        role,
-        addresses: vec![format!("/ip4/192.0.2.{n}/tcp/26656")],
-    };
-    let org = |name: &str, n: u8| GenesisOrg {
-        name: samples::org(name),
-        admin_key: samples::public(100 + n),
-        power: Power(1),
-        nodes: vec![
-            node(n, GenesisRole::Validator),
-            node(10 + n, GenesisRole::Standby),
-            node(20 + n, GenesisRole::Observer),
-        ],
-        users: vec![samples::public(30 + n)],
-    };
-    Genesis {
-        chain_id: samples::chain_id(),
-        genesis_time: samples::time(0),
-        parameters: Parameters::wan(),
-        organizations: vec![org("alpha", 1), org("beta", 2), org("gamma", 3), org("delta", 4)],
+/// A key of the state: text, with hex digits behind its last slash where that part is no text.
+fn key_text(key: &[u8]) -> String {
+    let text = key.iter().take_while(|byte| byte.is_ascii_graphic()).count();
+    if text == key.len() {
+        return key.escape_ascii().to_string();
     }
+    let slash = key[..text].iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    format!("{}{}", key[..slash].escape_ascii(), hex::encode(&key[slash..]))
 }
 
 fn golden() -> String {
@@ -165,8 +151,17 @@ fn golden() -> String {
     out.encoded("register", &samples::sample_register());
     out.encoded("parameters wan", &Parameters::wan());
     out.encoded("parameters lan", &Parameters::lan());
-    out.encoded("genesis", &genesis());
-    out.text("genesis, hash", genesis().hash());
+    out.encoded("genesis", &samples::genesis());
+    out.text("genesis, hash", samples::genesis().hash());
+
+    out.section("The state of a chain whose blocks held every kind of call");
+    let chain = executed::with_every_call();
+    for (key, value) in chain.state() {
+        out.bytes(&key_text(key), value);
+    }
+    out.text("state commitment of genesis", executed::Chain::new().tip().app_hash);
+    out.text("state commitment", chain.tip().app_hash);
+    out.text("state commitment after two switches", executed::with_switches().tip().app_hash);
 
     out.section("Results");
     let event = Event::new("switch", [("seat", "gamma".to_owned()), ("term", "2".to_owned())]);
@@ -243,5 +238,5 @@ fn sample_blocks_and_evidence_are_whole() {
     samples::first_block().check_hashes().expect("hashes");
     block.certificate.check_power(&samples::sample_table()).expect("power");
     samples::evidence().verify(&tandem_chain::keys::Strict, &id).expect("evidence");
-    genesis().validate().expect("a genesis");
+    samples::genesis().validate().expect("a genesis");
 }

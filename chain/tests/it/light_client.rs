@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tandem_chain::block::{Commit, CommitSig, Header};
 use tandem_chain::comet;
-use tandem_chain::keys::{PublicKey, Strict};
+use tandem_chain::keys::Strict;
 use tandem_chain::roles::RoleTable;
 use tandem_chain::types::{ChainId, Hash, Height, Round};
 use tandem_chain::vote::VoteKind;
@@ -15,10 +15,7 @@ use tendermint_light_client_verifier::types::{
 };
 use tendermint_light_client_verifier::{ProdVerifier, Verdict, Verifier};
 
-use crate::samples::{chain_id, hash, public, secret, table, time};
-
-/// Keys that samples sign with have numbers below this.
-const KEYS: u8 = 32;
+use crate::samples::{chain_id, hash, public, secret_of, table, time};
 
 /// A header with a commit and the tables of its height and the next.
 #[derive(Clone)]
@@ -31,7 +28,7 @@ pub struct Signed {
 
 impl Signed {
     /// Signs the header anew, with every holder of its table but those at the indexes `absent`.
-    fn sign(&mut self, chain_id: &ChainId, round: Round, absent: &[usize]) {
+    pub fn sign(&mut self, chain_id: &ChainId, round: Round, absent: &[usize]) {
         let mut commit = Commit {
             height: self.header.height,
             round,
@@ -59,11 +56,6 @@ impl Signed {
         let (set, next) = (validator_set(&self.table), validator_set(&self.next));
         LightBlock::new(signed, set, next, PeerId::new([0; 20]))
     }
-}
-
-fn secret_of(key: &PublicKey) -> tandem_chain::keys::SecretKey {
-    let number = (0..KEYS).find(|n| public(*n) == *key).expect("a key of the samples");
-    secret(number)
 }
 
 fn validator_set(table: &RoleTable) -> ValidatorSet {

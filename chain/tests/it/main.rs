@@ -4,6 +4,7 @@
 mod certificates;
 mod comet_blocks;
 mod decoders;
+mod executed;
 mod golden;
 mod light_client;
 mod samples;

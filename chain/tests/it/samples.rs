@@ -1,12 +1,15 @@
 //! Values that several tests use: fixed keys, tables, votes and blocks.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig, Header};
 use tandem_chain::comet;
 use tandem_chain::evidence::Evidence;
+use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::{Domain, PublicKey, SecretKey, Signature};
 use tandem_chain::liveness::{Bits, LivenessRecord, Observation, SignedRecord};
+use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::{Call, consortium, parameters, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
@@ -26,6 +29,13 @@ pub fn secret(n: u8) -> SecretKey {
 /// Public key number `n`.
 pub fn public(n: u8) -> PublicKey {
     secret(n).public()
+}
+
+/// The secret of a key number.
+pub fn secret_of(key: &PublicKey) -> SecretKey {
+    static NUMBERS: LazyLock<BTreeMap<PublicKey, u8>> =
+        LazyLock::new(|| (0..=255).map(|n| (public(n), n)).collect());
+    secret(NUMBERS[key])
 }
 
 /// A hash of the bytes `n`.
@@ -70,16 +80,49 @@ pub fn sample_register() -> Register {
     Register { nodes: nodes.into() }
 }
 
-/// What validator `n` saw at a height and round.
+/// Four organisations of three nodes: validator n, standby 10 + n, observer 20 + n, admin key
+/// 100 + n, user 30 + n.
+pub fn genesis() -> Genesis {
+    let node = |n: u8, role| GenesisNode {
+        key: public(n),
+        role,
+        addresses: vec![format!("/ip4/192.0.2.{n}/tcp/26656")],
+    };
+    let org = |name: &str, n: u8| GenesisOrg {
+        name: org(name),
+        admin_key: public(100 + n),
+        power: Power(1),
+        nodes: vec![
+            node(n, GenesisRole::Validator),
+            node(10 + n, GenesisRole::Standby),
+            node(20 + n, GenesisRole::Observer),
+        ],
+        users: vec![public(30 + n)],
+    };
+    Genesis {
+        chain_id: chain_id(),
+        genesis_time: time(0),
+        parameters: Parameters::wan(),
+        organizations: vec![org("alpha", 1), org("beta", 2), org("gamma", 3), org("delta", 4)],
+    }
+}
+
+/// What a validator saw at a height and round.
+pub fn observation_by(
+    key: &SecretKey,
+    height: u64,
+    round: u32,
+    seen: impl IntoIterator<Item = bool>,
+) -> Observation {
+    let seen: Bits = seen.into_iter().collect();
+    let (height, round) = (Height(height), Round(round));
+    let bytes = comet::extension_sign_bytes(&chain_id(), height, round, &seen.to_extension());
+    Observation { signature: key.sign(&bytes), seen }
+}
+
+/// What key `n` saw at a height and round.
 pub fn observation(n: u8, height: u64, round: u32, seen: &[bool]) -> Observation {
-    let seen: Bits = seen.iter().copied().collect();
-    let bytes = comet::extension_sign_bytes(
-        &chain_id(),
-        Height(height),
-        Round(round),
-        &seen.to_extension(),
-    );
-    Observation { signature: secret(n).sign(&bytes), seen }
+    observation_by(&secret(n), height, round, seen.iter().copied())
 }
 
 /// A vote of key 1 at height 7, round 2.
@@ -118,12 +161,12 @@ pub fn certificate(height: u64, block: Hash) -> Certificate {
     };
     let mut observations = Vec::new();
     for validator in &table.validators()[..3] {
-        let number = (0..32).find(|n| public(*n) == validator.key).expect("a key of the samples");
+        let secret = secret_of(&validator.key);
         let address = validator.address;
         let mut sig = CommitSig { address, timestamp: time(80), signature: Signature([0; 64]) };
-        sig.signature = secret(number).sign(&commit.sign_bytes(&chain_id(), &sig));
+        sig.signature = secret.sign(&commit.sign_bytes(&chain_id(), &sig));
         commit.signatures.push(Some(sig));
-        observations.push(Some(observation(number, height, 1, &[true, true, false])));
+        observations.push(Some(observation_by(&secret, height, 1, [true, true, false])));
     }
     commit.signatures.push(None);
     observations.push(None);
@@ -160,7 +203,7 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         ("consortium.add_user", Call::Consortium(C::AddUser { user: public(15) })),
         ("consortium.remove_user", Call::Consortium(C::RemoveUser { user: public(15) })),
         ("standby.switch", Call::Standby(switch)),
-        ("parameters.set", Call::Parameters(parameters::Call::Set(parameters::Parameters::wan()))),
+        ("parameters.set", Call::Parameters(parameters::Call::Set(Parameters::wan()))),
         ("records.create", Call::Records(R::Create { data_set: data_set() })),
         (
             "records.put",
@@ -241,6 +284,7 @@ pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("transaction", Domain::Transaction.sign_bytes(&id, &tx_body(call))),
         ("liveness record", Domain::LivenessRecord.sign_bytes(&id, &record().record)),
+        ("registration", Domain::Registration.sign_bytes(&id, &(org("alpha"), public(14)))),
         ("follow", Domain::Follow.sign_bytes(&id, &(public(1), Height(8), hash(8), hash(9)))),
     ]
 }
