@@ -37,13 +37,18 @@ pub struct Request {
     pub count: u64,
 }
 
+/// A fetched block, with the peer that sent it.
+pub type FetchedBlock = (PublicKey, Arc<CertifiedBlock>);
+
 /// Connected peers with their claims, and fetched blocks that wait for their turn.
 #[derive(Clone, Debug, Default)]
 pub struct CatchUp {
     peers: BTreeMap<PublicKey, Peer>,
     asked: Option<Asked>,
-    queue: VecDeque<(PublicKey, Arc<CertifiedBlock>)>,
-    verifying: Option<Height>,
+    queue: VecDeque<FetchedBlock>,
+    /// The block whose signatures are being checked. It stays until the verdict on it has come, or
+    /// its height is past: so a verdict is never taken for that on another block of its height.
+    verifying: Option<FetchedBlock>,
 }
 
 impl CatchUp {
@@ -87,7 +92,6 @@ impl CatchUp {
         if let Some(first) = self.queue.iter().position(|(from, _)| from == peer) {
             self.queue.truncate(first);
         }
-        self.verifying = None;
     }
 
     /// The answer to a fetch. False when it is not an answer to what was asked, or not consecutive
@@ -110,33 +114,25 @@ impl CatchUp {
     }
 
     /// The fetched block of the height after `tip`, to be verified now; none while one is.
-    pub fn next_block(&mut self, tip: Height) -> Option<(PublicKey, Arc<CertifiedBlock>)> {
+    pub fn next_block(&mut self, tip: Height) -> Option<FetchedBlock> {
         while self.queue.front().is_some_and(|(_, b)| b.block.header.height <= tip) {
             self.queue.pop_front();
         }
-        if self.verifying.is_some_and(|height| height <= tip) {
-            self.verifying = None;
-        }
-        let (from, block) = self.queue.front()?;
-        if block.block.header.height != tip.next() {
+        self.verifying.take_if(|(_, b)| b.block.header.height <= tip);
+        if self.queue.front()?.1.block.header.height != tip.next() {
             self.queue.clear();
             return None;
         }
         if self.verifying.is_some() {
             return None;
         }
-        self.verifying = Some(tip.next());
-        Some((*from, Arc::clone(block)))
+        self.verifying = self.queue.front().cloned();
+        self.verifying.clone()
     }
 
-    /// The block that was being verified, with who sent it.
-    pub fn verified(&mut self, height: Height) -> Option<(PublicKey, Arc<CertifiedBlock>)> {
-        if self.verifying != Some(height) {
-            return None;
-        }
-        self.verifying = None;
-        let (from, block) = self.queue.front()?;
-        (block.block.header.height == height).then(|| (*from, Arc::clone(block)))
+    /// There is a verdict on the block of this height that was being verified: that block.
+    pub fn verified(&mut self, height: Height) -> Option<FetchedBlock> {
+        self.verifying.take_if(|(_, b)| b.block.header.height == height)
     }
 
     fn wanted(&self, tip: Height) -> Height {

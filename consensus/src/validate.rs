@@ -6,7 +6,7 @@ use tandem_chain::block::{Block, Certificate, Commit, Header};
 use tandem_chain::comet;
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::Signer;
-use tandem_chain::liveness::LivenessRecord;
+use tandem_chain::liveness::{LivenessRecord, Observation};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Address, Hash, Height, Timestamp};
@@ -101,25 +101,34 @@ fn check_last_commit(tip: &Tip, commit: &Commit) -> Result<(), Error> {
     commit.check_power(&tip.table)
 }
 
+/// Checks all but the signatures of a certificate that came with the block after `tip`: its power,
+/// and that each observation has a bit per node, so that the next block can be made from it.
+///
+/// # Errors
+/// [`Error::Certificate`], [`Error::Record`].
+pub fn check_certificate(tip: &Tip, certificate: &Certificate) -> Result<(), Error> {
+    certificate.check_power(&tip.next_table)?;
+    check_lengths(&certificate.observations, tip.register.nodes.len())
+}
+
+fn check_lengths(observations: &[Option<Observation>], bits: usize) -> Result<(), Error> {
+    if observations.iter().flatten().any(|o| o.seen.len() != bits) {
+        return Err(Error::Record { what: "an observation has not one bit per node" });
+    }
+    Ok(())
+}
+
 /// The record is the one that follows from the certificate in the block: the same derivation by
 /// everyone.
 fn check_record(tip: &Tip, record: &LivenessRecord) -> Result<(), Error> {
-    let bits = tip.previous_register.nodes.len();
-    if tip.height > Height::ZERO
-        && record.observations.iter().flatten().any(|o| o.seen.len() != bits)
-    {
-        return Err(Error::Record { what: "an observation has not one bit per node" });
-    }
+    check_lengths(&record.observations, tip.previous_register.nodes.len())?;
     if *record != derive(tip, record.observations.clone()) {
         return Err(Error::Record { what: "it does not follow from its observations" });
     }
     Ok(())
 }
 
-fn derive(
-    tip: &Tip,
-    observations: Vec<Option<tandem_chain::liveness::Observation>>,
-) -> LivenessRecord {
+fn derive(tip: &Tip, observations: Vec<Option<Observation>>) -> LivenessRecord {
     let height = tip.height.next();
     if tip.height == Height::ZERO {
         return LivenessRecord { height, ..LivenessRecord::default() };

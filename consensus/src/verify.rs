@@ -257,6 +257,10 @@ impl Keys {
         record: &SignedRecord,
     ) -> Result<(), Fault> {
         let observations = &record.record.observations;
+        // With no signature that binds them to the header, its other fields could be anything.
+        if commit.signatures.is_empty() && *commit != Commit::default() {
+            return Err(Fault::Inconsistent { what: "a certificate without entries names a block" });
+        }
         if observations.len() != commit.signatures.len() {
             return Err(Fault::Inconsistent { what: "not one observation per signature" });
         }

@@ -23,13 +23,7 @@ impl Replica {
         match candidate.valid {
             None => return false,
             Some(false) => {
-                let height = self.state.height;
-                let reason = format!(
-                    "block {id} at height {height} is certified by more than 2/3 of the power, but \
-                     invalid here: this node's state or program differs from theirs. Restore its \
-                     data from another node, and compare versions"
-                );
-                self.halt(reason, effects);
+                self.halt_as_different(id, "it was refused when it was proposed", effects);
                 return true;
             }
             Some(true) => {}
@@ -38,6 +32,17 @@ impl Replica {
         let certificate = self.state.votes.certificate(round, id);
         self.commit(CertifiedBlock { block, certificate }, id, effects);
         true
+    }
+
+    /// Stops: what more than 2/3 of the power has certified is invalid here.
+    fn halt_as_different(&mut self, id: BlockId, why: &str, effects: &mut Vec<Effect>) {
+        let height = self.state.height;
+        let reason = format!(
+            "block {id} at height {height} is certified by more than 2/3 of the power, but invalid \
+             here ({why}): this node's state or program differs from theirs. Restore its data from \
+             another node, and compare versions"
+        );
+        self.halt(reason, effects);
     }
 
     fn commit(&mut self, certified: CertifiedBlock, id: BlockId, effects: &mut Vec<Effect>) {
@@ -82,16 +87,15 @@ impl Replica {
         }
         let tip = self.tip.height;
         if let Some((from, certified)) = self.catch_up.next_block(tip) {
-            let plausible = validate::check(&self.tip, &self.fixed, &certified.block)
-                .and_then(|()| Ok(certified.certificate.check_power(&self.tip.next_table)?));
-            match plausible {
+            match validate::check_certificate(&self.tip, &certified.certificate) {
                 Ok(()) => effects.push(Effect::Verify {
                     block: certified,
                     table: Arc::clone(&self.tip.next_table),
                 }),
-                Err(fault) => {
+                Err(error) => {
+                    let _ = self.catch_up.verified(tip.next());
                     self.catch_up.failed(&from, now.instant);
-                    effects.push(report(from, fault));
+                    effects.push(report(from, error.into()));
                 }
             }
         }
@@ -119,11 +123,16 @@ impl Replica {
         if height != self.state.height || self.state.committing.is_some() {
             return;
         }
+        let id = certified.certificate.commit.block.expect("a verified certificate names a block");
+        if let Err(fault) = validate::check(&self.tip, &self.fixed, &certified.block) {
+            self.halt_as_different(id, &fault.to_string(), effects);
+            return;
+        }
         self.check_own_signature(&certified.certificate.commit, effects);
         if self.halted {
             return;
         }
-        let id = certified.certificate.commit.block.expect("a verified certificate names a block");
+        self.accuse_by_commit(&certified.certificate.commit, effects);
         self.commit(certified.as_ref().clone(), id, effects);
     }
 
@@ -152,18 +161,21 @@ impl Replica {
         self.halt(reason, effects);
     }
 
-    /// Compares a certificate with the precommits of the height before that came by themselves.
+    /// Compares a certificate with the precommits of its height that came by themselves.
     pub(super) fn accuse_by_commit(&mut self, commit: &Commit, effects: &mut Vec<Effect>) {
-        let Some(votes) = self.previous.as_ref().filter(|v| v.height() == commit.height) else {
-            return;
-        };
-        let found = double_signers(votes, commit);
-        for (index, one, other) in found {
+        let found = self.votes_of(commit.height).map(|votes| double_signers(votes, commit));
+        for (index, one, other) in found.into_iter().flatten() {
             self.accuse(index, &one, &other, effects);
         }
     }
 
-    /// Hands on a double signing, once a validator and height.
+    /// The votes of this height or the one before.
+    fn votes_of(&self, height: Height) -> Option<&HeightVotes> {
+        let known = [Some(&self.state.votes), self.previous.as_ref()];
+        known.into_iter().flatten().find(|votes| votes.height() == height)
+    }
+
+    /// Hands on a double signing, once a key while the replica works on a height.
     pub(super) fn accuse(
         &mut self,
         index: u16,
@@ -171,19 +183,12 @@ impl Replica {
         other: &Vote,
         effects: &mut Vec<Effect>,
     ) {
-        let votes = if one.height == self.state.height {
-            &self.state.votes
-        } else {
-            let Some(previous) = &self.previous else { return };
-            previous
-        };
+        let Some(votes) = self.votes_of(one.height) else { return };
         let Some(holder) = votes.table().validators().get(usize::from(index)) else { return };
-        if self.state.accused.insert(index) {
-            effects.push(Effect::DoubleSign {
-                key: holder.key,
-                one: Box::new(one.clone()),
-                other: Box::new(other.clone()),
-            });
+        let key = holder.key;
+        if self.state.accused.insert(key) {
+            let (one, other) = (Box::new(one.clone()), Box::new(other.clone()));
+            effects.push(Effect::DoubleSign { key, one, other });
         }
     }
 }

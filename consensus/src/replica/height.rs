@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_chain::block::Block;
+use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{BlockId, Height, Round};
 
@@ -76,8 +77,8 @@ pub(super) struct HeightState {
     pub committing: Option<BlockId>,
     /// Whether this node has cast a non-nil vote: then it needs no follow message.
     pub voted: bool,
-    /// Validators whose double signing at this height has been handed on.
-    pub accused: BTreeSet<u16>,
+    /// Keys whose double signing has been handed on while at this height.
+    pub accused: BTreeSet<PublicKey>,
     pub resend_at: Instant,
     pub resend_every: Duration,
 }
