@@ -1,4 +1,8 @@
 //! Every bound of the replica in one place. Those of the chain are in `tandem_chain::limits`.
+//!
+//! Bounded by what they are keyed with, not by a number of their own: one proposal per round up to
+//! the replica's own round; of each holder of a seat the newest proposal of a later round, and the
+//! newest of the next height; of each registered node the newest follow message that is ahead.
 
 use std::time::Duration;
 
@@ -12,8 +16,6 @@ pub const MAX_ROUNDS_AHEAD: usize = 2;
 pub const KEPT_ROUNDS: u32 = 4;
 /// Votes of one validator for the next height that are kept until that height begins.
 pub const MAX_NEXT_VOTES_PER_VALIDATOR: usize = 8;
-/// Proposals for the next height that are kept until that height begins.
-pub const MAX_NEXT_PROPOSALS: usize = 2;
 /// Prevotes that a proposal may carry: one per validator.
 pub const MAX_PREVOTES: usize = tandem_chain::limits::MAX_ORGS;
 /// Own votes that are sent again to a peer at once.

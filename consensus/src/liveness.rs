@@ -89,6 +89,14 @@ impl Shown {
         *shown = (*shown).max(height);
     }
 
+    /// A verified vote for a block of a height that this node has committed: if it is the block that
+    /// was decided, the voter held the state before it.
+    pub fn voted(&mut self, node: &PublicKey, height: Height, block: BlockId) {
+        if self.recent(height).is_some_and(|r| r.block == Some(block)) {
+            self.show(node, height.back(1));
+        }
+    }
+
     /// A verified follow message. Counts when block and state are this node's own; is kept while it
     /// is ahead of this node.
     pub fn follow(&mut self, body: &FollowBody) {

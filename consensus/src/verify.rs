@@ -2,18 +2,20 @@
 //! replica sees it. All that needs no state but keys.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tandem_chain::block::{CertifiedBlock, Commit};
 use tandem_chain::codec;
 use tandem_chain::keys::{Domain, PublicKey, Verifier};
+use tandem_chain::limits::{MAX_BLOCK_EVIDENCE, MAX_BLOCK_TXS, MAX_ROUND};
 use tandem_chain::liveness::SignedRecord;
 use tandem_chain::roles::RoleTable;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
-use tandem_chain::types::{Address, ChainId, Height};
+use tandem_chain::types::{Address, ChainId, Height, Round};
 use tandem_chain::vote::{VoteKind, verify_observation};
 
-use crate::limits::{MAX_MESSAGE_BYTES, MAX_PREVOTES};
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_PREVOTES, RECENT_BLOCKS};
 use crate::message::{Follow, Message, Proposal};
 
 /// What a peer did wrong. Such a message has no effect; the peer is reported.
@@ -38,6 +40,16 @@ pub enum Fault {
         /// The vote's validator index.
         index: u16,
         /// The vote's validator address.
+        address: Address,
+    },
+    /// A message that only holders of seats send, by a node that holds none.
+    #[error("{what} for height {height} by {address}, which holds no seat")]
+    NoSeat {
+        /// The kind of message.
+        what: &'static str,
+        /// The message's height.
+        height: Height,
+        /// Who sent it.
         address: Address,
     },
     /// A proposal by a node whose turn it is not.
@@ -116,6 +128,8 @@ pub struct Keys {
     chain_id: ChainId,
     height: Height,
     by_address: BTreeMap<Address, PublicKey>,
+    /// Role tables of the next two heights.
+    next: [Arc<RoleTable>; 2],
 }
 
 impl Keys {
@@ -126,7 +140,8 @@ impl Keys {
         let tables = [&tip.table, &tip.next_table, &tip.next_next_table];
         let seated = tables.into_iter().flat_map(|t| t.validators()).map(|v| &v.key);
         let by_address = registered.chain(seated).map(|key| (key.address(), *key)).collect();
-        Self { chain_id: tip.chain_id.clone(), height: tip.height, by_address }
+        let next = [Arc::clone(&tip.next_table), Arc::clone(&tip.next_next_table)];
+        Self { chain_id: tip.chain_id.clone(), height: tip.height, by_address, next }
     }
 
     /// Decodes a message.
@@ -142,6 +157,10 @@ impl Keys {
     pub fn triage(&self, message: &Message) -> Triage {
         let (height, oldest) = match message {
             Message::Proposal(proposal) => (proposal.height, self.height.next()),
+            // A late vote for a block still shows that its sender follows.
+            Message::Vote(vote) if vote.block.is_some() => {
+                (vote.height, self.height.back(RECENT_BLOCKS as u64))
+            }
             Message::Vote(vote) => (vote.height, self.height),
             Message::Follow(follow) => (follow.body.height, Height::ZERO),
             Message::Status { committed } => return Triage::Claim(*committed),
@@ -171,6 +190,7 @@ impl Keys {
         match &message {
             Message::Proposal(proposal) => self.proposal(verifier, proposal, tx_verified)?,
             Message::Vote(vote) => {
+                check_round(vote.round)?;
                 let key = self.key("vote", vote.validator_address)?;
                 vote.verify(verifier, &self.chain_id, key)?;
             }
@@ -204,6 +224,8 @@ impl Keys {
         if block.header.height != proposal.height || block.id() != proposal.block_id {
             return Err(Fault::Inconsistent { what: "proposal names another block than it has" });
         }
+        check_round(proposal.round)?;
+        self.check_cheap(proposal)?;
         let proposer = self.key("proposal", proposal.proposer.address())?;
         if !verifier.verifies(proposer, &proposal.sign_bytes(&self.chain_id), &proposal.signature) {
             let what = "proposal";
@@ -221,6 +243,26 @@ impl Keys {
             evidence.verify(verifier, &self.chain_id)?;
         }
         Ok(())
+    }
+
+    /// What is cheap to find out before the signatures in a proposal are checked: its proposer holds
+    /// a seat at its height, and it is no larger than any block may be.
+    fn check_cheap(&self, proposal: &Proposal) -> Result<(), Fault> {
+        let Proposal { height, proposer, block, .. } = proposal;
+        let ahead = height.0.checked_sub(self.height.next().0);
+        let table = ahead.and_then(|ahead| self.next.get(usize::try_from(ahead).ok()?));
+        if table.is_some_and(|table| table.by_key(proposer).is_none()) {
+            let address = proposer.address();
+            return Err(Fault::NoSeat { what: "proposal", height: *height, address });
+        }
+        let counts = [
+            ("transactions of a block", block.txs.len(), MAX_BLOCK_TXS),
+            ("evidence", block.evidence.len(), MAX_BLOCK_EVIDENCE),
+        ];
+        match counts.into_iter().find(|(_, got, max)| got > max) {
+            Some((what, got, max)) => Err(tandem_chain::Error::TooMany { what, max, got }.into()),
+            None => Ok(()),
+        }
     }
 
     fn prevotes(&self, verifier: &dyn Verifier, proposal: &Proposal) -> Result<(), Fault> {
@@ -259,7 +301,9 @@ impl Keys {
         let observations = &record.record.observations;
         // With no signature that binds them to the header, its other fields could be anything.
         if commit.signatures.is_empty() && *commit != Commit::default() {
-            return Err(Fault::Inconsistent { what: "a certificate without entries names a block" });
+            return Err(Fault::Inconsistent {
+                what: "a certificate without entries names a block",
+            });
         }
         if observations.len() != commit.signatures.len() {
             return Err(Fault::Inconsistent { what: "not one observation per signature" });
@@ -281,6 +325,13 @@ impl Keys {
         }
         Ok(())
     }
+}
+
+fn check_round(round: Round) -> Result<(), Fault> {
+    if round.0 > MAX_ROUND {
+        return Err(Fault::Inconsistent { what: "its round is above any that is reached" });
+    }
+    Ok(())
 }
 
 /// Verifies a block that was fetched: its certificate by `table`, the role table of its height,

@@ -1,6 +1,6 @@
 //! The votes of one height.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tandem_chain::block::{Certificate, Commit, CommitSig};
@@ -87,10 +87,8 @@ impl HeightVotes {
     /// [`Fault::NotHolder`]; [`Fault::Inconsistent`] when its observation has not one bit a node.
     pub fn add(&mut self, vote: &Vote, current: Round) -> Result<Added, Fault> {
         let index = vote.validator_index;
-        let holder = self.table.validators().get(usize::from(index));
-        if holder.is_none_or(|h| h.address != vote.validator_address) {
-            let address = vote.validator_address;
-            return Err(Fault::NotHolder { height: vote.height, index, address });
+        if !is_holders(&self.table, vote) {
+            return Err(not_holder(vote));
         }
         if vote.observation.as_ref().is_some_and(|o| o.seen.len() != self.register_len) {
             return Err(Fault::Inconsistent { what: "observation has not one bit per node" });
@@ -208,7 +206,7 @@ impl HeightVotes {
     /// voted.
     #[must_use]
     pub fn round_to_join(&self, current: Round) -> Option<Round> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (round, votes) in self.rounds.range(current.next()..).rev() {
             seen.extend(votes.prevotes.keys().chain(votes.precommits.keys()));
             if self.table.is_third(self.power(seen.iter())) {
@@ -229,6 +227,22 @@ impl HeightVotes {
     #[must_use]
     pub fn vote_of(&self, kind: VoteKind, round: Round, index: u16) -> Option<&Vote> {
         self.rounds.get(&round)?.of(kind).get(&index)
+    }
+
+    /// Whether votes, however often one is among them, are those of holders with more than 2/3 of
+    /// the power.
+    #[must_use]
+    pub fn is_quorum_of(&self, votes: &[Vote]) -> bool {
+        let votes = votes.iter().filter(|vote| is_holders(&self.table, vote));
+        let voters: BTreeSet<u16> = votes.map(|vote| vote.validator_index).collect();
+        self.table.is_quorum(self.power(voters.iter()))
+    }
+
+    /// Whether more than 1/3 of the power has voted for `block` in any round and step.
+    #[must_use]
+    pub fn has_third_for(&self, block: BlockId) -> bool {
+        let voters: BTreeSet<u16> = self.voters_for(block).collect();
+        self.table.is_third(self.power(voters.iter()))
     }
 
     /// Indexes of all validators with a vote for `block` in any round and step.
@@ -265,4 +279,18 @@ impl HeightVotes {
             (0..count).map(|i| precommit(i).and_then(|v| v.observation.clone())).collect();
         Certificate { commit, observations }
     }
+}
+
+/// Whether the voter holds the seat at the index that it names, by the role table of its height.
+#[must_use]
+pub fn is_holders(table: &RoleTable, vote: &Vote) -> bool {
+    let holder = table.validators().get(usize::from(vote.validator_index));
+    holder.is_some_and(|holder| holder.address == vote.validator_address)
+}
+
+/// The fault of a vote that is not [`is_holders`].
+#[must_use]
+pub fn not_holder(vote: &Vote) -> Fault {
+    let Vote { height, validator_index: index, validator_address: address, .. } = *vote;
+    Fault::NotHolder { height, index, address }
 }

@@ -48,7 +48,8 @@ impl Replica {
     fn commit(&mut self, certified: CertifiedBlock, id: BlockId, effects: &mut Vec<Effect>) {
         assert_eq!(certified.block.header.height, self.state.height, "commits have no gaps");
         assert!(self.state.committing.is_none(), "one commit at a time");
-        self.note_voters(id);
+        self.note_voters();
+        self.note_signers(&certified.certificate.commit);
         self.state.committing = Some(id);
         self.state.timers = super::height::Timers::default();
         self.certificate = certified.certificate.clone();
@@ -78,7 +79,7 @@ impl Replica {
 
     /// Looks for blocks to fetch, and for the next fetched one.
     pub(super) fn catch_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.halted || self.state.committing.is_some() {
+        if self.state.committing.is_some() {
             return;
         }
         if let Some((peer, first)) = self.catch_up.expired(now.instant) {
@@ -152,7 +153,15 @@ impl Replica {
         if known || !guard.may_sign_at(place.height) {
             return;
         }
-        let Place { height, round, .. } = place;
+        self.halt_as_doubled(place.height, place.round, effects);
+    }
+
+    pub(super) fn halt_as_doubled(
+        &mut self,
+        height: Height,
+        round: Round,
+        effects: &mut Vec<Effect>,
+    ) {
         let reason = format!(
             "a signature of this node's own key at height {height} round {round} has come, and this \
              node never made it: the key runs on another machine too, or the data folder was rolled \

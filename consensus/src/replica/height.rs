@@ -106,23 +106,55 @@ impl HeightState {
         }
     }
 
-    /// Forgets proposals of rounds long past, and candidates that nothing refers to any more:
-    /// neither a proposal, nor `keep`, nor a vote.
+    /// Forgets proposals of rounds long past, and candidates that nothing refers to any more.
     pub fn prune(&mut self, keep: &[Option<BlockId>]) {
         let first = self.round.back(KEPT_ROUNDS);
         self.votes.prune(self.round);
         self.proposals.retain(|round, _| *round >= first);
-        let proposals = &self.proposals;
-        let votes = &self.votes;
-        self.candidates.retain(|id, _| {
+        self.drop_candidates(keep);
+    }
+
+    /// Forgets candidates that neither a proposal refers to, nor `keep`, nor voters with more than
+    /// 1/3 of the power.
+    fn drop_candidates(&mut self, keep: &[Option<BlockId>]) {
+        let Self { proposals, votes, candidates, .. } = self;
+        candidates.retain(|id, _| {
             keep.contains(&Some(*id))
                 || proposals.values().any(|p| p.block == *id)
-                || votes.voters_for(*id).next().is_some()
+                || votes.has_third_for(*id)
         });
+    }
+
+    /// Makes room for a proposal if it may be kept: none of a round long past, and of each proposer
+    /// only the newest of the rounds ahead, so that nobody fills the memory with rounds to come.
+    pub fn make_room(
+        &mut self,
+        round: Round,
+        proposer: &PublicKey,
+        keep: &[Option<BlockId>],
+    ) -> bool {
+        if round <= self.round {
+            return round >= self.round.back(KEPT_ROUNDS);
+        }
+        let mut ahead = self.proposals.range(self.round.next()..);
+        let kept = ahead.find(|(_, p)| p.message.proposer == *proposer).map(|(kept, _)| *kept);
+        match kept {
+            Some(kept) if kept > round => false,
+            Some(kept) => {
+                self.proposals.remove(&kept);
+                self.drop_candidates(keep);
+                true
+            }
+            None => true,
+        }
     }
 
     /// Whether a block is known and valid.
     pub fn is_valid(&self, block: BlockId) -> bool {
         self.candidates.get(&block).is_some_and(|c| c.valid == Some(true))
+    }
+    /// Whether a block is known not to be valid.
+    pub fn is_invalid(&self, block: BlockId) -> bool {
+        self.candidates.get(&block).is_some_and(|c| c.valid == Some(false))
     }
 }

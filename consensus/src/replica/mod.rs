@@ -44,8 +44,10 @@ pub struct Setup {
 /// Messages for the next height, kept until it begins.
 #[derive(Clone, Debug, Default)]
 struct Early {
-    votes: BTreeMap<Address, Vec<Vote>>,
-    proposals: Vec<(PublicKey, Proposal)>,
+    /// By voter, each with the peer that it came from.
+    votes: BTreeMap<Address, Vec<(PublicKey, Vote)>>,
+    /// By proposer, with the peer that it came from.
+    proposals: BTreeMap<PublicKey, (PublicKey, Proposal)>,
 }
 
 /// One node's part in consensus, as a pure state machine. See the crate's front page.
@@ -165,10 +167,12 @@ impl Replica {
             Input::Wakeup => {}
         }
         self.advance(now, effects);
-        self.follow_if_due(now, effects);
-        self.catch_up(now, effects);
-        self.recover_key(now, effects);
-        self.resend_if_due(now, effects);
+        if !self.halted {
+            self.follow_if_due(now, effects);
+            self.catch_up(now, effects);
+            self.recover_key(now, effects);
+            self.resend_if_due(now, effects);
+        }
         merge_persists(effects, first);
     }
 
@@ -283,6 +287,11 @@ impl Replica {
         }
     }
 
+    /// Blocks that are kept whatever else is forgotten.
+    fn kept_blocks(&self) -> [Option<BlockId>; 2] {
+        [self.valid.as_ref().map(|v| v.block_id), self.journal.locked.map(|l| l.block)]
+    }
+
     fn halt(&mut self, reason: String, effects: &mut Vec<Effect>) {
         self.halted = true;
         effects.push(Effect::Halt { reason });
@@ -321,9 +330,4 @@ fn merge_persists(effects: &mut Vec<Effect>, first: usize) {
 
 fn shared(block: &Arc<Block>) -> Arc<Block> {
     Arc::clone(block)
-}
-
-/// Whether `id` is the block that `vote` is for.
-fn is_for(vote: &Vote, id: BlockId) -> bool {
-    vote.block == Some(id)
 }

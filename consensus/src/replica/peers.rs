@@ -4,22 +4,21 @@
 use std::sync::Arc;
 
 use tandem_chain::keys::PublicKey;
-use tandem_chain::types::{BlockId, Height};
+use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::Vote;
 
 use super::height::Step;
-use super::{Replica, is_for, report};
+use super::{Replica, report};
 use crate::effect::Effect;
-use crate::journal::{Place, Slot};
+use crate::journal::{Place, Signing, Slot};
 use crate::limits::{
-    FOLLOWS_PER_GRACE, MAX_NEXT_PROPOSALS, MAX_NEXT_VOTES_PER_VALIDATOR, MAX_RESENT_VOTES,
-    RESEND_MAX,
+    FOLLOWS_PER_GRACE, MAX_NEXT_VOTES_PER_VALIDATOR, MAX_RESENT_VOTES, RESEND_MAX,
 };
 use crate::message::{FollowBody, Message, Proposal};
 use crate::time::{Instant, Now};
 use crate::validate;
 use crate::verify::Fault;
-use crate::votes::{Added, HeightVotes};
+use crate::votes::{Added, is_holders, not_holder};
 
 impl Replica {
     pub(super) fn on_message(
@@ -52,9 +51,11 @@ impl Replica {
 
     fn on_vote(&mut self, from: PublicKey, vote: &Vote, effects: &mut Vec<Effect>) {
         if vote.validator_address == self.me.address() {
-            let Vote { height, round, kind, .. } = *vote;
-            self.check_own_place(Place { height, round, step: kind.into() }, effects);
+            self.on_own_vote(vote, effects);
             return;
+        }
+        if vote.height <= self.tip.height {
+            self.note_late_vote(vote);
         }
         if vote.height == self.state.height {
             let round = self.state.round;
@@ -63,24 +64,41 @@ impl Replica {
         } else if vote.height == self.tip.height {
             let Some(votes) = self.previous.as_mut() else { return };
             let added = votes.add(vote, vote.round);
-            let shows = added.is_ok() && self.tip.block.is_some_and(|id| is_for(vote, id));
-            if shows && let Some(holder) = holder(votes, vote) {
-                self.shown.show(&holder, self.tip.height.back(1));
-            }
             self.after_vote(from, vote, added, effects);
         } else if vote.height == self.state.height.next() {
-            let early = self.early.votes.entry(vote.validator_address).or_default();
-            if self
-                .tip
-                .next_next_table
-                .validators()
-                .iter()
-                .all(|v| v.address != vote.validator_address)
-            {
-                self.early.votes.remove(&vote.validator_address);
-            } else if early.len() < MAX_NEXT_VOTES_PER_VALIDATOR && !early.contains(vote) {
-                early.push(vote.clone());
+            if !is_holders(&self.tip.next_next_table, vote) {
+                effects.push(report(from, not_holder(vote)));
+                return;
             }
+            let early = self.early.votes.entry(vote.validator_address).or_default();
+            if early.len() < MAX_NEXT_VOTES_PER_VALIDATOR && early.iter().all(|(_, v)| v != vote) {
+                early.push((from, vote.clone()));
+            }
+        }
+    }
+
+    /// A vote with this node's own signature: one that it does not know of means that the key runs
+    /// twice.
+    fn on_own_vote(&mut self, vote: &Vote, effects: &mut Vec<Effect>) {
+        let Vote { height, round, kind, .. } = *vote;
+        self.check_own_place(Place { height, round, step: kind.into() }, effects);
+        let cast =
+            self.journal.votes.iter().find(|own| {
+                (own.height, own.round, own.kind) == (vote.height, vote.round, vote.kind)
+            });
+        if cast.is_some_and(|own| own.block != vote.block) && !self.halted {
+            self.halt_as_doubled(height, round, effects);
+        }
+    }
+
+    /// A late vote, too, shows that its sender follows: it voted for the block that was decided.
+    fn note_late_vote(&mut self, vote: &Vote) {
+        let tables = [&self.tip.table, &self.tip.next_table];
+        let mut holders = tables.into_iter().flat_map(|table| table.validators());
+        if let Some(block) = vote.block
+            && let Some(voter) = holders.find(|v| v.address == vote.validator_address)
+        {
+            self.shown.voted(&voter.key, vote.height, block);
         }
     }
 
@@ -108,9 +126,7 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         if proposal.height == self.state.height.next() {
-            if self.early.proposals.len() < MAX_NEXT_PROPOSALS {
-                self.early.proposals.push((from, proposal));
-            }
+            self.keep_early(from, proposal, effects);
             return;
         }
         if proposal.height != self.state.height || self.state.committing.is_some() {
@@ -118,17 +134,35 @@ impl Replica {
         }
         self.accuse_by_commit(&proposal.block.last_commit, effects);
         self.check_own_signature(&proposal.block.last_commit, effects);
+        if proposal.proposer == self.me {
+            let Proposal { height, round, .. } = proposal;
+            self.check_own_place(Place { height, round, step: Signing::Proposal }, effects);
+        }
         if self.halted || self.state.proposals.contains_key(&proposal.round) {
             return;
         }
         match self.judge_proposal(now, &proposal) {
             Ok(timely) => {
                 if let Err(fault) = &timely {
-                    effects.push(report(from, fault.clone()));
+                    effects.push(report(proposal.proposer, fault.clone()));
                 }
                 self.take_proposal(from, proposal, timely.is_ok(), effects);
             }
             Err(fault) => effects.push(report(from, fault)),
+        }
+    }
+
+    /// Keeps a proposal for the next height: of each holder of a seat there the newest one.
+    fn keep_early(&mut self, from: PublicKey, proposal: Proposal, effects: &mut Vec<Effect>) {
+        let Proposal { height, round, proposer, .. } = proposal;
+        if self.tip.next_next_table.by_key(&proposer).is_none() {
+            let address = proposer.address();
+            effects.push(report(from, Fault::NoSeat { what: "proposal", height, address }));
+            return;
+        }
+        let kept = self.early.proposals.get(&proposer);
+        if kept.is_none_or(|(_, kept)| kept.round < round) {
+            self.early.proposals.insert(proposer, (from, proposal));
         }
     }
 
@@ -158,11 +192,14 @@ impl Replica {
                 Err(Fault::ClockAhead { ahead_ms: millis(ahead), max_ms: millis(bound) })
             });
         };
+        if !self.state.votes.is_quorum_of(&proposal.prevotes) {
+            let what = "the prevotes in a proposal are not of more than 2/3 of the power";
+            return Err(Fault::Inconsistent { what });
+        }
         // The author had its turn in some round up to the valid one. Turns repeat.
         let seats = u32::try_from(self.tip.next_table.seats().len()).unwrap_or(u32::MAX);
         let last = valid_round.0.min(seats.saturating_mul(2));
-        let was_its_turn =
-            (0..=last).any(|r| self.proposer_of(tandem_chain::types::Round(r)).address() == author);
+        let was_its_turn = (0..=last).any(|r| self.proposer_of(Round(r)).address() == author);
         if was_its_turn {
             Ok(Ok(()))
         } else {
@@ -180,6 +217,10 @@ impl Replica {
         for vote in &proposal.prevotes {
             self.on_vote(from, vote, effects);
         }
+        let proposer = proposal.proposer;
+        if self.halted || !self.state.make_room(proposal.round, &proposer, &self.kept_blocks()) {
+            return;
+        }
         let id = proposal.block_id;
         let block = Arc::clone(&proposal.block);
         let is_new = !self.state.candidates.contains_key(&id);
@@ -191,7 +232,7 @@ impl Replica {
             Ok(()) => effects.push(Effect::Check { id, block }),
             Err(fault) => {
                 self.set_verdict(id, false);
-                effects.push(report(from, fault));
+                effects.push(report(proposer, fault));
             }
         }
     }
@@ -225,13 +266,12 @@ impl Replica {
     /// What came early for the height that begins now.
     pub(super) fn take_early(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let early = std::mem::take(&mut self.early);
-        for (from, proposal) in early.proposals {
+        for (from, proposal) in early.proposals.into_values() {
             self.on_proposal(now, from, proposal, effects);
         }
-        for vote in early.votes.into_values().flatten() {
+        for (from, vote) in early.votes.into_values().flatten() {
             if vote.height == self.state.height {
-                let holder = holder(&self.state.votes, &vote).unwrap_or(self.me);
-                self.on_vote(holder, &vote, effects);
+                self.on_vote(from, &vote, effects);
             }
         }
     }
@@ -254,7 +294,8 @@ impl Replica {
     /// The height committed, the round's proposal, and this node's own votes of the height.
     fn what_peers_may_lack(&self) -> Vec<Message> {
         let mut messages = vec![Message::Status { committed: self.tip.height }];
-        if let Some(proposed) = self.state.proposals.get(&self.state.round) {
+        let proposed = self.state.proposals.get(&self.state.round);
+        if let Some(proposed) = proposed.filter(|p| !self.state.is_invalid(p.block)) {
             messages.push(Message::Proposal(Box::new(proposed.message.clone())));
         }
         let votes = self.journal.votes.iter().rev().take(MAX_RESENT_VOTES);
@@ -303,7 +344,7 @@ impl Replica {
     }
 
     pub(super) fn follow_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.halted || self.follow_due().is_none_or(|at| at > now.instant) {
+        if self.follow_due().is_none_or(|at| at > now.instant) {
             return;
         }
         self.owes_follow = false;
@@ -315,7 +356,7 @@ impl Replica {
 
     /// Asks, and listens to the answers, while the key is lost.
     pub(super) fn recover_key(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.halted || !self.journal.guard.is_lost() {
+        if !self.journal.guard.is_lost() {
             return;
         }
         let table = &self.tip.next_table;
@@ -326,11 +367,4 @@ impl Replica {
             Self::broadcast(effects, Message::LostQuery);
         }
     }
-}
-
-/// Key of the holder whose vote this is.
-fn holder(votes: &HeightVotes, vote: &Vote) -> Option<PublicKey> {
-    let validators = votes.table().validators();
-    let holder = validators.get(usize::from(vote.validator_index))?;
-    (holder.address == vote.validator_address).then_some(holder.key)
 }

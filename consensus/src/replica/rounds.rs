@@ -46,7 +46,7 @@ impl Replica {
         self.state.step = Step::Propose;
         self.state.timers = Timers::default();
         self.state.once = Once::default();
-        let keep = [self.valid.as_ref().map(|v| v.block_id), self.journal.locked.map(|l| l.block)];
+        let keep = self.kept_blocks();
         self.state.prune(&keep);
         let idle = round == Round::ZERO && !self.has_work;
         let wait = if idle { self.tip.parameters.idle_block_interval() } else { Duration::ZERO };
@@ -123,10 +123,8 @@ impl Replica {
         let unlocked = match (self.journal.locked, valid_round) {
             (None, None) => true,
             (Some(lock), None) => lock.block == block,
+            // It came with the quorum of prevotes, else it would not have been taken.
             (lock, Some(valid_round)) => {
-                if !self.state.votes.quorum_for(Prevote, valid_round, Some(block)) {
-                    return false;
-                }
                 lock.is_none_or(|lock| lock.round <= valid_round || lock.block == block)
             }
         };

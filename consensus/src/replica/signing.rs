@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_chain::block::Commit;
 use tandem_chain::codec;
 use tandem_chain::comet;
 use tandem_chain::evidence::Evidence;
@@ -12,7 +13,7 @@ use tandem_chain::tx::Tx;
 use tandem_chain::types::{BlockId, Round, Timestamp};
 use tandem_chain::vote::{Vote, VoteKind};
 
-use super::height::Step;
+use super::height::{HeightState, Step};
 use super::{Replica, shared};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing, Slot, Valid};
@@ -118,7 +119,7 @@ impl Replica {
             return;
         }
         let observation = match (kind, block) {
-            (VoteKind::Precommit, Some(block)) => Some(self.observe(round, block)),
+            (VoteKind::Precommit, Some(_)) => Some(self.observe(round)),
             _ => None,
         };
         let timestamp = now.wall;
@@ -150,9 +151,9 @@ impl Replica {
         Self::broadcast(effects, Message::Vote(Box::new(vote)));
     }
 
-    /// The observation that goes with a precommit for `block`, signed.
-    fn observe(&mut self, round: Round, block: BlockId) -> Observation {
-        self.note_voters(block);
+    /// The observation that goes with a precommit for a block, signed.
+    fn observe(&mut self, round: Round) -> Observation {
+        self.note_voters();
         let height = self.state.height;
         let seen = self.shown.observe(&self.tip.register, height, self.grace());
         let bytes =
@@ -161,15 +162,25 @@ impl Replica {
     }
 
     /// Everyone who voted for a valid block of this height has shown the tip.
-    pub(super) fn note_voters(&mut self, block: BlockId) {
-        if !self.state.is_valid(block) {
-            return;
-        }
-        let validators = self.state.votes.table().validators();
-        for index in self.state.votes.voters_for(block) {
-            if let Some(validator) = validators.get(usize::from(index)) {
-                self.shown.show(&validator.key, self.tip.height);
+    pub(super) fn note_voters(&mut self) {
+        let HeightState { candidates, votes, .. } = &self.state;
+        let validators = votes.table().validators();
+        for (id, _) in candidates.iter().filter(|(_, candidate)| candidate.valid == Some(true)) {
+            for index in votes.voters_for(*id) {
+                if let Some(validator) = validators.get(usize::from(index)) {
+                    self.shown.show(&validator.key, self.tip.height);
+                }
             }
+        }
+    }
+
+    /// So has everyone who signed a certificate of this height.
+    pub(super) fn note_signers(&mut self, commit: &Commit) {
+        let validators = self.state.votes.table().validators();
+        for (_, validator) in
+            commit.signatures.iter().zip(validators).filter(|(signature, _)| signature.is_some())
+        {
+            self.shown.show(&validator.key, self.tip.height);
         }
     }
 }
