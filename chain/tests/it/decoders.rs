@@ -10,6 +10,7 @@ use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_TX_BYTES};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::roles::{Register, RoleTable};
+use tandem_chain::tree::Proof;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Address, ChainId, DataSetName, Hash, OrgName, Round};
 use tandem_chain::vote::{Vote, VoteKind};
@@ -36,6 +37,8 @@ fn kinds() -> Vec<Kind> {
     let precommit = samples::vote(VoteKind::Precommit, Some(samples::hash(9)));
     let observation = precommit.observation.clone().expect("an observation");
     let receipt = Receipt { code: 1, data: vec![1], log: "log".to_owned(), events: Vec::new() };
+    let leaf = Some((samples::hash(3), samples::hash(4)));
+    let proof = Proof { siblings: vec![samples::hash(1), samples::hash(2)], leaf };
     let mut kinds = vec![
         kind::<Bits>("bits", &observation.seen),
         kind::<Observation>("observation", &observation),
@@ -52,6 +55,8 @@ fn kinds() -> Vec<Kind> {
         kind::<Register>("register", &samples::sample_register()),
         kind::<Parameters>("parameters", &Parameters::wan()),
         kind::<Receipt>("receipt", &receipt),
+        kind::<Genesis>("genesis", &samples::genesis()),
+        kind::<Proof>("proof", &proof),
     ];
     for (name, call) in samples::calls() {
         let again = |bytes: &[u8]| Tx::decode(bytes.to_vec()).map(|tx| tx.bytes().to_vec());

@@ -1,6 +1,6 @@
 //! Whole blocks, executed by the real ledger and signed by the holders that its role tables name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tandem_chain::block::{Block, Certificate, Commit, CommitSig, Header};
 use tandem_chain::comet;
@@ -10,7 +10,7 @@ use tandem_chain::ledger::{Ledger, Receipt};
 use tandem_chain::liveness::LivenessRecord;
 use tandem_chain::modules::{Call, consortium, parameters, records, standby};
 use tandem_chain::roles::RoleTable;
-use tandem_chain::store::{Column, MemoryStore};
+use tandem_chain::store::MemoryStore;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{Height, Round, Term};
@@ -43,9 +43,8 @@ impl Chain {
         self.ledger.tip()
     }
 
-    /// The state, by key.
-    pub fn state(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {
-        self.ledger.store().entries(Column::State)
+    pub fn store(&self) -> &MemoryStore {
+        self.ledger.store()
     }
 
     /// Executes a block with `txs` and has the living holders sign it; gives the receipts.

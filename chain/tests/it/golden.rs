@@ -12,9 +12,10 @@ use std::fmt::Write as _;
 
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::store::Column;
 use tandem_chain::types::{Height, Round};
 use tandem_chain::vote::VoteKind;
-use tandem_chain::{Error, codec, comet};
+use tandem_chain::{Error, codec, comet, tree};
 
 use crate::{executed, samples};
 
@@ -156,12 +157,20 @@ fn golden() -> String {
 
     out.section("The state of a chain whose blocks held every kind of call");
     let chain = executed::with_every_call();
-    for (key, value) in chain.state() {
+    for (key, value) in chain.store().entries(Column::State) {
         out.bytes(&key_text(key), value);
     }
     out.text("state commitment of genesis", executed::Chain::new().tip().app_hash);
     out.text("state commitment", chain.tip().app_hash);
     out.text("state commitment after two switches", executed::with_switches().tip().app_hash);
+
+    out.section("Its tree: pages (0 and a path), recent transactions (1 and a hash), a proof");
+    for (key, value) in chain.store().entries(Column::Tree) {
+        out.bytes(&hex::encode(key), value);
+    }
+    let data_set = "prices.eu".parse().expect("a name");
+    let key = tandem_chain::modules::records::state_key(&data_set, b"2026-11-22");
+    out.encoded("proof of a record", &tree::prove(chain.store(), &key).expect("a proof"));
 
     out.section("Results");
     let event = Event::new("switch", [("seat", "gamma".to_owned()), ("term", "2".to_owned())]);
