@@ -15,7 +15,7 @@ mod receipt;
 mod recent;
 pub(crate) mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub use recent::{Recent, is_committed};
 use state::{State, missing};
 
 /// The state after the last block, and the rules by which the next one changes it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ledger<S> {
     store: S,
     tip: Arc<Tip>,

@@ -90,9 +90,10 @@ fn derived_values_follow_the_design() {
     };
     let ms = Duration::from_millis;
     // The design's table: 3.3 s and 0.7 s with four seats, where f = K = 1.
-    assert_eq!(Parameters::wan().liveness_grace(&table(4, 1)), ms(10_000) / 3);
-    assert_eq!(Parameters::lan().liveness_grace(&table(4, 1)), ms(2_000) / 3);
-    assert_eq!(Parameters::wan().liveness_grace(&table(4, 10)), ms(10_000) / 3);
+    let us = Duration::from_micros;
+    assert_eq!(Parameters::wan().liveness_grace(&table(4, 1)), us(3_333_333));
+    assert_eq!(Parameters::lan().liveness_grace(&table(4, 1)), us(666_666));
+    assert_eq!(Parameters::wan().liveness_grace(&table(4, 10)), us(3_333_333));
     assert_eq!(Parameters::wan().liveness_grace(&table(7, 1)), ms(4_000));
     assert_eq!(Parameters::wan().failover_min(&table(7, 1)), ms(4_000));
     let longer = Parameters { failover_min_ms: 4_001, ..Parameters::wan() };

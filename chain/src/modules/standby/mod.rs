@@ -23,6 +23,8 @@ mod calls;
 mod queries;
 mod rule;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

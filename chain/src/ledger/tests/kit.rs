@@ -1,0 +1,314 @@
+//! A chain in memory without consensus: blocks are made up and executed.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::block::{Block, Commit, Header};
+use crate::error::Error;
+use crate::evidence::Evidence;
+use crate::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
+use crate::keys::{PublicKey, SecretKey, Signature};
+use crate::ledger::{Event, Execution, Ledger, Receipt};
+use crate::liveness::{LivenessRecord, SignedRecord};
+use crate::modules::{Call, consortium, parameters::Parameters, records, standby};
+use crate::store::MemoryStore;
+use crate::tree;
+use crate::tx::{Tx, TxBody};
+use crate::types::{Address, Hash, Height, OrgName, Power, Round, Term, Timestamp};
+use crate::vote::{Vote, VoteKind};
+
+/// The secret key of a name, such as `a1`.
+pub(crate) fn secret(name: &str) -> SecretKey {
+    SecretKey::from_seed(&Hash::of(name.as_bytes()).0)
+}
+
+pub(crate) fn key(name: &str) -> PublicKey {
+    secret(name).public()
+}
+
+pub(crate) fn org(name: &str) -> OrgName {
+    name.parse().unwrap()
+}
+
+/// Organisations with these names and powers: nodes `a1` (validator), `a2` (standby), `a3`
+/// (observer), admin key `a-admin`, user `a-user`.
+pub(crate) fn genesis_with(orgs: &[(&str, u64)]) -> Genesis {
+    let node = |name: String, role| GenesisNode {
+        key: key(&name),
+        role,
+        addresses: vec!["/ip4/127.0.0.1/tcp/26656".to_owned()],
+    };
+    let organizations = orgs.iter().map(|(name, power)| GenesisOrg {
+        name: org(name),
+        admin_key: key(&format!("{name}-admin")),
+        power: Power(*power),
+        nodes: vec![
+            node(format!("{name}1"), GenesisRole::Validator),
+            node(format!("{name}2"), GenesisRole::Standby),
+            node(format!("{name}3"), GenesisRole::Observer),
+        ],
+        users: vec![key(&format!("{name}-user"))],
+    });
+    Genesis {
+        chain_id: "test-1".parse().unwrap(),
+        genesis_time: Timestamp::from_millis(1_700_000_000_000),
+        parameters: Parameters::lan(),
+        organizations: organizations.collect(),
+    }
+}
+
+/// Four organisations, a to d, with power 1 each: f = 1, N = 10, failover_min = 666 ms.
+pub(crate) fn genesis() -> Genesis {
+    genesis_with(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)])
+}
+
+/// What the next block is to be; at first an empty one, 100 ms later, in which all are alive.
+#[derive(Clone, Default)]
+pub(crate) struct Next {
+    /// Names of nodes that the record calls dead.
+    pub(crate) dead: Vec<String>,
+    pub(crate) txs: Vec<Tx>,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) after: Option<Duration>,
+}
+
+pub(crate) fn dead(names: &[&str]) -> Next {
+    Next { dead: names.iter().map(ToString::to_string).collect(), ..Next::default() }
+}
+
+impl Next {
+    pub(crate) fn tx(mut self, tx: Tx) -> Self {
+        self.txs.push(tx);
+        self
+    }
+
+    pub(crate) fn evidence(mut self, evidence: Evidence) -> Self {
+        self.evidence.push(evidence);
+        self
+    }
+
+    pub(crate) fn after_ms(mut self, ms: u64) -> Self {
+        self.after = Some(Duration::from_millis(ms));
+        self
+    }
+}
+
+/// A chain in memory.
+#[derive(Clone)]
+pub(crate) struct Chain {
+    pub(crate) genesis: Genesis,
+    pub(crate) ledger: Ledger<MemoryStore>,
+    /// Whether every block is followed by a comparison with a ledger that is opened anew and with
+    /// the state commitment from scratch.
+    pub(crate) is_checked: bool,
+    nonce: u64,
+    /// Names of the nodes that may be met, by key.
+    names: Rc<BTreeMap<PublicKey, String>>,
+}
+
+impl Chain {
+    pub(crate) fn new() -> Self {
+        Self::with(genesis())
+    }
+
+    pub(crate) fn with(genesis: Genesis) -> Self {
+        let mut store = MemoryStore::default();
+        store.apply(&Ledger::<MemoryStore>::genesis(&genesis));
+        let ledger = Ledger::open(store, &genesis).unwrap();
+        let orgs = genesis.organizations.iter();
+        let names = orgs.flat_map(|org| (1..=9).map(move |i| format!("{}{i}", org.name)));
+        let names = Rc::new(names.map(|name| (key(&name), name)).collect());
+        let chain = Self { genesis, ledger, is_checked: true, nonce: 0, names };
+        chain.check_restart();
+        chain
+    }
+
+    pub(crate) fn store(&self) -> &MemoryStore {
+        self.ledger.store()
+    }
+
+    pub(crate) fn height(&self) -> u64 {
+        self.ledger.tip().height.0
+    }
+
+    pub(crate) fn block(&self, next: &Next) -> Block {
+        let tip = self.ledger.tip();
+        let height = tip.height.next();
+        let zero = Hash([0; 32]);
+        let dead: Vec<PublicKey> = next.dead.iter().map(|name| key(name)).collect();
+        let alive = if height == Height(1) {
+            Vec::new()
+        } else {
+            tip.previous_register.nodes.keys().map(|node| !dead.contains(node)).collect()
+        };
+        let record =
+            LivenessRecord { height, alive: alive.into_iter().collect(), observations: vec![] };
+        Block {
+            header: Header {
+                chain_id: tip.chain_id.clone(),
+                height,
+                time: tip.time.plus(next.after.unwrap_or(Duration::from_millis(100))),
+                last_block_id: tip.block,
+                last_commit_hash: zero,
+                data_hash: zero,
+                validators_hash: zero,
+                next_validators_hash: zero,
+                consensus_hash: zero,
+                app_hash: tip.app_hash,
+                last_results_hash: tip.results_hash,
+                evidence_hash: zero,
+                proposer_address: Address([0; 20]),
+            },
+            record: SignedRecord { record, signature: Signature([0; 64]) },
+            txs: next.txs.clone(),
+            evidence: next.evidence.clone(),
+            last_commit: Commit::default(),
+        }
+    }
+
+    pub(crate) fn check(&self, next: &Next) -> Result<(), Error> {
+        self.ledger.check(&self.block(next))
+    }
+
+    /// Checks, executes and applies a block.
+    pub(crate) fn run(&mut self, next: &Next) -> Execution {
+        let block = self.block(next);
+        self.ledger.check(&block).unwrap();
+        let execution = self.ledger.execute(&block).unwrap();
+        self.ledger.store_mut().apply(&execution.batch);
+        self.ledger.apply(execution.clone());
+        if self.is_checked {
+            self.check_restart();
+        }
+        execution
+    }
+
+    pub(crate) fn run_many(&mut self, blocks: u64, next: &Next) -> Vec<Event> {
+        (0..blocks).flat_map(|_| self.run(next).events).collect()
+    }
+
+    /// Executes one transaction in a block of its own.
+    pub(crate) fn send(&mut self, sender: &str, call: Call) -> Receipt {
+        let tx = self.tx(sender, call);
+        let execution = self.run(&Next::default().tx(tx));
+        assert_eq!(execution.receipts.len(), 2);
+        execution.receipts[1].clone()
+    }
+
+    pub(crate) fn tx(&mut self, sender: &str, call: Call) -> Tx {
+        self.tx_until(sender, call, self.height() + 100)
+    }
+
+    pub(crate) fn tx_until(&mut self, sender: &str, call: Call, valid_until: u64) -> Tx {
+        self.nonce += 1;
+        let secret = secret(sender);
+        let body = TxBody {
+            chain_id: self.genesis.chain_id.clone(),
+            sender: secret.public(),
+            nonce: self.nonce,
+            valid_until: Height(valid_until),
+            call,
+        };
+        Tx::sign(body, &secret)
+    }
+
+    /// Evidence of two prevotes at a height by the node of this name.
+    pub(crate) fn evidence(&self, node: &str, height: u64) -> Option<Evidence> {
+        let table = standby::table_at(self.store(), Height(height)).unwrap()?;
+        let index = table.by_key(&key(node)).map_or(0, |(index, _)| index);
+        let vote = |block| self.vote(node, height, index, block);
+        self.ledger.evidence(&vote(None), &vote(Some(Hash([1; 32]))), key(node)).unwrap()
+    }
+
+    pub(crate) fn vote(&self, node: &str, height: u64, index: usize, block: Option<Hash>) -> Vote {
+        let mut vote = Vote {
+            kind: VoteKind::Prevote,
+            height: Height(height),
+            round: Round(0),
+            block,
+            timestamp: Timestamp(0),
+            validator_index: u16::try_from(index).unwrap(),
+            validator_address: key(node).address(),
+            signature: Signature([0; 64]),
+            observation: None,
+        };
+        vote.signature = secret(node).sign(&vote.sign_bytes(&self.genesis.chain_id));
+        vote
+    }
+
+    /// Holders of all seats in table(k+2) with their terms: `a1/0`, or `-/1` for one left out.
+    pub(crate) fn holders(&self) -> String {
+        let seats = standby::seats(self.store()).unwrap();
+        let holders = seats.iter().map(|seat| {
+            let holder = seat.holder.map_or("-", |key| self.names[&key].as_str());
+            format!("{holder}/{}", seat.term)
+        });
+        holders.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The holder of a seat in the table of a height.
+    pub(crate) fn holder_at(&self, seat: &str, height: u64) -> Option<String> {
+        let table = standby::table_at(self.store(), Height(height)).unwrap()?;
+        table.seats().get(&org(seat)).map(|seat| self.names[&seat.holder].clone())
+    }
+
+    pub(crate) fn seat(&self, name: &str) -> standby::SeatView {
+        let seats = standby::seats(self.store()).unwrap();
+        seats.into_iter().find(|seat| seat.seat == org(name)).unwrap()
+    }
+
+    /// A ledger opened now knows what this one knows, and the commitment is that of the state.
+    fn check_restart(&self) {
+        let opened = Ledger::open(self.store(), &self.genesis).unwrap();
+        assert_eq!(opened.tip(), self.ledger.tip());
+        let state = self.store().entries(crate::store::Column::State);
+        let entries = state.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        assert_eq!(tree::root_of(entries), self.ledger.tip().app_hash);
+    }
+}
+
+pub(crate) fn switch(seat: &str, target: &str, term: u64) -> Call {
+    Call::Standby(standby::Call::Switch { seat: org(seat), target: key(target), term: Term(term) })
+}
+
+pub(crate) fn register(org_name: &str, node: &str, pair: bool) -> Call {
+    let chain_id = genesis().chain_id;
+    Call::Consortium(consortium::Call::RegisterNode {
+        node: key(node),
+        proof: consortium::registration_proof(&chain_id, &org(org_name), &secret(node)),
+        pair,
+        addresses: vec!["/dns4/example.com/tcp/26656".to_owned()],
+    })
+}
+
+pub(crate) fn remove(node: &str) -> Call {
+    Call::Consortium(consortium::Call::RemoveNode { node: key(node) })
+}
+
+pub(crate) fn set_partner(node: &str) -> Call {
+    Call::Consortium(consortium::Call::SetPartner { node: key(node) })
+}
+
+pub(crate) fn create(data_set: &str) -> Call {
+    Call::Records(records::Call::Create { data_set: data_set.parse().unwrap() })
+}
+
+pub(crate) fn put(data_set: &str, key: &str, value: &str, expected: Option<u64>) -> Call {
+    Call::Records(records::Call::Put {
+        data_set: data_set.parse().unwrap(),
+        key: key.into(),
+        value: value.into(),
+        expected,
+    })
+}
+
+pub(crate) fn delete(data_set: &str, key: &str, expected: Option<u64>) -> Call {
+    let data_set = data_set.parse().unwrap();
+    Call::Records(records::Call::Delete { data_set, key: key.into(), expected })
+}
+
+/// The number that an encoded u64 or height is.
+pub(crate) fn number(data: &[u8]) -> u64 {
+    crate::codec::decode("number", data, 8).unwrap()
+}
