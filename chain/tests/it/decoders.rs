@@ -1,5 +1,7 @@
 //! Decoders under arbitrary, cut, lengthened and changed bytes.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +33,9 @@ fn kind<T: Serialize + DeserializeOwned>(name: &'static str, value: &T) -> Kind 
     };
     Kind { name, bytes: codec::encode(value), again }
 }
+
+/// Made once: making them takes many signatures.
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(kinds);
 
 fn kinds() -> Vec<Kind> {
     let block = samples::block();
@@ -67,8 +72,8 @@ fn kinds() -> Vec<Kind> {
 
 #[test]
 fn a_value_has_one_encoding_and_nothing_may_stand_behind_it() {
-    for Kind { name, bytes, again } in kinds() {
-        assert_eq!(again(&bytes).as_ref(), Ok(&bytes), "{name}");
+    for Kind { name, bytes, again } in KINDS.iter() {
+        assert_eq!(again(bytes).as_ref(), Ok(bytes), "{name}");
         for len in 0..bytes.len() {
             assert!(again(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
         }
@@ -81,7 +86,7 @@ fn a_value_has_one_encoding_and_nothing_may_stand_behind_it() {
 
 #[test]
 fn a_changed_byte_gives_another_value_or_is_refused() {
-    for Kind { name, bytes, again } in kinds() {
+    for Kind { name, bytes, again } in KINDS.iter() {
         for i in 0..bytes.len() {
             for change in [1, 2, 0x80, 0xff] {
                 let mut changed = bytes.clone();
@@ -96,7 +101,7 @@ fn a_changed_byte_gives_another_value_or_is_refused() {
 
 #[test]
 fn a_huge_claimed_length_is_refused_before_memory_is_taken() {
-    for Kind { name, bytes, again } in kinds() {
+    for Kind { name, bytes, again } in KINDS.iter() {
         for i in 0..bytes.len().saturating_sub(8) {
             for claim in [u64::MAX, 1 << 62, 1 << 40, MAX_ENCODED_BYTES as u64 + 1] {
                 let mut changed = bytes.clone();
@@ -195,7 +200,7 @@ proptest! {
     fn arbitrary_bytes_never_make_a_decoder_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..600),
     ) {
-        for Kind { name, again, .. } in kinds() {
+        for Kind { name, again, .. } in KINDS.iter() {
             if let Ok(encoded) = again(&bytes) {
                 prop_assert_eq!(&encoded, &bytes, "{}", name);
             }
