@@ -1,0 +1,168 @@
+//! What a worker thread does.
+
+use std::collections::HashMap;
+
+use tandem_chain::Error as ChainError;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::ledger::{is_committed, may_send};
+use tandem_chain::mempool::check_validity;
+use tandem_chain::tip::Tip;
+use tandem_chain::tx::Tx;
+use tandem_chain::types::{Hash, Height, TxHash};
+use tracing::debug;
+
+use super::queue::{Job, Reply};
+use super::{AdmissionError, Counted, Shared};
+
+/// Transactions that a worker takes in one go, with one look at the mempool's lock.
+const BATCH: usize = 64;
+/// Senders whose right to send is remembered until the next block.
+const MAX_SENDERS: usize = 4_096;
+
+/// What the checks of a transaction come to.
+enum Verdict {
+    /// It may wait in the mempool.
+    Good(Tx),
+    /// It waits there already.
+    Waiting(TxHash),
+    /// It may not.
+    Bad(ChainError),
+}
+
+/// What a transaction comes to, who brought it, and who waits for the answer.
+type Answer = (Result<TxHash, ChainError>, Option<PublicKey>, Option<Reply>);
+
+/// Which senders may send, as of one height.
+#[derive(Default)]
+struct Senders {
+    height: Height,
+    known: HashMap<PublicKey, bool>,
+}
+
+/// Works until the queue is closed.
+pub fn run(shared: &Shared) {
+    let mut senders = Senders::default();
+    while let Some(jobs) = shared.queue.pop(BATCH, shared.workers) {
+        take_in(shared, &mut senders, jobs);
+    }
+}
+
+fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
+    let tip = shared.tip();
+    let checked: Vec<_> = jobs
+        .into_iter()
+        .map(|job| (check(shared, senders, &tip, job.bytes), job.from, job.reply))
+        .collect();
+    let mut answers: Vec<Answer> = Vec::with_capacity(checked.len());
+    let mut fresh = Vec::new();
+    let mut admitted = 0;
+    let mut mempool = shared.mempool();
+    for (verdict, from, reply) in checked {
+        let answer = match verdict {
+            Verdict::Bad(error) => Err(error),
+            Verdict::Waiting(hash) => {
+                shared.counters.count(Counted::Duplicate, 1);
+                Ok(hash)
+            }
+            Verdict::Good(tx) => {
+                let hash = tx.hash();
+                match mempool.add(tx.clone(), tip.height) {
+                    Ok(()) => {
+                        admitted += 1;
+                        if from.is_none() {
+                            fresh.push(tx);
+                        }
+                        Ok(hash)
+                    }
+                    // Another worker was faster with the same transaction.
+                    Err(ChainError::Repeated { .. }) if mempool.contains(&hash) => {
+                        shared.counters.count(Counted::Duplicate, 1);
+                        Ok(hash)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        answers.push((answer, from, reply));
+    }
+    drop(mempool);
+    if admitted > 0 {
+        shared.counters.count(Counted::Admitted, admitted);
+        shared.arrivals.notify_one();
+    }
+    if !fresh.is_empty() {
+        shared.fresh().append(&mut fresh);
+        shared.forward_wakes.notify_one();
+    }
+    for (answer, from, reply) in answers {
+        if let Err(error) = &answer {
+            shared.counters.refused(error);
+            let source = from.map_or("client".to_owned(), |key| key.to_string());
+            debug!(%source, %error, "transaction refused");
+        }
+        if let Some(reply) = reply {
+            // The client may have gone.
+            let _ = reply.send(answer.map_err(AdmissionError::from));
+        }
+    }
+}
+
+fn check(shared: &Shared, senders: &mut Senders, tip: &Tip, bytes: Vec<u8>) -> Verdict {
+    let hash = Hash::of(&bytes);
+    if shared.mempool().contains(&hash) {
+        return Verdict::Waiting(hash);
+    }
+    match examine(shared, senders, tip, bytes) {
+        Ok(tx) => Verdict::Good(tx),
+        Err(error) => Verdict::Bad(error),
+    }
+}
+
+fn examine(
+    shared: &Shared,
+    senders: &mut Senders,
+    tip: &Tip,
+    bytes: Vec<u8>,
+) -> Result<Tx, ChainError> {
+    let tx = Tx::decode(bytes)?;
+    let body = tx.body();
+    if body.chain_id != tip.chain_id {
+        return Err(ChainError::OtherChain {
+            what: "transaction",
+            expected: tip.chain_id.clone(),
+            got: body.chain_id.clone(),
+        });
+    }
+    check_validity(body.valid_until, tip.height.next())?;
+    if !senders.may_send(shared, tip.height, &body.sender)? {
+        return Err(ChainError::UnknownSender { sender: body.sender });
+    }
+    let hash = tx.hash();
+    if is_committed(&*shared.store, &hash)? {
+        return Err(ChainError::Repeated { hash });
+    }
+    if !shared.seen().contains(&hash) {
+        tx.verify(&tip.chain_id)?;
+        shared.seen().insert(hash);
+    }
+    Ok(tx)
+}
+
+impl Senders {
+    fn may_send(
+        &mut self,
+        shared: &Shared,
+        height: Height,
+        sender: &PublicKey,
+    ) -> Result<bool, ChainError> {
+        if self.height != height || self.known.len() >= MAX_SENDERS {
+            *self = Self { height, known: HashMap::new() };
+        }
+        if let Some(may) = self.known.get(sender) {
+            return Ok(*may);
+        }
+        let may = may_send(&*shared.store, sender)?.is_some();
+        self.known.insert(*sender, may);
+        Ok(may)
+    }
+}

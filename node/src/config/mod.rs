@@ -1,0 +1,328 @@
+//! `config.toml`: every key has a default and a comment, and an unknown key is refused.
+//!
+//! The defaults stand in the `Default` implementations here and nowhere else; the file that
+//! `tandem init` writes and the table in the documentation are made from them by
+//! [`Config::to_toml`].
+
+pub mod duration;
+mod write;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
+use tandem_chain::keys::PublicKey;
+use tandem_chain::limits::{MAX_ADDRESSES_PER_NODE, MAX_NODES};
+use tandem_chain::modules::consortium::check_addresses;
+
+use crate::home::{HomeError, files};
+use crate::telemetry;
+
+/// Bytes that a configuration file may have.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What can be wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] HomeError),
+    /// Not TOML, an unknown key or a value of the wrong type; the message shows the line.
+    #[error("{origin}: {source}Mend the line, or take it out to have the default")]
+    Syntax {
+        /// The file.
+        origin: String,
+        /// The parser's message, with the line.
+        source: toml::de::Error,
+    },
+    /// A value that is not allowed.
+    #[error("configuration key {key} is {got}: {rule}")]
+    Value {
+        /// The key with its table.
+        key: &'static str,
+        /// The value.
+        got: String,
+        /// What is allowed.
+        rule: String,
+    },
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Connections to the other nodes.
+    pub p2p: P2p,
+    /// JSON-RPC.
+    pub rpc: Rpc,
+    /// Admission of transactions.
+    pub admission: Admission,
+    /// Log lines.
+    pub log: Log,
+}
+
+/// Table `p2p`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct P2p {
+    /// Where to listen for other nodes.
+    pub listen: String,
+    /// Where the others reach this node; what `tandem init --org-part` hands out.
+    pub addresses: Vec<String>,
+    /// Addresses to use for a node in the place of those in the chain.
+    pub dial: BTreeMap<PublicKey, Vec<String>>,
+}
+
+impl Default for P2p {
+    fn default() -> Self {
+        Self {
+            listen: "/ip4/0.0.0.0/tcp/26656".to_owned(),
+            addresses: Vec::new(),
+            dial: BTreeMap::new(),
+        }
+    }
+}
+
+/// Table `rpc`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rpc {
+    /// Where to answer JSON-RPC.
+    pub listen: SocketAddr,
+    /// Origins whose pages in a browser may ask.
+    pub cors_origins: Vec<String>,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Bytes of one request's body.
+    pub max_body_bytes: usize,
+    /// Requests in one batch.
+    pub max_batch: usize,
+    /// Time to read a request and answer it.
+    #[serde(with = "duration")]
+    pub request_timeout: Duration,
+    /// Time that `broadcast_tx_commit` waits for the block.
+    #[serde(with = "duration")]
+    pub broadcast_commit_timeout: Duration,
+}
+
+impl Default for Rpc {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 26657)),
+            cors_origins: Vec::new(),
+            max_connections: 512,
+            max_body_bytes: 1_000_000,
+            max_batch: 10,
+            request_timeout: Duration::from_secs(20),
+            broadcast_commit_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Table `admission`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admission {
+    /// Threads that check signatures; 0 for one per processor.
+    pub threads: usize,
+}
+
+/// Table `log`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Level, and levels of single modules behind it.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Plain }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the key, the value and what to do.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = files::read(path, MAX_BYTES)?.ok_or_else(|| HomeError::Missing {
+            path: path.to_owned(),
+            hint: "run `tandem init --home` with this folder first",
+        })?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// From the text of a file; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`], [`ConfigError::Value`].
+    pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)
+            .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The defaults, as a file with a comment on every key.
+    #[must_use]
+    pub fn default_toml() -> String {
+        Self::default().to_toml()
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first that is not allowed.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let Self { p2p, rpc, admission, log } = self;
+        if p2p.listen.parse::<Multiaddr>().is_err() {
+            return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
+        }
+        check_addresses(&p2p.addresses).map_err(|error| ConfigError::Value {
+            key: "p2p.addresses",
+            got: p2p.addresses.join(", "),
+            rule: error.to_string(),
+        })?;
+        range("p2p.dial (number of nodes)", p2p.dial.len(), 0, MAX_NODES)?;
+        for (node, addresses) in &p2p.dial {
+            range("p2p.dial (addresses of a node)", addresses.len(), 1, MAX_ADDRESSES_PER_NODE)?;
+            if let Some(bad) = addresses.iter().find(|a| a.parse::<Multiaddr>().is_err()) {
+                return Err(wrong("p2p.dial", &format!("{bad} for {node}"), MULTIADDR));
+            }
+        }
+        if let Some(bad) = rpc.cors_origins.iter().find(|o| !is_origin(o)) {
+            let rule = "an origin such as \"https://explorer.example.org\", or \"*\" for all";
+            return Err(wrong("rpc.cors_origins", bad, rule));
+        }
+        range("rpc.max_connections", rpc.max_connections, 1, 100_000)?;
+        range("rpc.max_body_bytes", rpc.max_body_bytes, 1_000, 100_000_000)?;
+        range("rpc.max_batch", rpc.max_batch, 1, 1_000)?;
+        let ms = |duration: Duration| usize::try_from(duration.as_millis()).unwrap_or(usize::MAX);
+        range("rpc.request_timeout (ms)", ms(rpc.request_timeout), 100, 600_000)?;
+        let commit = ms(rpc.broadcast_commit_timeout);
+        range("rpc.broadcast_commit_timeout (ms)", commit, 100, 600_000)?;
+        if rpc.broadcast_commit_timeout >= rpc.request_timeout {
+            return Err(wrong(
+                "rpc.broadcast_commit_timeout",
+                &duration::text(rpc.broadcast_commit_timeout),
+                "it must be below rpc.request_timeout",
+            ));
+        }
+        range("admission.threads", admission.threads, 0, 256)?;
+        telemetry::parse_levels(&log.level).map_err(|rule| ConfigError::Value {
+            key: "log.level",
+            got: quoted(&log.level),
+            rule,
+        })?;
+        Ok(())
+    }
+}
+
+const MULTIADDR: &str = "not a multiaddress such as \"/ip4/10.0.0.1/tcp/26656\"";
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", tandem_chain::types::escaped(text))
+}
+
+fn wrong(key: &'static str, got: &str, rule: &str) -> ConfigError {
+    ConfigError::Value { key, got: quoted(got), rule: rule.to_owned() }
+}
+
+fn range(key: &'static str, got: usize, min: usize, max: usize) -> Result<(), ConfigError> {
+    if (min..=max).contains(&got) {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        key,
+        got: got.to_string(),
+        rule: format!("{min} to {max} is allowed"),
+    })
+}
+
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    text == "*" || host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_graphic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_that_init_writes_gives_the_defaults() {
+        assert_eq!(Config::parse(&Config::default_toml(), "test").unwrap(), Config::default());
+        assert_eq!(Config::parse("", "test").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut config = Config::default();
+        config.p2p.dial.insert(
+            tandem_chain::keys::SecretKey::from_seed(&[1; 32]).public(),
+            vec!["/ip4/127.0.0.1/tcp/4000".to_owned()],
+        );
+        config.rpc.request_timeout = Duration::from_millis(12_500);
+        config.log.level = "warn,tandem_node::rpc=debug".to_owned();
+        config.log.format = LogFormat::Json;
+        assert_eq!(Config::parse(&config.to_toml(), "test").unwrap(), config);
+    }
+
+    #[test]
+    fn bad_files_name_the_key_and_what_to_do() {
+        let key = "AB".repeat(32);
+        let cases = [
+            ("rpc.lissten = 1", &["lissten", "unknown field", "listen"][..]),
+            ("[rcp]\nlisten = 1", &["rcp", "unknown field", "rpc"]),
+            ("rpc.max_batch = \"ten\"", &["max_batch", "invalid type"]),
+            ("rpc.max_batch = 0", &["rpc.max_batch is 0", "1 to 1000"]),
+            ("rpc.max_batch = -1", &["max_batch", "-1"]),
+            ("rpc.listen = \"localhost\"", &["listen", "localhost", "socket address"]),
+            ("rpc.request_timeout = 5", &["request_timeout", "\"3s\""]),
+            ("rpc.request_timeout = \"5 parsec\"", &["request_timeout", "5 parsec", "\"3s\""]),
+            ("rpc.request_timeout = \"1ms\"", &["rpc.request_timeout", "100 to 600000"]),
+            ("rpc.request_timeout = \"5s\"", &["broadcast_commit_timeout", "below"]),
+            ("rpc.cors_origins = [\"example.org\"]", &["rpc.cors_origins", "example.org"]),
+            ("p2p.listen = \"0.0.0.0:26656\"", &["p2p.listen", "/ip4/"]),
+            ("p2p.addresses = [\"/ip4/1.2.3.4\"]", &["p2p.addresses", "/tcp/PORT"]),
+            ("p2p.dial.x = []", &["dial", "hex"]),
+            ("p2p.dial.KEY = [\"x\"]", &["p2p.dial", "multiaddress"]),
+            ("p2p.dial.KEY = []", &["p2p.dial", "1 to 8"]),
+            ("log.level = \"loud\"", &["log.level", "loud", "debug"]),
+            ("log.format = \"xml\"", &["format", "xml", "plain", "json"]),
+            ("admission.threads = 1000", &["admission.threads is 1000"]),
+            ("rpc = ", &["rpc"]),
+            ("a = \"\u{1b}[31m\"", &["line 1"]),
+        ];
+        for (text, words) in cases {
+            let text = text.replace("KEY", &key);
+            let error = Config::parse(&text, "config.toml").expect_err(&text).to_string();
+            for word in words {
+                assert!(error.contains(word), "{text}: {word:?} is not in {error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_says_what_to_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Config::load(&dir.path().join("config.toml")).unwrap_err().to_string();
+        assert!(error.contains("config.toml") && error.contains("tandem init"), "{error}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Writes a configuration with a comment on every key.
+
+use toml_edit::{DocumentMut, Item};
+
+use super::Config;
+
+/// What every table and key is for. A test holds it against the fields.
+const COMMENTS: &[(&str, &str, &str)] = &[
+    ("p2p", "", "Connections to the other nodes."),
+    ("p2p", "listen", "Multiaddress to listen on for other nodes."),
+    (
+        "p2p",
+        "addresses",
+        "Where the others reach this node. What the chain says is changed by `tandem tx node \
+         set-addresses`.",
+    ),
+    (
+        "p2p",
+        "dial",
+        "Addresses to dial for a node in the place of those in the chain, and where a first member\n\
+         is found: { \"<node key in hex>\" = [\"/ip4/10.0.0.1/tcp/26656\"] }",
+    ),
+    ("rpc", "", "JSON-RPC over HTTP, in CometBFT's shapes."),
+    (
+        "rpc",
+        "listen",
+        "Address and port to answer on. It has no passwords: keep it off the internet.",
+    ),
+    (
+        "rpc",
+        "cors_origins",
+        "Origins whose pages in a browser may ask, such as \"https://explorer.example.org\".",
+    ),
+    ("rpc", "max_connections", "Connections at once; more wait until one is closed."),
+    ("rpc", "max_body_bytes", "Bytes of one request's body."),
+    ("rpc", "max_batch", "Requests in one JSON-RPC batch."),
+    ("rpc", "request_timeout", "Time to read a request and answer it."),
+    (
+        "rpc",
+        "broadcast_commit_timeout",
+        "Time that broadcast_tx_commit waits for the block; below request_timeout.",
+    ),
+    ("admission", "", "Admission of transactions."),
+    ("admission", "threads", "Threads that check signatures; 0 for one per processor."),
+    ("log", "", "Log lines, on standard error."),
+    (
+        "log",
+        "level",
+        "error, warn, info, debug or trace; levels of single modules behind it:\n\
+         \"info,tandem_node::network=debug\"",
+    ),
+    ("log", "format", "plain or json (one object a line)."),
+];
+
+impl Config {
+    /// As a file with a comment on every key.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let text = toml::to_string(self).expect("strings, numbers, lists and tables");
+        let mut document: DocumentMut = text.parse().expect("what toml wrote");
+        // As one line, so that its comment stands above a key like all others.
+        document["p2p"]["dial"].make_value();
+        for (table, key, comment) in COMMENTS {
+            let lines = format!("# {}\n", comment.replace('\n', "\n# "));
+            let Some(Item::Table(items)) = document.get_mut(table) else {
+                unreachable!("every field of the configuration is a table")
+            };
+            if key.is_empty() {
+                let gap = if *table == COMMENTS[0].0 { "" } else { "\n" };
+                items.decor_mut().set_prefix(format!("{gap}{lines}"));
+            } else if let Some(mut key) = items.key_mut(key) {
+                key.leaf_decor_mut().set_prefix(lines);
+            }
+        }
+        document.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_comment_and_every_comment_its_key() {
+        let value = toml::Value::try_from(Config::default()).unwrap();
+        let mut keys = Vec::new();
+        for (table, items) in value.as_table().unwrap() {
+            keys.push((table.as_str(), ""));
+            keys.extend(items.as_table().unwrap().keys().map(|key| (table.as_str(), key.as_str())));
+        }
+        let mut commented: Vec<_> = COMMENTS.iter().map(|(t, k, _)| (*t, *k)).collect();
+        keys.sort_unstable();
+        commented.sort_unstable();
+        assert_eq!(commented, keys);
+    }
+
+    #[test]
+    fn comments_stand_above_their_keys() {
+        let text = Config::default_toml();
+        assert!(text.starts_with("# Connections to the other nodes.\n[p2p]\n"), "{text}");
+        assert!(text.contains("\n# Requests in one JSON-RPC batch.\nmax_batch = 10\n"), "{text}");
+        assert!(text.contains("\ndial = {}\n"), "{text}");
+    }
+}

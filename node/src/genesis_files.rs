@@ -1,0 +1,233 @@
+//! Making a genesis: every organisation hands out its public part, one of them puts the parts
+//! together, and all check that they have the same hash.
+
+use std::path::Path;
+
+use tandem_chain::Error as ChainError;
+use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
+use tandem_chain::keys::PublicKey;
+use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::types::{ChainId, OrgName, Power, Timestamp, escaped};
+
+use crate::home::{HomeError, files};
+
+/// Bytes that a genesis or a part of one may have.
+pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What is added to an organisation's part file.
+#[derive(Clone, Debug)]
+pub struct PartChange {
+    /// Name of the organisation.
+    pub org: OrgName,
+    /// Its admin key; needed when the file is new.
+    pub admin_key: Option<PublicKey>,
+    /// Voting power of its seat; that of the file, or 1, when none is given.
+    pub power: Option<Power>,
+    /// A node to add.
+    pub node: Option<GenesisNode>,
+    /// Users to add.
+    pub users: Vec<PublicKey>,
+}
+
+/// Reads an organisation's part.
+///
+/// # Errors
+/// [`HomeError::Missing`], [`HomeError::Content`].
+pub fn load_part(path: &Path) -> Result<GenesisOrg, HomeError> {
+    let text = files::read(path, MAX_BYTES)?.ok_or_else(|| HomeError::Missing {
+        path: path.to_owned(),
+        hint: "every organisation makes its part with `tandem init --org-part FILE`",
+    })?;
+    serde_json::from_str(&text).map_err(|error| HomeError::Content {
+        path: path.to_owned(),
+        reason: format!("no part of an organisation: {error}"),
+    })
+}
+
+/// Makes or extends an organisation's part file.
+///
+/// # Errors
+/// [`HomeError::Content`] when the change contradicts what is in the file.
+pub fn change_part(path: &Path, change: PartChange) -> Result<GenesisOrg, HomeError> {
+    let wrong = |reason: String| HomeError::Content { path: path.to_owned(), reason };
+    let PartChange { org, admin_key, power, node, users } = change;
+    let mut part = if path.exists() {
+        load_part(path)?
+    } else {
+        let missing = || wrong("it is new: the organisation's admin key is needed".to_owned());
+        let admin_key = admin_key.ok_or_else(missing)?;
+        let power = Power(1);
+        GenesisOrg { name: org.clone(), admin_key, power, nodes: Vec::new(), users: Vec::new() }
+    };
+    if part.name != org {
+        return Err(wrong(format!("it is the part of {}, not of {org}", part.name)));
+    }
+    if let Some(other) = admin_key.filter(|key| *key != part.admin_key) {
+        return Err(wrong(format!("its admin key is {}, not {other}", part.admin_key)));
+    }
+    part.power = power.unwrap_or(part.power);
+    if let Some(node) = node {
+        part.nodes.retain(|other| other.key != node.key);
+        part.nodes.push(node);
+    }
+    for user in users {
+        if !part.users.contains(&user) {
+            part.users.push(user);
+        }
+    }
+    let text = serde_json::to_string_pretty(&part).expect("strings, numbers and lists");
+    files::write_atomic(path, format!("{text}\n").as_bytes(), 0o644)?;
+    Ok(part)
+}
+
+/// The role in a part: `validator`, `standby` or `observer`.
+///
+/// # Errors
+/// Names what there is.
+pub fn parse_role(text: &str) -> Result<GenesisRole, String> {
+    match text {
+        "validator" => Ok(GenesisRole::Validator),
+        "standby" => Ok(GenesisRole::Standby),
+        "observer" => Ok(GenesisRole::Observer),
+        _ => Err("a role is validator, standby or observer".to_owned()),
+    }
+}
+
+/// Puts a genesis together; the organisations are sorted by name, so that the hash does not depend
+/// on the order in which the parts are named. It is not validated yet.
+#[must_use]
+pub fn assemble(
+    chain_id: ChainId,
+    genesis_time: Timestamp,
+    parameters: Parameters,
+    mut organizations: Vec<GenesisOrg>,
+) -> Genesis {
+    organizations.sort_by(|a, b| a.name.cmp(&b.name));
+    Genesis { chain_id, genesis_time, parameters, organizations }
+}
+
+/// Reads a genesis and validates it; with it come warnings for the operator.
+///
+/// # Errors
+/// [`HomeError::Missing`]; [`HomeError::Content`] with every fault.
+pub fn load(path: &Path) -> Result<(Genesis, Vec<String>), HomeError> {
+    let text = files::read(path, MAX_BYTES)?.ok_or_else(|| HomeError::Missing {
+        path: path.to_owned(),
+        hint: "copy the consortium's genesis.json there, or make one with `tandem genesis make`",
+    })?;
+    let content =
+        |error: ChainError| HomeError::Content { path: path.to_owned(), reason: error.to_string() };
+    let genesis = Genesis::from_json(&text).map_err(content)?;
+    let warnings = genesis.validate().map_err(content)?;
+    Ok((genesis, warnings))
+}
+
+/// Changes parameters by `name=value` texts.
+///
+/// # Errors
+/// Names the parameter that does not exist, or the value that is no number.
+pub fn set_parameters(parameters: Parameters, changes: &[String]) -> Result<Parameters, String> {
+    let mut value = serde_json::to_value(parameters).expect("numbers by name");
+    let fields = value.as_object_mut().expect("a struct");
+    for change in changes {
+        let (name, number) = change
+            .split_once('=')
+            .ok_or_else(|| format!("\"{}\" is not NAME=VALUE", escaped(change)))?;
+        let Some(field) = fields.get_mut(name) else {
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let (name, names) = (escaped(name), names.join(", "));
+            return Err(format!("there is no parameter {name}; there are {names}"));
+        };
+        let number: u64 = number
+            .parse()
+            .map_err(|_| format!("parameter {name} is a whole number, not {}", escaped(number)))?;
+        *field = number.into();
+    }
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_chain::keys::SecretKey;
+
+    use super::*;
+
+    fn key(seed: u8) -> PublicKey {
+        SecretKey::from_seed(&[seed; 32]).public()
+    }
+
+    fn change(org: &str, node: Option<(u8, GenesisRole)>) -> PartChange {
+        let node = node.map(|(seed, role)| GenesisNode {
+            key: key(seed),
+            role,
+            addresses: vec![format!("/ip4/127.0.0.1/tcp/{}", 4_000 + u16::from(seed))],
+        });
+        let org = org.parse().unwrap();
+        PartChange { org, admin_key: None, power: None, node, users: Vec::new() }
+    }
+
+    #[test]
+    fn parts_grow_node_by_node_and_make_a_valid_genesis() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let mut parts = Vec::new();
+        for (i, org) in (0..4).zip(["a", "b", "c", "d"]) {
+            let path = path(org);
+            let admin = PartChange { admin_key: Some(key(100 + i)), ..change(org, None) };
+            change_part(&path, admin).unwrap();
+            change_part(&path, change(org, Some((10 + i, GenesisRole::Validator)))).unwrap();
+            change_part(&path, change(org, Some((20 + i, GenesisRole::Standby)))).unwrap();
+            // The same again changes nothing.
+            change_part(&path, change(org, Some((20 + i, GenesisRole::Standby)))).unwrap();
+            parts.push(load_part(&path).unwrap());
+        }
+        assert!(parts.iter().all(|part| part.nodes.len() == 2));
+        let make =
+            |parts| assemble("test".parse().unwrap(), Timestamp(1), Parameters::lan(), parts);
+        let genesis = make(parts.clone());
+        assert_eq!(genesis.validate(), Ok(Vec::new()));
+        parts.reverse();
+        assert_eq!(make(parts).hash(), genesis.hash());
+
+        let file = path("genesis.json");
+        std::fs::write(&file, genesis.to_json()).unwrap();
+        assert_eq!(load(&file).unwrap(), (genesis, Vec::new()));
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        let no_admin = change_part(&path, change("a", None)).unwrap_err().to_string();
+        assert!(no_admin.contains("admin key is needed"), "{no_admin}");
+        let admin = |seed| PartChange { admin_key: Some(key(seed)), ..change("a", None) };
+        change_part(&path, admin(1)).unwrap();
+        assert!(change_part(&path, admin(2)).unwrap_err().to_string().contains("admin key is"));
+        let other = change_part(&path, change("b", None)).unwrap_err().to_string();
+        assert!(other.contains("the part of a, not of b"), "{other}");
+    }
+
+    #[test]
+    fn a_broken_genesis_names_every_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("genesis.json");
+        assert!(load(&path).unwrap_err().to_string().contains("tandem genesis make"));
+        std::fs::write(&path, "{\"chain_id\": 5}").unwrap();
+        assert!(load(&path).unwrap_err().to_string().contains("genesis.json"));
+        let genesis =
+            assemble("test".parse().unwrap(), Timestamp(0), Parameters::wan(), Vec::new());
+        std::fs::write(&path, genesis.to_json()).unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert!(error.contains("no organisation") && error.contains("genesis_time"), "{error}");
+    }
+
+    #[test]
+    fn parameters_by_name() {
+        let set = |text: &str| set_parameters(Parameters::wan(), &[text.to_owned()]);
+        assert_eq!(set("failover_blocks=20").unwrap().failover_blocks, 20);
+        for bad in ["failover_blocks", "failover_blocks=x", "fail=1", "failover_blocks=-1"] {
+            assert!(set(bad).is_err(), "{bad}");
+        }
+        assert!(set("fail=1").unwrap_err().contains("failover_blocks"));
+    }
+}

@@ -1,0 +1,200 @@
+//! The home folder of a node: what lies where, and how it comes to be.
+//!
+//! ```text
+//! <home>/config/config.toml      configuration, written with all defaults by `tandem init`
+//! <home>/config/genesis.json     the chain's first state, the same file at every member
+//! <home>/config/node_key.json    the node's private key, 0600
+//! <home>/config/guard.json       whether the key may have signed already: see [`GuardFile`]
+//! <home>/data/                   the database
+//! ```
+
+pub mod files;
+mod guard_file;
+mod key_file;
+
+use std::path::{Path, PathBuf};
+
+use tandem_chain::keys::{PublicKey, SecretKey};
+
+use crate::config::Config;
+
+pub use guard_file::{GuardFile, GuardState};
+pub use key_file::KeyFile;
+
+/// What can be wrong with a home folder or a file in it.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A file that is needed is not there.
+    #[error("{} does not exist: {hint}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A file that would be written is there.
+    #[error("{} exists already: {hint}", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Others than the owner may read a private key.
+    #[error("{} may be read by others (mode {mode:03o}): run chmod 600 on it", path.display())]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The content is not what belongs there.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+}
+
+/// Paths of a home folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// The home folder at `root`, which need not exist yet.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `config/config.toml`.
+    #[must_use]
+    pub fn config_path(&self) -> PathBuf {
+        self.root.join("config/config.toml")
+    }
+
+    /// `config/genesis.json`.
+    #[must_use]
+    pub fn genesis_path(&self) -> PathBuf {
+        self.root.join("config/genesis.json")
+    }
+
+    /// `config/node_key.json`.
+    #[must_use]
+    pub fn node_key_path(&self) -> PathBuf {
+        self.root.join("config/node_key.json")
+    }
+
+    /// `config/guard.json`.
+    #[must_use]
+    pub fn guard_path(&self) -> PathBuf {
+        self.root.join("config/guard.json")
+    }
+
+    /// `data`, the database's folder.
+    #[must_use]
+    pub fn data_path(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// Makes the folder with `config`, `key` and the key's guard record.
+    ///
+    /// The guard record is written before the key: a crash in between leaves a record without a
+    /// key, which the next `init` replaces, and never a new key that counts as lost.
+    ///
+    /// # Errors
+    /// [`HomeError::Exists`] when there is a node key already: a key is never overwritten.
+    pub fn init(&self, config: &Config, key: &SecretKey) -> Result<PublicKey, HomeError> {
+        let key_path = self.node_key_path();
+        if key_path.exists() {
+            return Err(HomeError::Exists {
+                path: key_path,
+                hint: "the folder is initialised, and a key is never overwritten; choose another \
+                       --home",
+            });
+        }
+        files::create_dir(&self.root.join("config"))?;
+        files::create_dir(&self.data_path())?;
+        if !self.config_path().exists() {
+            files::write_atomic(&self.config_path(), config.to_toml().as_bytes(), 0o644)?;
+        }
+        GuardFile::new(key.public()).store(&self.guard_path())?;
+        KeyFile::new(key).create(&key_path)?;
+        Ok(key.public())
+    }
+
+    /// The node's key.
+    ///
+    /// # Errors
+    /// Those of [`KeyFile::load`].
+    pub fn node_key(&self) -> Result<SecretKey, HomeError> {
+        KeyFile::load(&self.node_key_path())
+    }
+
+    /// The guard record beside the key; none when the file is not there, which makes the key a
+    /// lost one.
+    ///
+    /// # Errors
+    /// Those of [`GuardFile::load`].
+    pub fn guard(&self) -> Result<Option<GuardFile>, HomeError> {
+        GuardFile::load(&self.guard_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn init_makes_a_private_key_a_fresh_guard_and_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("node"));
+        let key = SecretKey::from_seed(&[7; 32]);
+        let public = home.init(&Config::default(), &key).unwrap();
+
+        let mode = std::fs::metadata(home.node_key_path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(home.node_key().unwrap().public(), public);
+        let guard = home.guard().unwrap().unwrap();
+        assert_eq!(guard, GuardFile { public_key: public, state: GuardState::New });
+        assert_eq!(Config::load(&home.config_path()).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_key_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        home.init(&Config::default(), &SecretKey::from_seed(&[1; 32])).unwrap();
+        let again = home.init(&Config::default(), &SecretKey::from_seed(&[2; 32]));
+        assert!(matches!(again, Err(HomeError::Exists { .. })));
+        assert_eq!(home.node_key().unwrap().public(), SecretKey::from_seed(&[1; 32]).public());
+    }
+
+    #[test]
+    fn a_missing_guard_record_is_none_and_not_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Home::new(dir.path()).guard().unwrap(), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! Blocks, their results, certificates and role tables.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::codec;
+use tandem_chain::modules::standby;
+use tandem_chain::roles::RoleTable;
+use tandem_chain::types::{Hash, Height};
+
+use crate::rpc::error::RpcError;
+use crate::rpc::params::Params;
+use crate::rpc::shapes::comet;
+use crate::rpc::state::RpcState;
+
+/// Entries of a page when none are asked for.
+const PER_PAGE: u64 = 30;
+/// Most entries of a page.
+const MAX_PER_PAGE: u64 = 100;
+
+fn load(state: &RpcState, height: Height) -> Result<CertifiedBlock, RpcError> {
+    let found = state.db.block(height)?;
+    found.ok_or_else(|| RpcError::internal(format!("height {height} is not available")))
+}
+
+/// `block`.
+pub async fn block(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let asked = params.height("height")?;
+    state
+        .read(move |state| {
+            let certified = load(state, state.block_height(asked)?)?;
+            let mut value = json!({ "block_id": comet::block_id(Some(certified.block.id())) });
+            value["block"] = comet::block(&certified.block);
+            Ok(value)
+        })
+        .await
+}
+
+/// `commit`: below the newest block the certificate that the next block carries (canonical), of
+/// the newest the one that this node has.
+pub async fn commit(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let asked = params.height("height")?;
+    state
+        .read(move |state| {
+            let height = state.block_height(asked)?;
+            let certified = load(state, height)?;
+            let next = state.db.block(height.next())?;
+            let canonical = next.is_some();
+            let commit = next.map_or(certified.certificate.commit, |next| next.block.last_commit);
+            Ok(json!({
+                "signed_header": {
+                    "header": comet::header(&certified.block.header),
+                    "commit": comet::commit(&commit),
+                },
+                "canonical": canonical,
+            }))
+        })
+        .await
+}
+
+/// `block_results`.
+pub async fn block_results(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let asked = params.height("height")?;
+    let tip = state.tip();
+    state
+        .read(move |state| {
+            let height = state.block_height(asked)?;
+            let missing = || RpcError::internal(format!("results of height {height} are missing"));
+            let results = state.db.results(height)?.ok_or_else(missing)?;
+            let app_hash = if tip.height == height {
+                Some(tip.app_hash)
+            } else {
+                // In CometBFT's header the state after a block stands in the next one.
+                state.db.block(height.next())?.map(|next| next.block.header.app_hash)
+            };
+            Ok(json!({
+                "height": comet::number(height),
+                "txs_results": results.receipts.iter().map(comet::tx_result).collect::<Vec<_>>(),
+                "finalize_block_events": comet::events(&results.events),
+                "validator_updates": null,
+                "consensus_param_updates": null,
+                // Hex, not CometBFT's base64: tendermint-rpc reads nothing else here.
+                "app_hash": app_hash,
+            }))
+        })
+        .await
+}
+
+/// `validators`: the role table of a height, with terms and liveness.
+pub async fn validators(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let asked = params.height("height")?;
+    let (page, per_page) = (params.integer("page")?, params.integer("per_page")?);
+    let tip = state.tip();
+    state
+        .read(move |state| {
+            // Role tables of the two heights to come are known.
+            let height = match asked {
+                Some(height) if height <= tip.height.plus(2) => height,
+                asked => state.block_height(asked)?,
+            };
+            let table = table(state, &tip, height)?;
+            let all = table.validators();
+            let range = page_range(all.len(), page, per_page)?;
+            let entries: Vec<Value> = all[range]
+                .iter()
+                .map(|validator| {
+                    let mut value = comet::validator(validator);
+                    value["organization"] = json!(validator.org);
+                    value["term"] = json!(comet::number(validator.term));
+                    value["alive"] = json!(tip.alive.as_ref().map(|a| a.contains(&validator.key)));
+                    value
+                })
+                .collect();
+            Ok(json!({
+                "block_height": comet::number(height),
+                "count": comet::number(entries.len()),
+                "total": comet::number(all.len()),
+                "validators": entries,
+            }))
+        })
+        .await
+}
+
+fn table(
+    state: &RpcState,
+    tip: &tandem_chain::tip::Tip,
+    height: Height,
+) -> Result<RoleTable, RpcError> {
+    if height == tip.height {
+        return Ok((*tip.table).clone());
+    }
+    standby::table_at(&state.db, height)?.ok_or_else(|| {
+        let window = tandem_chain::limits::EVIDENCE_WINDOW;
+        RpcError::internal(format!(
+            "the role table of height {height} is not kept: those of the last {window} heights are"
+        ))
+    })
+}
+
+/// The entries of a page. Pages count from 1.
+fn page_range(
+    total: usize,
+    page: Option<u64>,
+    per_page: Option<u64>,
+) -> Result<std::ops::Range<usize>, RpcError> {
+    let per_page = match per_page {
+        None | Some(0) => PER_PAGE,
+        Some(asked) => asked.min(MAX_PER_PAGE),
+    };
+    let pages = (total as u64).div_ceil(per_page).max(1);
+    let page = page.unwrap_or(1);
+    if !(1..=pages).contains(&page) {
+        let text = format!("page should be within [1, {pages}] range, given {page}");
+        return Err(RpcError::internal(text));
+    }
+    let start = usize::try_from((page - 1) * per_page).unwrap_or(total).min(total);
+    let end = (start + usize::try_from(per_page).unwrap_or(total)).min(total);
+    Ok(start..end)
+}
+
+/// `tx`.
+pub async fn tx(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let hash = params.hash("hash")?;
+    if params.flag("prove")? {
+        return Err(RpcError::params("proofs of transactions are not served: leave out prove"));
+    }
+    state.read(move |state| find_tx(state, &hash)).await
+}
+
+fn find_tx(state: &RpcState, hash: &Hash) -> Result<Value, RpcError> {
+    let not_found = || RpcError::internal(format!("tx ({hash}) not found"));
+    let found = state.find(hash)?.ok_or_else(not_found)?;
+    let block = load(state, found.height)?.block;
+    let bytes = match found.index.checked_sub(1) {
+        None => codec::encode(&block.record),
+        Some(index) => {
+            let tx = block.txs.get(index as usize);
+            tx.ok_or_else(not_found)?.bytes().to_vec()
+        }
+    };
+    Ok(json!({
+        "hash": hash,
+        "height": comet::number(found.height),
+        "index": found.index,
+        "tx_result": comet::tx_result(&found.receipt),
+        "tx": comet::base64(&bytes),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages() {
+        let ranges = [
+            (0, None, None, 0..0),
+            (100, None, None, 0..30),
+            (100, Some(4), None, 90..100),
+            (100, Some(2), Some(60), 60..100),
+            (100, None, Some(1_000), 0..100),
+            (4, Some(1), Some(0), 0..4),
+            (150, Some(2), Some(100), 100..150),
+        ];
+        for (total, page, per_page, expected) in ranges {
+            assert_eq!(page_range(total, page, per_page), Ok(expected));
+        }
+        for page in [0, 5, u64::MAX] {
+            let error = page_range(100, Some(page), None).unwrap_err();
+            assert_eq!(error.data, format!("page should be within [1, 4] range, given {page}"));
+        }
+    }
+}

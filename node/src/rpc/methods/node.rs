@@ -1,0 +1,253 @@
+//! The node itself: health, status, connections, mempool, genesis.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
+use tandem_chain::limits::{EVIDENCE_WINDOW, MAX_BLOCK_BYTES};
+use tandem_chain::types::{Height, Power, Timestamp};
+use tandem_consensus::Role;
+
+use crate::rpc::error::RpcError;
+use crate::rpc::params::Params;
+use crate::rpc::shapes::comet;
+use crate::rpc::shapes::tandem::OwnStatus;
+use crate::rpc::state::{Peer, RpcState};
+use crate::view::NodeView;
+
+/// CometBFT's p2p protocol number, which its clients want to see.
+const P2P_VERSION: u64 = 8;
+/// What CometBFT's clients choose their decoder by, with this program's version behind.
+const COMET_VERSION: &str = concat!("0.38.0-tandem-", env!("CARGO_PKG_VERSION"));
+
+/// `health`: nothing when all is well, else an error that names every part that is not.
+pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let view = state.view();
+    let mut faults = view.alarms.clone();
+    if state.view.has_changed().is_err() {
+        faults.push("driver: it has stopped".to_owned());
+    }
+    if view.catching_up {
+        let height = state.tip().height;
+        faults.push(format!("sync: at height {height}, fetching what the others have"));
+    }
+    if view.key_lost {
+        faults.push("key: its past is not known; it signs nothing before the others told".into());
+    } else if view.silent_through >= view.height {
+        faults.push(format!("key: it signs nothing up to height {}", view.silent_through));
+    }
+    if faults.is_empty() { Ok(json!({})) } else { Err(RpcError::busy(faults.join("; "))) }
+}
+
+fn node_info(state: &RpcState, key: &tandem_chain::keys::PublicKey, listen: &str) -> Value {
+    let id = hex::encode(key.address().as_bytes());
+    let org = state.tip().register.nodes.get(key).map(|node| node.org.to_string());
+    json!({
+        "protocol_version": {
+            "p2p": comet::number(P2P_VERSION),
+            "block": comet::number(BLOCK_VERSION),
+            "app": comet::number(APP_VERSION),
+        },
+        "id": id,
+        "listen_addr": listen,
+        "network": state.genesis.chain_id,
+        "version": COMET_VERSION,
+        "channels": "",
+        "moniker": org.unwrap_or_else(|| id.clone()),
+        "other": {
+            "tx_index": "on",
+            "rpc_address": if *key == state.me {
+                format!("tcp://{}", state.config.rpc.listen)
+            } else {
+                String::new()
+            },
+        },
+        "public_key": key,
+    })
+}
+
+/// `status`.
+pub async fn status(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let (tip, view) = (state.tip(), state.view());
+    let earliest = match state.earliest.get() {
+        Some(earliest) => earliest.clone(),
+        None if tip.height == Height::ZERO => json!({}),
+        None => {
+            let block = state.read(|state| Ok(state.db.block(Height(1))?)).await?;
+            let block = block.ok_or_else(|| RpcError::internal("block 1 is missing"))?.block;
+            let value = json!({
+                "earliest_block_hash": block.id(),
+                "earliest_app_hash": block.header.app_hash,
+                "earliest_block_height": "1",
+                "earliest_block_time": block.header.time.to_rfc3339(),
+            });
+            state.earliest.get_or_init(|| value).clone()
+        }
+    };
+    let mut sync = json!({
+        // Of the state after the newest block, so that nodes can be compared at one height.
+        "latest_block_hash": tip.block.map(|id| id.to_string()).unwrap_or_default(),
+        "latest_app_hash": tip.app_hash,
+        "latest_block_height": comet::number(tip.height),
+        "latest_block_time": tip.time.to_rfc3339(),
+        "earliest_block_hash": "",
+        "earliest_app_hash": tip.app_hash,
+        "earliest_block_height": "0",
+        "earliest_block_time": state.genesis.genesis_time.to_rfc3339(),
+        "catching_up": view.catching_up,
+    });
+    if let (Value::Object(sync), Value::Object(earliest)) = (&mut sync, earliest) {
+        sync.extend(earliest);
+    }
+    let power = tip.next_table.by_key(&state.me).map_or(Power(0), |(_, v)| v.power);
+    Ok(json!({
+        "node_info": node_info(state, &state.me, &state.config.p2p.listen),
+        "sync_info": sync,
+        "validator_info": comet::own_validator(&state.me, power),
+        "tandem": own_status(state, &view)?,
+    }))
+}
+
+fn own_status(state: &RpcState, view: &NodeView) -> Result<Value, RpcError> {
+    let (role, organization, term) = match &view.role {
+        Role::Validator { seat, term } => ("validator", Some(seat), Some(*term)),
+        Role::Standby { seat } => ("standby", Some(seat), None),
+        Role::Observer { org } => ("observer", Some(org), None),
+        Role::Unregistered => ("unregistered", None, None),
+    };
+    let status = OwnStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        public_key: state.me,
+        organization: organization.cloned(),
+        role: role.to_owned(),
+        term,
+        height: view.height,
+        round: view.round.0,
+        step: view.step.clone(),
+        rounds_above_zero: view.rounds_above_zero,
+        key_lost: view.key_lost,
+        silent_through: view.silent_through,
+        fsyncs: view.fsyncs,
+        alarms: view.alarms.clone(),
+        peers: state.network.peers().len(),
+        genesis_hash: state.genesis_hash,
+    };
+    serde_json::to_value(status).map_err(|error| RpcError::internal(error.to_string()))
+}
+
+fn entry(state: &RpcState, peer: &Peer) -> Value {
+    let connected = peer.connected_for;
+    let seconds = connected.as_secs().max(1);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let start = Timestamp::default().plus(now.saturating_sub(connected));
+    let monitor = |bytes: u64| {
+        let rate = comet::number(bytes / seconds);
+        json!({
+            "Active": true,
+            "Start": start.to_rfc3339(),
+            "Duration": comet::number(connected.as_nanos()),
+            "Idle": "0",
+            "Bytes": comet::number(bytes),
+            "Samples": "0",
+            "InstRate": rate,
+            "CurRate": rate,
+            "AvgRate": rate,
+            "PeakRate": rate,
+            "BytesRem": "0",
+            "TimeRem": "0",
+            "Progress": 0,
+        })
+    };
+    json!({
+        "node_info": node_info(state, &peer.key, &peer.address),
+        "is_outbound": peer.is_outbound,
+        "connection_status": {
+            "Duration": comet::number(connected.as_nanos()),
+            "SendMonitor": monitor(peer.sent),
+            "RecvMonitor": monitor(peer.received),
+            "Channels": [],
+        },
+        "remote_ip": peer.ip.to_string(),
+    })
+}
+
+/// `net_info`.
+pub async fn net_info(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let peers: Vec<Value> = state.network.peers().iter().map(|peer| entry(state, peer)).collect();
+    Ok(json!({
+        "listening": true,
+        "listeners": [state.config.p2p.listen],
+        "n_peers": comet::number(peers.len()),
+        "peers": peers,
+    }))
+}
+
+/// `abci_info`.
+pub async fn abci_info(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let tip = state.tip();
+    Ok(json!({
+        "response": {
+            "data": "tandem",
+            "version": env!("CARGO_PKG_VERSION"),
+            "app_version": comet::number(APP_VERSION),
+            "last_block_height": comet::number(tip.height),
+            "last_block_app_hash": comet::base64(tip.app_hash.as_bytes()),
+        },
+    }))
+}
+
+/// `num_unconfirmed_txs`.
+pub async fn num_unconfirmed_txs(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let (count, bytes) = state.admission.waiting();
+    Ok(json!({
+        "n_txs": comet::number(count),
+        "total": comet::number(count),
+        "total_bytes": comet::number(bytes),
+        "txs": null,
+    }))
+}
+
+/// `genesis`: CometBFT's document; Tandem's own is its `app_state`.
+pub async fn genesis(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let genesis = &state.genesis;
+    let table = genesis.role_table();
+    let validators: Vec<Value> = table
+        .validators()
+        .iter()
+        .map(|validator| {
+            json!({
+                "address": validator.address,
+                "pub_key": comet::public_key(&validator.key),
+                "power": comet::number(validator.power),
+                "name": validator.org,
+            })
+        })
+        .collect();
+    let app_state =
+        serde_json::to_value(&**genesis).map_err(|error| RpcError::internal(error.to_string()))?;
+    Ok(json!({
+        "genesis": {
+            "genesis_time": genesis.genesis_time.to_rfc3339(),
+            "chain_id": genesis.chain_id,
+            "initial_height": "1",
+            "consensus_params": {
+                "block": {
+                    "max_bytes": comet::number(genesis.parameters.block_max_bytes),
+                    "max_gas": "-1",
+                },
+                "evidence": {
+                    "max_age_num_blocks": comet::number(EVIDENCE_WINDOW),
+                    "max_age_duration": "0",
+                    "max_bytes": comet::number(MAX_BLOCK_BYTES),
+                },
+                "validator": { "pub_key_types": ["ed25519"] },
+                "version": { "app": comet::number(APP_VERSION) },
+                "abci": { "vote_extensions_enable_height": "1" },
+            },
+            "validators": validators,
+            "app_hash": "",
+            "app_state": app_state,
+        },
+    }))
+}

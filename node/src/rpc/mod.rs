@@ -1,0 +1,20 @@
+//! JSON-RPC 2.0 over HTTP, in CometBFT 0.38's shapes.
+//!
+//! POST takes one request or a batch, GET takes parameters in the query. Answers read published
+//! snapshots and the database, never what consensus locks. The methods are listed in
+//! [`methods::METHODS`]; `docs/rpc.md` describes them.
+
+mod alive;
+pub mod error;
+pub mod methods;
+pub mod params;
+pub mod request;
+mod server;
+pub mod shapes;
+mod state;
+#[cfg(test)]
+mod tests;
+mod waiters;
+
+pub use server::{bind, serve};
+pub use state::{Peer, Peers, RpcState, Setup};

@@ -1,0 +1,327 @@
+//! Parameters of a call, from JSON or from a query, with CometBFT's conventions for both.
+//!
+//! | type | in JSON | in a query |
+//! |---|---|---|
+//! | integer | `"5"` or `5` | `5` or `"5"` |
+//! | text | `"text"` | `"text"` |
+//! | bytes of a transaction or hash | base64 | `0x` and hex digits, or the text itself in quotes |
+//! | data of `abci_query` | hex digits | the same |
+//! | yes or no | `true` | `true` |
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use tandem_chain::types::{Hash, Height, escaped};
+
+use super::error::RpcError;
+
+/// A value as it came.
+#[derive(Clone, Debug, PartialEq)]
+enum Param {
+    Json(Value),
+    Query(String),
+}
+
+/// The parameters of one call by name; what was null, empty or left out is not there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params(BTreeMap<&'static str, Param>);
+
+impl Params {
+    /// From the `params` of a body; an array gives them in the order of `names`.
+    ///
+    /// # Errors
+    /// A name that is not in `names`, or more values than names.
+    pub fn from_json(names: &[&'static str], params: Value) -> Result<Self, RpcError> {
+        let mut found = BTreeMap::new();
+        match params {
+            Value::Array(values) => {
+                if values.len() > names.len() {
+                    let got = values.len();
+                    return Err(RpcError::params(format!("{got} parameters, {}", known(names))));
+                }
+                for (name, value) in names.iter().zip(values) {
+                    found.insert(*name, Param::Json(value));
+                }
+            }
+            Value::Object(values) => {
+                for (name, value) in values {
+                    found.insert(find(names, &name)?, Param::Json(value));
+                }
+            }
+            _ => {}
+        }
+        found.retain(|_, param| *param != Param::Json(Value::Null));
+        Ok(Self(found))
+    }
+
+    /// From the pairs of a query.
+    ///
+    /// # Errors
+    /// A name that is not in `names`.
+    pub fn from_query(
+        names: &[&'static str],
+        pairs: Vec<(String, String)>,
+    ) -> Result<Self, RpcError> {
+        let mut found = BTreeMap::new();
+        for (name, value) in pairs {
+            let name = find(names, &name)?;
+            if !value.is_empty() {
+                found.insert(name, Param::Query(value));
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// A whole number of at least 0.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn integer(&self, name: &'static str) -> Result<Option<u64>, RpcError> {
+        let text = match self.0.get(name) {
+            None => return Ok(None),
+            Some(Param::Json(Value::Number(number))) => number.to_string(),
+            Some(Param::Json(Value::String(text))) => text.clone(),
+            Some(Param::Json(other)) => other.to_string(),
+            Some(Param::Query(text)) => unquoted(text).unwrap_or(text).to_owned(),
+        };
+        match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(wrong(name, "a whole number of at least 0", &text)),
+        }
+    }
+
+    /// A height that is not 0.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn height(&self, name: &'static str) -> Result<Option<Height>, RpcError> {
+        let height = self.integer(name)?;
+        if height == Some(0) {
+            return Err(RpcError::internal("height must be greater than 0, but got 0"));
+        }
+        Ok(height.map(Height))
+    }
+
+    /// Text.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn text(&self, name: &'static str) -> Result<Option<String>, RpcError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Param::Json(Value::String(text))) => Ok(Some(text.clone())),
+            Some(Param::Json(other)) => Err(wrong(name, "a text", &other.to_string())),
+            Some(Param::Query(text)) => match unquoted(text) {
+                Some(inner) => Ok(Some(inner.to_owned())),
+                None => Err(wrong(name, "a text in quotes, as in path=\"/records\"", text)),
+            },
+        }
+    }
+
+    /// Yes or no; no when it is left out.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn flag(&self, name: &'static str) -> Result<bool, RpcError> {
+        match self.0.get(name) {
+            None => Ok(false),
+            Some(Param::Json(Value::Bool(flag))) => Ok(*flag),
+            Some(Param::Query(text)) if text == "true" => Ok(true),
+            Some(Param::Query(text)) if text == "false" => Ok(false),
+            Some(Param::Json(other)) => Err(wrong(name, "true or false", &other.to_string())),
+            Some(Param::Query(text)) => Err(wrong(name, "true or false", text)),
+        }
+    }
+
+    /// Bytes, in base64 in JSON.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn base64(&self, name: &'static str) -> Result<Option<Vec<u8>>, RpcError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Param::Json(Value::String(text))) => match STANDARD.decode(text) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(_) => Err(wrong(name, "base64", text)),
+            },
+            Some(Param::Json(other)) => Err(wrong(name, "a text of base64", &other.to_string())),
+            Some(Param::Query(text)) => query_bytes(name, text).map(Some),
+        }
+    }
+
+    /// Bytes, in hex digits in JSON.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn hex(&self, name: &'static str) -> Result<Option<Vec<u8>>, RpcError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Param::Json(Value::String(text))) => match hex::decode(text) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(_) => Err(wrong(name, "hex digits", text)),
+            },
+            Some(Param::Json(other)) => {
+                Err(wrong(name, "a text of hex digits", &other.to_string()))
+            }
+            Some(Param::Query(text)) => query_bytes(name, text).map(Some),
+        }
+    }
+
+    /// A hash, in base64 in JSON.
+    ///
+    /// # Errors
+    /// When it is missing, or not of 32 bytes.
+    pub fn hash(&self, name: &'static str) -> Result<Hash, RpcError> {
+        let bytes = self.base64(name)?.ok_or_else(|| missing(name))?;
+        Hash::from_slice(&bytes).map_err(|_| {
+            let got = bytes.len();
+            let rule =
+                "32 bytes belong there: in JSON as base64, in a query as 0x and 64 hex digits";
+            RpcError::params(format!("{name} has {got} bytes; {rule}"))
+        })
+    }
+}
+
+/// The error for a parameter that was left out.
+#[must_use]
+pub fn missing(name: &'static str) -> RpcError {
+    RpcError::params(format!("parameter {name} is missing"))
+}
+
+fn wrong(name: &str, rule: &str, got: &str) -> RpcError {
+    RpcError::params(format!("parameter {name} must be {rule}, got {}", escaped(got)))
+}
+
+fn known(names: &[&str]) -> String {
+    match names {
+        [] => "this method takes none".to_owned(),
+        names => format!("this method takes {}", names.join(", ")),
+    }
+}
+
+fn find(names: &[&'static str], name: &str) -> Result<&'static str, RpcError> {
+    names.iter().copied().find(|n| *n == name).ok_or_else(|| {
+        RpcError::params(format!("there is no parameter {}; {}", escaped(name), known(names)))
+    })
+}
+
+fn unquoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+fn query_bytes(name: &str, text: &str) -> Result<Vec<u8>, RpcError> {
+    if let Some(inner) = unquoted(text) {
+        return Ok(inner.as_bytes().to_vec());
+    }
+    let digits = text.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
+    digits.ok_or_else(|| wrong(name, "0x and hex digits, or a text in quotes", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NAMES: &[&str] = &["height", "flag", "data", "path"];
+
+    fn json(value: Value) -> Params {
+        Params::from_json(NAMES, value).unwrap()
+    }
+
+    fn query(name: &str, value: &str) -> Params {
+        Params::from_query(NAMES, vec![(name.to_owned(), value.to_owned())]).unwrap()
+    }
+
+    #[test]
+    fn null_object_and_array() {
+        assert_eq!(json(json!(null)), Params::default());
+        assert_eq!(json(json!({})), Params::default());
+        assert_eq!(json(json!([])), Params::default());
+        assert_eq!(json(json!({"height": null})), Params::default());
+        assert_eq!(json(json!(["5", null])), json(json!({"height": "5"})));
+    }
+
+    #[test]
+    fn unknown_names_and_too_many_values_are_refused_with_the_known_ones() {
+        for value in [json!({"hieght": 1}), json!([1, 2, 3, 4, 5])] {
+            let error = Params::from_json(NAMES, value).unwrap_err();
+            assert_eq!(error.code, -32602);
+            assert!(error.data.contains("height, flag, data, path"), "{}", error.data);
+        }
+        let pairs = vec![("x".to_owned(), "1".to_owned())];
+        assert_eq!(Params::from_query(NAMES, pairs).unwrap_err().code, -32602);
+    }
+
+    #[test]
+    fn integers() {
+        for params in
+            [json(json!([5])), json(json!(["5"])), query("height", "5"), query("height", "\"5\"")]
+        {
+            assert_eq!(params.integer("height"), Ok(Some(5)));
+        }
+        assert_eq!(query("height", "").integer("height"), Ok(None));
+        for bad in [
+            json!(-1),
+            json!(1.5),
+            json!("x"),
+            json!([1]),
+            json!(true),
+            json!("18446744073709551616"),
+            json!(1e300),
+        ] {
+            assert_eq!(json(json!({"height": bad})).integer("height").unwrap_err().code, -32602);
+        }
+        assert_eq!(query("height", "-1").integer("height").unwrap_err().code, -32602);
+    }
+
+    #[test]
+    fn a_height_of_zero_is_refused_in_comets_words() {
+        let error = json(json!([0])).height("height").unwrap_err();
+        assert_eq!(
+            (error.code, error.data.as_str()),
+            (-32603, "height must be greater than 0, but got 0")
+        );
+    }
+
+    #[test]
+    fn bytes() {
+        assert_eq!(json(json!({"data": "AQI="})).base64("data"), Ok(Some(vec![1, 2])));
+        assert_eq!(json(json!({"data": "0102"})).hex("data"), Ok(Some(vec![1, 2])));
+        assert_eq!(query("data", "0x0102").hex("data"), Ok(Some(vec![1, 2])));
+        assert_eq!(query("data", "0x0102").base64("data"), Ok(Some(vec![1, 2])));
+        assert_eq!(query("data", "\"ab\"").base64("data"), Ok(Some(b"ab".to_vec())));
+        for bad in [json!("%"), json!(5), json!("AQI")] {
+            assert_eq!(json(json!({"data": bad})).base64("data").unwrap_err().code, -32602);
+        }
+        for bad in [json!("0x01"), json!("012"), json!(5)] {
+            assert_eq!(json(json!({"data": bad})).hex("data").unwrap_err().code, -32602);
+        }
+        for bad in ["0102", "0x012", "\"", "0x", "x"] {
+            let got = query("data", bad).base64("data");
+            assert!(got.is_err() || got == Ok(Some(vec![])), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hashes_have_32_bytes() {
+        let digits = "AB".repeat(32);
+        assert_eq!(query("data", &format!("0x{digits}")).hash("data").unwrap().to_string(), digits);
+        assert!(query("data", "0xABAB").hash("data").unwrap_err().data.contains("2 bytes"));
+        assert!(Params::default().hash("data").unwrap_err().data.contains("missing"));
+    }
+
+    #[test]
+    fn texts_and_flags() {
+        assert_eq!(query("path", "\"/records\"").text("path"), Ok(Some("/records".to_owned())));
+        assert_eq!(query("path", "/records").text("path").unwrap_err().code, -32602);
+        assert_eq!(json(json!({"path": 5})).text("path").unwrap_err().code, -32602);
+        assert_eq!(json(json!({"flag": true})).flag("flag"), Ok(true));
+        assert_eq!(query("flag", "true").flag("flag"), Ok(true));
+        assert_eq!(Params::default().flag("flag"), Ok(false));
+        assert_eq!(json(json!({"flag": "true"})).flag("flag").unwrap_err().code, -32602);
+        assert_eq!(query("flag", "yes").flag("flag").unwrap_err().code, -32602);
+    }
+}

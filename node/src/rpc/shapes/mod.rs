@@ -1,0 +1,5 @@
+//! The JSON of answers: CometBFT's shapes in `comet`, Tandem's own in `tandem`.
+
+pub mod comet;
+pub mod tandem;
+pub mod text;

@@ -1,0 +1,184 @@
+//! What the RPC answers from: published snapshots and the database, never what consensus locks.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use serde_json::Value;
+use tandem_chain::genesis::Genesis;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{Hash, Height, TxHash};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use super::alive::AliveBlocks;
+use super::error::RpcError;
+use super::waiters::{Found, Waiters};
+use crate::admission::Admission;
+use crate::config::Config;
+use crate::storage::Database;
+use crate::view::{Committed, NodeView};
+
+/// Reads of the database at once; more wait for their turn.
+const MAX_READS: usize = 16;
+
+/// A connected node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its key.
+    pub key: PublicKey,
+    /// The other end of the connection, as a multiaddress.
+    pub address: String,
+    /// Its IP address.
+    pub ip: IpAddr,
+    /// Whether this node dialled it.
+    pub is_outbound: bool,
+    /// Since when it is connected.
+    pub connected_for: Duration,
+    /// Bytes received on the connection.
+    pub received: u64,
+    /// Bytes sent on it.
+    pub sent: u64,
+}
+
+/// Who knows the connected nodes.
+pub trait Peers: Send + Sync + 'static {
+    /// Those that are connected now.
+    fn peers(&self) -> Vec<Peer>;
+}
+
+/// What the driver hands to the RPC.
+pub struct Setup {
+    /// The node's key.
+    pub me: PublicKey,
+    /// The chain's genesis.
+    pub genesis: Arc<Genesis>,
+    /// The node's configuration.
+    pub config: Config,
+    /// The database.
+    pub db: Database,
+    /// What is known of the chain after the newest block.
+    pub tip: watch::Receiver<Arc<Tip>>,
+    /// Where the node stands.
+    pub view: watch::Receiver<Arc<NodeView>>,
+    /// Blocks as they are committed; they are in the database already.
+    pub commits: broadcast::Receiver<Arc<Committed>>,
+    /// Admission of transactions.
+    pub admission: Admission,
+    /// The network.
+    pub network: Arc<dyn Peers>,
+}
+
+/// What every request sees.
+pub struct RpcState {
+    pub(super) me: PublicKey,
+    pub(super) genesis: Arc<Genesis>,
+    pub(super) config: Config,
+    pub(super) db: Database,
+    pub(super) tip: watch::Receiver<Arc<Tip>>,
+    pub(super) view: watch::Receiver<Arc<NodeView>>,
+    pub(super) admission: Admission,
+    pub(super) network: Arc<dyn Peers>,
+    pub(super) genesis_hash: Hash,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) alive: AliveBlocks,
+    /// The part of `status` about block 1, which never changes.
+    pub(super) earliest: OnceLock<Value>,
+    reads: Semaphore,
+}
+
+impl RpcState {
+    /// The state, and a task of this runtime that follows the commits until their sender is gone.
+    pub(super) fn start(setup: Setup) -> Arc<Self> {
+        let state = Arc::new(Self {
+            me: setup.me,
+            genesis_hash: setup.genesis.hash(),
+            genesis: setup.genesis,
+            config: setup.config,
+            db: setup.db,
+            tip: setup.tip,
+            view: setup.view,
+            admission: setup.admission,
+            network: setup.network,
+            waiters: Arc::default(),
+            alive: AliveBlocks::default(),
+            earliest: OnceLock::new(),
+            reads: Semaphore::new(MAX_READS),
+        });
+        tokio::spawn(follow(Arc::downgrade(&state), setup.commits));
+        state
+    }
+
+    pub(super) fn tip(&self) -> Arc<Tip> {
+        self.tip.borrow().clone()
+    }
+
+    pub(super) fn view(&self) -> Arc<NodeView> {
+        self.view.borrow().clone()
+    }
+
+    /// Runs `read`, which may block on the disk, off the async loop.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let _permit = self.reads.acquire().await.expect("the semaphore is never closed");
+        let state = self.clone();
+        tokio::task::spawn_blocking(move || read(&state))
+            .await
+            .unwrap_or_else(|_| Err(RpcError::internal("the answer could not be computed")))
+    }
+
+    /// A height that was asked for, which must have a block; the newest when none was.
+    pub(super) fn block_height(&self, asked: Option<Height>) -> Result<Height, RpcError> {
+        let newest = self.db.height();
+        match asked {
+            _ if newest == Height::ZERO => {
+                Err(RpcError::internal("there is no block yet: the chain has only its genesis"))
+            }
+            None => Ok(newest),
+            Some(height) if height > newest => Err(RpcError::internal(format!(
+                "height {height} must be less than or equal to the current blockchain height \
+                 {newest}"
+            ))),
+            Some(height) => Ok(height),
+        }
+    }
+
+    /// Where a transaction of the chain is, with its result.
+    pub(super) fn find(&self, hash: &TxHash) -> Result<Option<Found>, RpcError> {
+        let Some((height, index)) = self.db.tx(hash)? else { return Ok(None) };
+        let results = self.db.results(height)?;
+        let receipt = results.and_then(|r| r.receipts.into_iter().nth(index as usize));
+        Ok(receipt.map(|receipt| Found { height, index, receipt }))
+    }
+}
+
+async fn follow(state: Weak<RpcState>, mut commits: broadcast::Receiver<Arc<Committed>>) {
+    loop {
+        let received = commits.recv().await;
+        let Some(state) = state.upgrade() else { return };
+        match received {
+            Ok(committed) => {
+                state.alive.committed(&committed.tip);
+                state.waiters.committed(&committed);
+            }
+            // Blocks were missed; what they held is in the database.
+            Err(RecvError::Lagged(_)) => {
+                let looked_up = state.read(|state| {
+                    for hash in state.waiters.hashes() {
+                        if let Some(found) = state.find(&hash)? {
+                            state.waiters.resolve(&hash, &found);
+                        }
+                    }
+                    Ok(())
+                });
+                if let Err(error) = looked_up.await {
+                    tracing::warn!(error = error.data, "commits were missed and not looked up");
+                }
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

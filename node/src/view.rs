@@ -1,0 +1,65 @@
+//! What the driver publishes for those who only watch: RPC, explorer, metrics.
+
+use std::sync::Arc;
+
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::ledger::{Event, Receipt};
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{Height, Round};
+use tandem_consensus::Role;
+
+/// Where a node stands. Published after each step; readers never touch what consensus works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// The height that is being decided.
+    pub height: Height,
+    /// Its round.
+    pub round: Round,
+    /// The step of the round, such as `propose`.
+    pub step: String,
+    /// The node's part at that height.
+    pub role: Role,
+    /// Whether it fetches blocks that others have already.
+    pub catching_up: bool,
+    /// Heights since the start that were decided in a round above 0, one for each such round.
+    pub rounds_above_zero: u64,
+    /// Whether the key is lost: it signs nothing before the others have told how far it may have
+    /// signed.
+    pub key_lost: bool,
+    /// The height at and below which the key signs nothing; 0 when it was never lost.
+    pub silent_through: Height,
+    /// Durable writes since the start.
+    pub fsyncs: u64,
+    /// What an operator must look at, for people; empty when all is well.
+    pub alarms: Vec<String>,
+}
+
+impl Default for NodeView {
+    fn default() -> Self {
+        Self {
+            height: Height(1),
+            round: Round::ZERO,
+            step: "start".to_owned(),
+            role: Role::Unregistered,
+            catching_up: true,
+            rounds_above_zero: 0,
+            key_lost: false,
+            silent_through: Height::ZERO,
+            fsyncs: 0,
+            alarms: Vec::new(),
+        }
+    }
+}
+
+/// A block that was committed just now.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The block with its certificate.
+    pub block: Arc<CertifiedBlock>,
+    /// By place in the block: 0 is the liveness record.
+    pub receipts: Arc<Vec<Receipt>>,
+    /// What the block did apart from its transactions.
+    pub events: Arc<Vec<Event>>,
+    /// What is known of the chain after it.
+    pub tip: Arc<Tip>,
+}
