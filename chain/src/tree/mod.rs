@@ -109,8 +109,10 @@ fn load(store: &dyn Store, path: &[u8]) -> Result<Option<Page>, Error> {
 }
 
 fn load_inner(store: &dyn Store, path: &[u8]) -> Result<Page, Error> {
-    load(store, path)?
-        .ok_or_else(|| Error::Damaged { what: "state tree", reason: "a page is missing".to_owned() })
+    load(store, path)?.ok_or_else(|| Error::Damaged {
+        what: "state tree",
+        reason: "a page is missing".to_owned(),
+    })
 }
 
 /// The root of the stored tree.

@@ -28,9 +28,7 @@ impl Proof {
         let end_is_right = match (value, &self.leaf) {
             (Some(value), Some((k, v))) => *k == place && *v == Hash::of(value),
             (Some(_), None) => false,
-            (None, Some((k, _))) => {
-                *k != place && (0..depth).all(|i| bit(k, i) == bit(&place, i))
-            }
+            (None, Some((k, _))) => *k != place && (0..depth).all(|i| bit(k, i) == bit(&place, i)),
             (None, None) => true,
         };
         let end = self.leaf.map_or(Node::Empty, |(k, v)| Node::Leaf(k, v)).hash();

@@ -14,9 +14,9 @@ fn naive(leaves: &[(Hash, Hash)], depth: usize) -> Hash {
         [(key, value)] => Hash::of(&[&[0][..], &key.0, &value.0].concat()),
         _ => {
             let side = |right: bool| {
-                let half = leaves.iter().filter(|(key, _)| {
-                    (key.0[depth / 8] & (0x80 >> (depth % 8)) != 0) == right
-                });
+                let half = leaves
+                    .iter()
+                    .filter(|(key, _)| (key.0[depth / 8] & (0x80 >> (depth % 8)) != 0) == right);
                 naive(&half.copied().collect::<Vec<_>>(), depth + 1)
             };
             Hash::of(&[&[1][..], &side(false).0, &side(true).0].concat())
@@ -58,7 +58,8 @@ fn places_that_part_late_make_a_chain_of_pages_and_leave_none_behind() {
     // Places need not be hashes for the tree: two that part at the last bit alone.
     let (a, mut b) = (Hash([7; 32]), Hash([7; 32]));
     b.0[31] ^= 1;
-    let value = Some(Hash::of(b"v"));
+    let hash = Hash::of(b"v");
+    let value = Some(hash);
     let mut store = MemoryStore::default();
     let mut change = |changes: Vec<Change>| {
         let mut batch = Batch::default();
@@ -67,9 +68,9 @@ fn places_that_part_late_make_a_chain_of_pages_and_leave_none_behind() {
         (root, store.entries(Column::Tree).len())
     };
     let (one, pages) = change(vec![Change { key: a, value }]);
-    assert_eq!((one, pages), (naive(&[(a, value.unwrap())], 0), 1));
+    assert_eq!((one, pages), (naive(&[(a, hash)], 0), 1));
     let (two, pages) = change(vec![Change { key: b, value }]);
-    assert_eq!((two, pages), (naive(&[(a, value.unwrap()), (b, value.unwrap())], 0), 64));
+    assert_eq!((two, pages), (naive(&[(a, hash), (b, hash)], 0), 64));
     let (back, pages) = change(vec![Change { key: b, value: None }]);
     assert_eq!((back, pages), (one, 1));
     let (none, pages) = change(vec![Change { key: a, value: None }]);

@@ -12,6 +12,8 @@ use crate::modules::{Call, standby};
 
 /// One thing to do; numbers choose among few names, so that calls meet.
 type Step = (u8, u8, u8, u8);
+/// A block to be made: its calls, the nodes that are dead, and who signed twice how far back.
+type Planned = (Vec<Step>, Vec<u8>, Option<(u8, u8)>);
 
 fn letter(number: u8) -> &'static str {
     ["a", "b", "c", "d"][usize::from(number % 4)]
@@ -80,7 +82,7 @@ fn check_invariants(chain: &Chain) {
     }
 }
 
-fn play(chain: &mut Chain, blocks: &[(Vec<Step>, Vec<u8>, Option<(u8, u8)>)]) {
+fn play(chain: &mut Chain, blocks: &[Planned]) {
     for (steps, dead, evidence) in blocks {
         let mut next = Next::default();
         for step in steps {
