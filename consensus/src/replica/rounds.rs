@@ -65,6 +65,27 @@ impl Replica {
         }
     }
 
+    /// Begins a later round, but not without votes in the one before it: where none was cast, nil.
+    ///
+    /// The paper may leave a round without, since there everything that reaches one correct process
+    /// reaches all. Here a faulty validator may have sent the vote that completed a quorum to this
+    /// node alone. The others then lack this node's votes to follow: they need those of all correct
+    /// nodes, and own votes, unlike others', are there after a restart.
+    fn leave_for_round(&mut self, now: Now, round: Round, effects: &mut Vec<Effect>) {
+        let last = round.back(1);
+        if self.state.round < last {
+            self.state.round = last;
+            self.state.step = Step::Propose;
+        }
+        if self.state.step == Step::Propose {
+            self.vote(now, Prevote, None, effects);
+        }
+        if self.state.step == Step::Prevote {
+            self.vote(now, Precommit, None, effects);
+        }
+        self.start_round(now, round, effects);
+    }
+
     fn ask_for_block(&mut self, effects: &mut Vec<Effect>) {
         self.state.timers.idle = None;
         if !std::mem::replace(&mut self.state.once.build, true) {
@@ -100,7 +121,7 @@ impl Replica {
             return true;
         }
         if let Some(round) = self.state.votes.round_to_join(self.state.round) {
-            self.start_round(now, round, effects); // line 55
+            self.leave_for_round(now, round, effects); // line 55
             return true;
         }
         self.prevote_on_proposal(now, effects)
@@ -213,7 +234,7 @@ impl Replica {
                 self.vote(now, Precommit, None, effects);
             }
         } else if due(&mut timers.precommit) {
-            self.start_round(now, self.state.round.next(), effects);
+            self.leave_for_round(now, self.state.round.next(), effects);
         } else {
             return false;
         }
