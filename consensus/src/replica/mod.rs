@@ -146,7 +146,9 @@ impl Replica {
             Input::Disconnected(peer) => self.catch_up.disconnected(&peer),
             Input::Work(has_work) => self.on_work(now, has_work),
             Input::Built { height, round, txs, evidence } => {
-                if (height, round) == (self.state.height, self.state.round) {
+                // While a block is being committed, the certificate here is that block's already.
+                let is_wanted = (height, round) == (self.state.height, self.state.round);
+                if is_wanted && self.state.committing.is_none() {
                     self.propose_fresh(now, txs, evidence, effects);
                 }
             }
@@ -330,4 +332,52 @@ fn merge_persists(effects: &mut Vec<Effect>, first: usize) {
 
 fn shared(block: &Arc<Block>) -> Arc<Block> {
     Arc::clone(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn persist(slot: Slot, byte: u8) -> Effect {
+        Effect::Persist(vec![(slot, vec![byte])])
+    }
+
+    fn status(height: u64) -> Effect {
+        Effect::Broadcast(Message::Status { committed: Height(height) })
+    }
+
+    #[test]
+    fn the_persists_of_one_input_are_one_write_in_the_place_of_the_first() {
+        let mut effects = vec![
+            persist(Slot::Journal, 0),
+            status(1),
+            persist(Slot::Journal, 1),
+            persist(Slot::Proposal, 2),
+            status(2),
+            persist(Slot::Journal, 3),
+            persist(Slot::Valid, 4),
+            status(3),
+        ];
+        merge_persists(&mut effects, 1);
+        // What was there before this input is left as it is.
+        let expected = [
+            persist(Slot::Journal, 0),
+            status(1),
+            Effect::Persist(vec![
+                (Slot::Journal, vec![3]),
+                (Slot::Valid, vec![4]),
+                (Slot::Proposal, vec![2]),
+            ]),
+            status(2),
+            status(3),
+        ];
+        assert_eq!(format!("{effects:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn without_a_persist_nothing_is_changed() {
+        let mut effects = vec![status(1), status(2)];
+        merge_persists(&mut effects, 0);
+        assert_eq!(effects.len(), 2);
+    }
 }
