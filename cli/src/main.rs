@@ -1,1 +1,48 @@
-fn main() {}
+//! `tandem`: a node, and everything its operator says to it.
+
+mod args;
+mod commands;
+mod exit;
+mod input;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::of(&error).into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Init(init) => commands::init::init(&global, init),
+        Command::Genesis(genesis) => commands::genesis::genesis(&global, genesis),
+        Command::Keys(keys) => commands::keys::keys(&global, keys),
+        Command::Start(start) => commands::start::start(&global, &start),
+        Command::Version { verbose } => commands::version::version(&global, verbose),
+        Command::Completions { shell } => commands::version::completions(shell),
+        Command::Status => wait(commands::status::status(&global)),
+        Command::Seats(seats) => wait(commands::seats::seats(&global, &seats)),
+        Command::Switches { limit } => wait(commands::seats::switches(&global, limit)),
+        Command::Switch(switch) => wait(commands::tx::switch(&global, switch)),
+        Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
+        Command::Query(query) => wait(commands::query::query(&global, query)),
+    }
+}
+
+/// Runs what asks a node: one thread is enough.
+fn wait(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}

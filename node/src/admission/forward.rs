@@ -16,7 +16,7 @@ use super::{Counted, Forward, Shared, frame};
 /// Frames go out at most this often, so that many transactions share one.
 const LINGER: Duration = Duration::from_millis(10);
 /// Time after which a transaction that still waits is forwarded again.
-const REPEAT_AFTER: Duration = Duration::from_secs(3);
+pub const REPEAT_AFTER: Duration = Duration::from_secs(3);
 /// How often the repeats are looked at.
 const REPEAT_TICK: Duration = Duration::from_secs(1);
 /// Transactions that are forwarded again in one go, to all or to one that has connected.
@@ -70,7 +70,7 @@ impl Forwarding {
                     Some(_) => {}
                     None => return,
                 },
-                _ = ticks.tick() => self.repeat(),
+                now = ticks.tick() => self.repeat(now),
             }
         }
     }
@@ -80,8 +80,13 @@ impl Forwarding {
         let fresh = std::mem::take(&mut *self.shared.fresh());
         let targets: Vec<PublicKey> = self.targets.iter().copied().collect();
         self.send(&targets, &fresh);
-        let due = Instant::now() + REPEAT_AFTER;
-        self.own.extend(fresh.into_iter().map(|tx| Own { tx, due }));
+        self.keep(fresh, Instant::now());
+    }
+
+    /// Takes over what was forwarded at `now`.
+    pub fn keep(&mut self, txs: Vec<Tx>, now: Instant) {
+        let due = now + REPEAT_AFTER;
+        self.own.extend(txs.into_iter().map(|tx| Own { tx, due }));
     }
 
     /// Sends what waits to those that have become validators.
@@ -105,8 +110,7 @@ impl Forwarding {
     }
 
     /// Sends what has waited for long to all, and forgets what waits no longer.
-    fn repeat(&mut self) {
-        let now = Instant::now();
+    pub fn repeat(&mut self, now: Instant) {
         let mut txs = Vec::new();
         let mempool = self.shared.mempool();
         while txs.len() < MAX_REPEATED && self.own.front().is_some_and(|own| own.due <= now) {
@@ -118,7 +122,7 @@ impl Forwarding {
         drop(mempool);
         let targets: Vec<PublicKey> = self.targets.iter().copied().collect();
         self.send(&targets, &txs);
-        self.own.extend(txs.into_iter().map(|tx| Own { tx, due: now + REPEAT_AFTER }));
+        self.keep(txs, now);
     }
 
     fn send(&self, to: &[PublicKey], txs: &[Tx]) {

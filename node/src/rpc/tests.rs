@@ -1,1 +1,132 @@
+//! The RPC over real sockets and a real chain, and its answers read by the types that light
+//! clients use.
 
+mod http;
+mod own;
+mod shapes;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tandem_chain::keys::PublicKey;
+use tandem_chain::tip::Tip;
+use tandem_chain::tx::Tx;
+use tokio::sync::{broadcast, oneshot, watch};
+
+use super::{Peer, Peers, Setup, bind, serve};
+use crate::admission::{self, Admission, Forward};
+use crate::client::{Client, ClientError};
+use crate::config::Config;
+use crate::testing::{self, Chain};
+use crate::view::{Committed, NodeView};
+
+struct Network;
+
+impl Forward for Network {
+    fn forward(&self, _: &[PublicKey], _: Arc<[u8]>) {}
+}
+
+impl Peers for Network {
+    fn peers(&self) -> Vec<Peer> {
+        vec![Peer {
+            key: testing::validator(1).public(),
+            address: "/ip4/10.0.0.2/tcp/26656".to_owned(),
+            ip: [10, 0, 0, 2].into(),
+            is_outbound: true,
+            connected_for: Duration::from_secs(10),
+            received: 1_000,
+            sent: 2_000,
+        }]
+    }
+}
+
+/// A node of the first organisation's validator, with its RPC on a port of the system's choice.
+struct Node {
+    chain: Mutex<Chain>,
+    tip: watch::Sender<Arc<Tip>>,
+    view: watch::Sender<Arc<NodeView>>,
+    commits: broadcast::Sender<Arc<Committed>>,
+    admission: Admission,
+    client: Client,
+    _stop: oneshot::Sender<()>,
+}
+
+async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
+    let chain = Chain::new();
+    let me = testing::validator(0).public();
+    let (tip, tip_receiver) = watch::channel(chain.tip());
+    let (commits, commits_receiver) = broadcast::channel(16);
+    let view = NodeView { catching_up: false, ..NodeView::default() };
+    let (view, view_receiver) = watch::channel(Arc::new(view));
+    let admission = Admission::start(admission::Setup {
+        me,
+        store: Arc::new(chain.db.clone()),
+        tip: tip_receiver.clone(),
+        threads: 1,
+        network: Arc::new(Network),
+    });
+    let mut config = Config::default();
+    change(&mut config);
+    let setup = Setup {
+        me,
+        genesis: Arc::new(chain.genesis.clone()),
+        config,
+        db: chain.db.clone(),
+        tip: tip_receiver,
+        view: view_receiver,
+        commits: commits_receiver,
+        admission: admission.clone(),
+        network: Arc::new(Network),
+    };
+    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let client = Client::new(&listener.local_addr().unwrap().to_string()).unwrap();
+    let (_stop, stopped) = oneshot::channel::<()>();
+    tokio::spawn(serve(listener, setup, async {
+        let _ = stopped.await;
+    }));
+    Node { chain: Mutex::new(chain), tip, view, commits, admission, client, _stop }
+}
+
+async fn node() -> Node {
+    node_with(|_| {}).await
+}
+
+impl Node {
+    fn chain(&self) -> MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap()
+    }
+
+    fn publish(&self, committed: Committed) {
+        self.admission.committed(&committed.block.block);
+        self.tip.send_replace(committed.tip.clone());
+        self.commits.send(Arc::new(committed)).unwrap();
+    }
+
+    fn commit(&self, txs: Vec<Tx>) {
+        let committed = self.chain().commit(txs);
+        self.publish(committed);
+    }
+
+    /// Commits a block in which the nodes that `seen` names are alive.
+    fn commit_seen(&self, seen: impl Fn(&PublicKey) -> bool) {
+        let committed = self.chain().commit_seen(Vec::new(), seen);
+        self.publish(committed);
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Value {
+        self.client.call(method, params).await.unwrap()
+    }
+
+    /// Code and detail of the error that a call gives.
+    async fn error(&self, method: &str, params: Value) -> (i64, String) {
+        match self.client.call::<Value>(method, params).await {
+            Err(ClientError::Rpc { code, data, .. }) => (code, data),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn tx_param(tx: &Tx) -> Value {
+    json!({ "tx": super::shapes::comet::base64(tx.bytes()) })
+}

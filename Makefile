@@ -1,0 +1,56 @@
+# Tandem: build, test, demonstrate. `make help` lists what there is.
+#
+# One cargo profile for everything, so that dependencies (RocksDB above all) are compiled once; what
+# is compiled is kept outside the checkout.
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tandem/target
+TESTNET := $(CARGO_TARGET_DIR)/release/tandem-testnet
+DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
+# What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
+PACKAGES := g++ clang libclang-dev
+
+.PHONY: help setup build demo demo-down story bench test lint
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Install missing Debian packages (as root, or by sudo)
+	@missing=; \
+	for package in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
+	    || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	  echo "installing$$missing"; \
+	  $$as_root apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+build: setup ## Build the programs tandem and tandem-testnet
+	cargo build --locked --release --bins
+
+demo: build ## Play a network for a person and leave it up; with ONCE=1 end it
+ifeq ($(ONCE),1)
+	$(TESTNET) story tour
+else
+	@$(TESTNET) down --wipe --dir $(DEMO_DIR) 2>/dev/null || true
+	$(TESTNET) story tour --leave-up --dir $(DEMO_DIR)
+endif
+
+demo-down: ## End the network that demo left up
+	$(TESTNET) down --wipe --dir $(DEMO_DIR)
+
+story: build ## Play the story NAME (more options in ARGS), or list all
+	$(TESTNET) story $(or $(NAME),--list) $(ARGS)
+
+bench: build ## Measure a network on this machine; options in ARGS
+	$(TESTNET) bench $(ARGS)
+
+test: build ## All tests, and all stories in short
+	cargo test --locked --release --workspace
+	$(TESTNET) story --all --short
+
+lint: ## Formatting and clippy
+	cargo fmt --all --check
+	cargo clippy --locked --release --workspace --all-targets -- -D warnings

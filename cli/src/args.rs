@@ -1,0 +1,485 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tandem_chain::genesis::GenesisRole;
+use tandem_chain::types::{ChainId, DataSetName, Hash, OrgName, Power, Term};
+use tandem_node::config::duration;
+use tandem_node::genesis_files::parse_role;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong use of the command line
+  3  refused by the ledger: the transaction was refused, or its receipt has an error
+  4  no node is reachable
+  5  no answer or receipt in time, or the transaction expired";
+
+/// A consortium blockchain node with hot-standby switching.
+#[derive(Debug, Parser)]
+#[command(name = "tandem", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Home folder of the node
+    #[arg(
+        long,
+        global = true,
+        env = "TANDEM_HOME",
+        value_name = "DIR",
+        default_value = "tandem-home"
+    )]
+    pub home: PathBuf,
+    /// Where a node answers RPC; several, with commas between, are tried one after another
+    #[arg(
+        long,
+        global = true,
+        env = "TANDEM_NODE",
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:26657"
+    )]
+    pub node: Vec<String>,
+    /// Answer in JSON, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a home folder: node key, guard record, configuration
+    Init(Init),
+    /// Make or check a genesis
+    #[command(subcommand)]
+    Genesis(Genesis),
+    /// Run the node
+    Start(Start),
+    /// The node, its newest block, its part
+    Status,
+    /// Make and show keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Sign and send a transaction, and wait for its receipt
+    #[command(subcommand)]
+    Tx(Tx),
+    /// Ask a node
+    #[command(subcommand)]
+    Query(Query),
+    /// Who holds what, who is alive, blocks until a switch
+    Seats(Seats),
+    /// Changes of holders, the newest first
+    Switches {
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        limit: u64,
+    },
+    /// Give a seat to its partner now (a planned switch)
+    Switch(Switch),
+    /// Print the version
+    Version {
+        /// Versions of protocol, database and network too
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Multiaddress to listen on for other nodes
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Option<String>,
+    /// Address and port to answer RPC on
+    #[arg(long, value_name = "HOST:PORT")]
+    pub rpc_listen: Option<std::net::SocketAddr>,
+    /// Where the others reach this node, such as /ip4/10.0.0.1/tcp/26656; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub address: Vec<String>,
+    /// Levels of log lines, such as info,tandem_node::network=debug
+    #[arg(long, value_name = "LEVELS")]
+    pub log: Option<String>,
+    /// Genesis to copy into the home folder
+    #[arg(long, value_name = "FILE")]
+    pub genesis: Option<PathBuf>,
+    /// Add this node to the public part of its organisation; the file is made if it is not there
+    #[arg(long, value_name = "FILE", requires = "org")]
+    pub org_part: Option<PathBuf>,
+    /// Name of the organisation
+    #[arg(long, value_name = "NAME", requires = "org_part")]
+    pub org: Option<OrgName>,
+    /// What the node is at first
+    #[arg(long, value_parser = parse_role, default_value = "validator", value_name = "ROLE")]
+    pub role: GenesisRole,
+    /// The organisation's admin key: hex, or a key file; needed for a new part
+    #[arg(long, value_name = "KEY", requires = "org_part")]
+    pub admin_key: Option<String>,
+    /// Voting power of the organisation's seat
+    #[arg(long, value_name = "POWER", requires = "org_part", value_parser = power)]
+    pub power: Option<Power>,
+    /// Another key that may send transactions: hex, or a key file; may be repeated
+    #[arg(long, value_name = "KEY", requires = "org_part")]
+    pub user: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Genesis {
+    /// Put the organisations' parts together, validate, print the hash
+    Make {
+        /// The parts that the organisations made with `tandem init --org-part`
+        #[arg(required = true, value_name = "PART")]
+        parts: Vec<PathBuf>,
+        /// Id of the chain; never used for another
+        #[arg(long)]
+        chain_id: ChainId,
+        /// Parameters to start from
+        #[arg(long, value_enum, default_value_t = Preset::Wan)]
+        preset: Preset,
+        /// A parameter that is different, as NAME=VALUE; may be repeated
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        set: Vec<String>,
+        /// Time of height 0, RFC 3339; now, when it is left out
+        #[arg(long)]
+        time: Option<String>,
+        /// File to write
+        #[arg(long, short, default_value = "genesis.json", value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Validate a genesis and print its hash
+    Check {
+        /// The file; that of the home folder, when it is left out
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Members in different places
+    Wan,
+    /// Local networks, one site
+    Lan,
+}
+
+#[derive(Debug, Args)]
+pub struct Start {
+    /// Refuse to start with a genesis of another hash
+    #[arg(long, value_name = "HASH")]
+    pub genesis_hash: Option<Hash>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key for an admin or user
+    New {
+        /// File to write, readable by its owner alone
+        file: PathBuf,
+    },
+    /// Print the public key of a key file
+    Show {
+        /// The file; the node key of the home folder, when it is left out
+        file: Option<PathBuf>,
+    },
+    /// Print a node's proof that it is to be a node of an organisation, for `tx node register`
+    Proof {
+        /// Name of the organisation
+        #[arg(long)]
+        org: OrgName,
+        /// Id of the chain
+        #[arg(long)]
+        chain_id: ChainId,
+    },
+}
+
+/// Options of all transactions.
+#[derive(Clone, Debug, Args)]
+pub struct Sending {
+    /// Key file of the sender
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Heights for which the transaction is valid, at most 10000
+    #[arg(long, default_value_t = 2_000, value_name = "HEIGHTS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub valid_for: u64,
+    /// Time to wait for the receipt
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
+    pub timeout: Duration,
+    /// Send once and do not wait for the receipt
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Print the signed transaction in hex in the place of sending it
+    #[arg(long, conflicts_with = "no_wait")]
+    pub sign_only: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Tx {
+    /// Data sets and records
+    #[command(subcommand)]
+    Record(RecordTx),
+    /// Nodes of the sender's organisation
+    #[command(subcommand)]
+    Node(NodeTx),
+    /// Keys that may send transactions for the sender's organisation
+    #[command(subcommand)]
+    User(UserTx),
+    /// Vote for other parameters, with an admin key
+    Parameters {
+        /// The parameters that are to be different, as NAME=VALUE
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        set: Vec<String>,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Send what `--sign-only` printed
+    Raw {
+        /// Hex digits, @FILE with them, or - for standard input
+        hex: String,
+        /// Time to wait for the receipt
+        #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
+        timeout: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RecordTx {
+    /// Create a data set, owned by the sender's organisation
+    Create {
+        /// Its name
+        set: DataSetName,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Write a record
+    Put {
+        /// The data set
+        set: DataSetName,
+        /// The record's key: text, or hex digits after 0x
+        key: String,
+        /// The value: text, @FILE, or - for standard input
+        value: String,
+        /// The version that the record must have; 0 when it must not exist
+        #[arg(long, value_name = "VERSION")]
+        expect: Option<u64>,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Delete a record
+    Delete {
+        /// The data set
+        set: DataSetName,
+        /// The record's key: text, or hex digits after 0x
+        key: String,
+        /// The version that the record must have
+        #[arg(long, value_name = "VERSION")]
+        expect: Option<u64>,
+        #[command(flatten)]
+        sending: Sending,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NodeTx {
+    /// Register a node, with the organisation's admin key
+    Register {
+        /// The node: hex with --proof, or its key file
+        node: String,
+        /// What `tandem keys proof` printed on the node's machine
+        #[arg(long, value_name = "HEX")]
+        proof: Option<String>,
+        /// It takes the free place in the pair; else it is an observer
+        #[arg(long)]
+        pair: bool,
+        /// Where the others reach it; may be repeated
+        #[arg(long, value_name = "MULTIADDR")]
+        address: Vec<String>,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Take a node that holds no seat out of the register, with the admin key
+    Remove {
+        /// The node's key in hex
+        node: String,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Make an observer the partner in the pair, with the admin key
+    SetPartner {
+        /// The observer's key in hex
+        node: String,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Replace the addresses of the sending node, with its own key
+    SetAddresses {
+        /// Where the others reach it
+        #[arg(required = true, value_name = "MULTIADDR")]
+        address: Vec<String>,
+        #[command(flatten)]
+        sending: Sending,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserTx {
+    /// Let a key send transactions, with the admin key
+    Add {
+        /// The key: hex, or a key file
+        user: String,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Take it back, with the admin key
+    Remove {
+        /// The key: hex, or a key file
+        user: String,
+        #[command(flatten)]
+        sending: Sending,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Query {
+    /// A record's value, as it is, on standard output
+    Record {
+        /// The data set
+        set: DataSetName,
+        /// The record's key: text, or hex digits after 0x
+        key: String,
+    },
+    /// The records of a data set
+    Records {
+        /// The data set
+        set: DataSetName,
+        /// Only those whose keys start so: text, or hex digits after 0x
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// How many at most
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// All data sets
+    DataSets,
+    /// A transaction and its receipt
+    Tx {
+        /// Its hash
+        hash: Hash,
+    },
+    /// A block
+    Block {
+        /// Its height; the newest, when it is left out
+        height: Option<u64>,
+    },
+    /// The members
+    Organizations,
+    /// The registered nodes
+    Nodes,
+    /// The chain's parameters
+    Parameters,
+    /// What a public key is in the chain
+    Key {
+        /// The key: hex, or a key file
+        key: String,
+    },
+    /// Any method of the RPC; the answer is printed as JSON
+    Rpc {
+        /// The method's name
+        method: String,
+        /// Its parameters as NAME=VALUE
+        #[arg(value_name = "NAME=VALUE")]
+        params: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Seats {
+    /// Blocks of the grid
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=200))]
+    pub blocks: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Switch {
+    /// The seat: name of the organisation
+    pub seat: OrgName,
+    /// The node that is to hold it, in hex; the partner, when it is left out
+    #[arg(long, value_name = "NODE")]
+    pub to: Option<String>,
+    /// The seat's present term; asked from the node, when it is left out
+    #[arg(long, value_parser = term)]
+    pub term: Option<Term>,
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| "a time is such as 500ms, 30s or 2m".to_owned())
+}
+
+fn power(text: &str) -> Result<Power, String> {
+    text.parse().map(Power).map_err(|_| "a power is a whole number".to_owned())
+}
+
+fn term(text: &str) -> Result<Term, String> {
+    text.parse().map(Term).map_err(|_| "a term is a whole number".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_has_its_help() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            for argument in command.get_arguments() {
+                let (id, name) = (argument.get_id(), command.get_name());
+                assert!(argument.get_help().is_some(), "{name} {id} has no help");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn global_options_go_anywhere() {
+        let cli = Cli::try_parse_from(["tandem", "status", "--json", "--node", "a:1,b:2"]).unwrap();
+        assert!(cli.global.json);
+        assert_eq!(cli.global.node, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn wrong_use_has_exit_code_2() {
+        for line in [
+            "tandem",
+            "tandem frobnicate",
+            "tandem tx record put set key value",
+            "tandem tx record create UPPER --key k",
+            "tandem switches --limit 1000",
+            "tandem init --org-part f",
+            "tandem start --genesis-hash xyz",
+            "tandem tx record create set --key k --timeout 5",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        assert_eq!(Cli::try_parse_from(["tandem", "--help"]).unwrap_err().exit_code(), 0);
+    }
+}

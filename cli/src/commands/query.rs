@@ -1,0 +1,188 @@
+//! `tandem query`.
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use tandem_chain::types::Height;
+use tandem_node::client::QueryAnswer;
+use tandem_node::rpc::shapes::tandem::{
+    DataSets, KeyInfo, NodeEntry, OrganizationEntry, ParametersInfo, RecordEntry, RecordsPage,
+};
+
+use super::tx;
+use crate::args::{Global, Query};
+use crate::exit::Usage;
+use crate::{input, output};
+
+pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
+    let client = input::client(global).await?;
+    match query {
+        Query::Record { set, key } => {
+            let answer = client.record(&set, &input::record_key(&key)?).await?;
+            show_record(global, answer)
+        }
+        Query::Records { set, prefix, limit } => {
+            let prefix = input::record_key(&prefix)?;
+            let page = client.records(&set, &prefix, None, limit).await?;
+            output::show(global, &page, records_text)
+        }
+        Query::DataSets => {
+            let sets = client.data_sets().await?;
+            output::show(global, &sets, |DataSets { data_sets }| {
+                let rows =
+                    data_sets.iter().map(|set| [set.name.to_string(), set.owner.to_string()]);
+                output::table(["DATA SET", "OWNER"], rows)
+            })
+        }
+        Query::Tx { hash } => match client.tx(&hash).await? {
+            Some(info) => tx::show_receipt(global, &info),
+            None => bail!("transaction {hash} is not in the chain (it may still come)"),
+        },
+        Query::Block { height } => {
+            let block = client.block(height.map(Height)).await?;
+            output::show(global, &block, block_text)
+        }
+        Query::Organizations => {
+            let found = client.organizations().await?;
+            output::show(global, &found, |found| {
+                let row = |org: &OrganizationEntry| {
+                    let keys = |keys: &[_]| {
+                        let keys: Vec<String> = keys.iter().map(output::short).collect();
+                        keys.join(" ")
+                    };
+                    [
+                        org.name.to_string(),
+                        org.power.to_string(),
+                        output::short(&org.admin_key),
+                        keys(&org.pair),
+                        keys(&org.observers),
+                        org.users.to_string(),
+                    ]
+                };
+                let heads = ["ORGANIZATION", "POWER", "ADMIN KEY", "PAIR", "OBSERVERS", "USERS"];
+                output::table(heads, found.organizations.iter().map(row))
+            })
+        }
+        Query::Nodes => {
+            let found = client.nodes().await?;
+            output::show(global, &found, |found| {
+                let row = |node: &NodeEntry| {
+                    [
+                        node.organization.to_string(),
+                        node.role.to_string(),
+                        output::short(&node.key),
+                        output::yes_no(node.alive),
+                        output::yes_no(Some(node.connected)),
+                        node.addresses.join(" "),
+                    ]
+                };
+                let heads = ["ORGANIZATION", "ROLE", "NODE", "ALIVE", "CONNECTED", "ADDRESSES"];
+                output::table(heads, found.nodes.iter().map(row))
+            })
+        }
+        Query::Parameters => {
+            let found = client.parameters().await?;
+            output::show(global, &found, parameters_text)
+        }
+        Query::Key { key } => {
+            let found = client.key(&input::public_key(&key)?).await?;
+            output::show(global, &found, |KeyInfo { organization, role }| {
+                match organization.as_ref().zip(role.as_ref()) {
+                    Some((organization, role)) => format!("{role} of {organization}"),
+                    None => "not a key of this chain".to_owned(),
+                }
+            })
+        }
+        Query::Rpc { method, params } => {
+            let mut object = serde_json::Map::new();
+            for param in params {
+                let Some((name, value)) = param.split_once('=') else {
+                    return Err(Usage(format!("\"{param}\" is not NAME=VALUE")).into());
+                };
+                let value = match value {
+                    "true" => Value::Bool(true),
+                    "false" => Value::Bool(false),
+                    text => Value::from(text),
+                };
+                object.insert(name.to_owned(), value);
+            }
+            let answer: Value = client.call(&method, Value::Object(object)).await?;
+            output::print(&serde_json::to_string_pretty(&answer)?)
+        }
+    }
+}
+
+fn show_record(global: &Global, answer: QueryAnswer) -> anyhow::Result<()> {
+    use std::io::Write;
+    if answer.code != 0 {
+        bail!("{}", answer.log);
+    }
+    if global.json {
+        let QueryAnswer { value, version, height, .. } = answer;
+        let value = json!({
+            "value": hex::encode(&value),
+            "text": String::from_utf8(value).ok(),
+            "version": version.to_string(),
+            "height": height.to_string(),
+        });
+        return output::show(global, &value, |_| String::new());
+    }
+    // As it is: it may be a file.
+    std::io::stdout().lock().write_all(&answer.value).context("cannot write the value")
+}
+
+fn records_text(page: &RecordsPage) -> String {
+    let row = |record: &RecordEntry| {
+        let key = hex::decode(&record.key).map_or(record.key.clone(), |key| output::readable(&key));
+        let digest = record.digest.to_string();
+        [key, record.version.to_string(), record.size.to_string(), digest]
+    };
+    let mut text =
+        output::table(["KEY", "VERSION", "BYTES", "SHA-256"], page.records.iter().map(row));
+    if page.next.is_some() {
+        text += "\nthere are more: use --prefix or --limit";
+    }
+    text
+}
+
+fn block_text(block: &Value) -> String {
+    let header = &block["block"]["header"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let txs = block["block"]["data"]["txs"].as_array().map_or(0, Vec::len);
+    let commit = &block["block"]["last_commit"];
+    let signatures = commit["signatures"].as_array();
+    let signed = signatures.map_or(0, |all| all.iter().filter(|s| s["block_id_flag"] == 2).count());
+    output::facts(&[
+        ("height", text(&header["height"])),
+        ("block", text(&block["block_id"]["hash"])),
+        ("time", text(&header["time"])),
+        ("proposer", text(&header["proposer_address"])),
+        ("transactions", format!("{}, and the liveness record", txs.saturating_sub(1))),
+        ("state before", text(&header["app_hash"])),
+        (
+            "last commit",
+            format!(
+                "round {}, {signed} of {} signatures",
+                commit["round"],
+                signatures.map_or(0, Vec::len)
+            ),
+        ),
+    ])
+}
+
+fn parameters_text(info: &ParametersInfo) -> String {
+    let value = serde_json::to_value(&info.parameters).unwrap_or_default();
+    let fields = value.as_object().into_iter().flatten();
+    let mut facts: Vec<(&str, String)> =
+        fields.map(|(name, value)| (name.as_str(), value.to_string())).collect();
+    let derived = [
+        ("liveness grace (ms)", info.liveness_grace_ms),
+        ("blocks until a switch", info.failover_blocks),
+        ("least time of them (ms)", info.failover_min_ms),
+    ];
+    facts.extend(derived.map(|(name, value)| (name, value.to_string())));
+    let mut text = output::facts(&facts);
+    for vote in &info.votes {
+        text += &format!("\n{} votes for other parameters (see --json)", vote.organization);
+    }
+    text
+}

@@ -1,0 +1,243 @@
+//! `tandem tx` and `tandem switch`.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use tandem_chain::codec;
+use tandem_chain::keys::{PublicKey, Signature};
+use tandem_chain::modules::consortium::{self, registration_proof};
+use tandem_chain::modules::{Call, parameters, records, standby};
+use tandem_chain::tx::Tx as ChainTx;
+use tandem_chain::types::{Height, OrgName};
+use tandem_node::client::{Client, Submission, SubmitError, TxInfo, prepare, submit_and_wait};
+use tandem_node::genesis_files::set_parameters;
+
+use crate::args::{Global, NodeTx, RecordTx, Sending, Switch, Tx, UserTx};
+use crate::exit::{FailedReceipt, Usage};
+use crate::{input, output};
+
+pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
+    match tx {
+        Tx::Record(record) => {
+            let (call, sending) = record_call(record)?;
+            send(global, Call::Records(call), &sending).await
+        }
+        Tx::Node(node) => {
+            let (call, sending) = node_call(global, node).await?;
+            send(global, Call::Consortium(call), &sending).await
+        }
+        Tx::User(user) => {
+            let (call, sending) = match user {
+                UserTx::Add { user, sending } => {
+                    (consortium::Call::AddUser { user: input::public_key(&user)? }, sending)
+                }
+                UserTx::Remove { user, sending } => {
+                    (consortium::Call::RemoveUser { user: input::public_key(&user)? }, sending)
+                }
+            };
+            send(global, Call::Consortium(call), &sending).await
+        }
+        Tx::Parameters { set, sending } => {
+            let present = input::client(global).await?.parameters().await?.parameters;
+            let wanted = set_parameters(present, &set).map_err(Usage)?;
+            send(global, Call::Parameters(parameters::Call::Set(wanted)), &sending).await
+        }
+        Tx::Raw { hex, timeout } => {
+            let text = input::value(&hex)?;
+            let bytes = hex::decode(text.trim_ascii())
+                .map_err(|_| Usage("a raw transaction is hex digits alone".to_owned()))?;
+            let tx = ChainTx::decode(bytes).context("what was given is no transaction")?;
+            let submission = submit_and_wait(&input::clients(global)?, &tx, timeout).await?;
+            show_receipt(global, &submission.info)
+        }
+    }
+}
+
+fn record_call(tx: RecordTx) -> anyhow::Result<(records::Call, Sending)> {
+    Ok(match tx {
+        RecordTx::Create { set, sending } => (records::Call::Create { data_set: set }, sending),
+        RecordTx::Put { set, key, value, expect, sending } => {
+            let (key, value) = (input::record_key(&key)?, input::value(&value)?);
+            (records::Call::Put { data_set: set, key, value, expected: expect }, sending)
+        }
+        RecordTx::Delete { set, key, expect, sending } => {
+            let key = input::record_key(&key)?;
+            (records::Call::Delete { data_set: set, key, expected: expect }, sending)
+        }
+    })
+}
+
+async fn node_call(global: &Global, tx: NodeTx) -> anyhow::Result<(consortium::Call, Sending)> {
+    Ok(match tx {
+        NodeTx::Register { node, proof, pair, address, sending } => {
+            let (node, proof) = match proof {
+                Some(proof) => {
+                    let proof: Signature = proof.parse().map_err(|_| {
+                        Usage(
+                            "a proof is the 128 hex digits that `tandem keys proof` prints".into(),
+                        )
+                    })?;
+                    (input::public_key(&node)?, proof)
+                }
+                None => prove(global, Path::new(&node), &sending).await?,
+            };
+            (consortium::Call::RegisterNode { node, proof, pair, addresses: address }, sending)
+        }
+        NodeTx::Remove { node, sending } => {
+            (consortium::Call::RemoveNode { node: input::public_key(&node)? }, sending)
+        }
+        NodeTx::SetPartner { node, sending } => {
+            (consortium::Call::SetPartner { node: input::public_key(&node)? }, sending)
+        }
+        NodeTx::SetAddresses { address, sending } => {
+            (consortium::Call::SetAddresses { addresses: address }, sending)
+        }
+    })
+}
+
+/// A node's proof by its key file, for the organisation of the sending admin key.
+async fn prove(
+    global: &Global,
+    node: &Path,
+    sending: &Sending,
+) -> anyhow::Result<(PublicKey, Signature)> {
+    if !node.exists() {
+        let text = "without --proof, NODE is the node's key file; see also `tandem keys proof`";
+        return Err(Usage(text.to_owned()).into());
+    }
+    let node = input::secret_key(node)?;
+    let admin = input::secret_key(&sending.key)?.public();
+    let client = input::client(global).await?;
+    let chain_id = client.status().await?.node_info.network;
+    let Some(org) = client.key(&admin).await?.organization else {
+        bail!("the key in {} is of no organisation of {chain_id}", sending.key.display());
+    };
+    Ok((node.public(), registration_proof(&chain_id, &org, &node)))
+}
+
+pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
+    let client = input::client(global).await?;
+    let mut target = args.to.as_deref().map(input::public_key).transpose()?;
+    let mut term = args.term;
+    if target.is_none() || term.is_none() {
+        let seats = client.seats(1).await?.seats;
+        let names: Vec<&str> = seats.iter().map(|seat| seat.seat.as_str()).collect();
+        let Some(seat) = seats.iter().find(|seat| seat.seat == args.seat) else {
+            return Err(Usage(format!(
+                "there is no seat {}; there are {}",
+                args.seat,
+                names.join(", ")
+            ))
+            .into());
+        };
+        target = target.or(seat.partner);
+        term = term.or(Some(seat.term));
+    }
+    let (Some(target), Some(term)) = (target, term) else {
+        bail!("seat {} has no partner that it could go to", args.seat);
+    };
+    let call = standby::Call::Switch { seat: args.seat.clone(), target, term };
+    let Some(info) = submit(global, &client, Call::Standby(call), &args.sending).await? else {
+        return Ok(());
+    };
+    check(&info)?;
+    let effective: Height = codec::decode("height of the switch", &info.receipt.data, 8)?;
+    let answer = json!({
+        "seat": args.seat,
+        "holder": target,
+        "term": term.next().to_string(),
+        "effective": effective.to_string(),
+        "height": info.height.to_string(),
+        "hash": info.hash,
+    });
+    output::show(global, &answer, |_| switched(&args.seat, &target, effective, &info))
+}
+
+fn switched(seat: &OrgName, target: &PublicKey, effective: Height, info: &TxInfo) -> String {
+    let target = output::short(target);
+    format!("block {}: seat {seat} goes to {target} from height {effective} on", info.height)
+}
+
+/// Signs a call, sends it and shows its receipt.
+async fn send(global: &Global, call: Call, sending: &Sending) -> anyhow::Result<()> {
+    let client = input::client(global).await?;
+    match submit(global, &client, call, sending).await? {
+        Some(info) => show_receipt(global, &info),
+        None => Ok(()),
+    }
+}
+
+/// Signs a call and sends it; none when there is no receipt to wait for.
+async fn submit(
+    global: &Global,
+    client: &Client,
+    call: Call,
+    sending: &Sending,
+) -> anyhow::Result<Option<TxInfo>> {
+    let key = input::secret_key(&sending.key)?;
+    let tx = prepare(client, &key, call, sending.valid_for).await?;
+    if sending.sign_only {
+        output::print(&hex::encode_upper(tx.bytes()))?;
+        return Ok(None);
+    }
+    if sending.no_wait {
+        let answer = client.broadcast_tx_sync(tx.bytes()).await?;
+        if answer.code != 0 {
+            let (hash, code, log) = (answer.hash, answer.code, answer.log);
+            return Err(SubmitError::Refused { hash, code, log }.into());
+        }
+        output::show(global, &answer, |answer| answer.hash.to_string())?;
+        return Ok(None);
+    }
+    // The node that was asked first, then the others.
+    let others = input::clients(global)?.into_iter().filter(|other| other.url() != client.url());
+    let clients: Vec<Client> = std::iter::once(client.clone()).chain(others).collect();
+    let Submission { info, .. } = submit_and_wait(&clients, &tx, sending.timeout).await?;
+    Ok(Some(info))
+}
+
+fn check(info: &TxInfo) -> Result<(), FailedReceipt> {
+    if info.receipt.is_ok() {
+        return Ok(());
+    }
+    let (code, log) = (info.receipt.code, info.receipt.log.clone());
+    Err(FailedReceipt { height: info.height, code, log })
+}
+
+/// Shows a receipt; one with an error is also the command's error.
+pub fn show_receipt(global: &Global, info: &TxInfo) -> anyhow::Result<()> {
+    let receipt = &info.receipt;
+    let events: Vec<_> = receipt
+        .events
+        .iter()
+        .map(|event| {
+            let attributes: serde_json::Map<_, _> = event
+                .attributes
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().into()))
+                .collect();
+            json!({ "type": event.kind, "attributes": attributes })
+        })
+        .collect();
+    let answer = json!({
+        "hash": info.hash,
+        "height": info.height.to_string(),
+        "index": info.index,
+        "code": receipt.code,
+        "data": hex::encode_upper(&receipt.data),
+        "log": receipt.log,
+        "events": events,
+    });
+    output::show(global, &answer, |_| {
+        let place = format!("height {}, place {}", info.height, info.index);
+        let mut facts = vec![("transaction", info.hash.to_string()), ("block", place)];
+        for event in &receipt.events {
+            let attributes = event.attributes.iter().map(|(name, value)| format!("{name}={value}"));
+            let attributes: Vec<String> = attributes.collect();
+            facts.push(("event", format!("{} {}", event.kind, attributes.join(" "))));
+        }
+        output::facts(&facts)
+    })?;
+    Ok(check(info)?)
+}

@@ -1,0 +1,109 @@
+//! Arguments that name keys and values, wherever they lie.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::limits::MAX_TX_BYTES;
+use tandem_node::client::Client;
+use tandem_node::home::KeyFile;
+
+use crate::args::Global;
+use crate::exit::Usage;
+
+/// A public key: 64 hex digits, or a key file.
+pub fn public_key(text: &str) -> anyhow::Result<PublicKey> {
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    if Path::new(text).exists() {
+        return Ok(secret_key(Path::new(text))?.public());
+    }
+    Err(Usage(format!("\"{text}\" is neither a key of 64 hex digits nor a key file")).into())
+}
+
+/// The key in a key file.
+pub fn secret_key(path: &Path) -> anyhow::Result<SecretKey> {
+    Ok(KeyFile::load(path)?)
+}
+
+/// A new random key.
+pub fn new_key() -> SecretKey {
+    SecretKey::from_seed(&rand::random())
+}
+
+/// Bytes of a record's key: text, or hex digits after `0x`.
+pub fn record_key(text: &str) -> anyhow::Result<Vec<u8>> {
+    match text.strip_prefix("0x") {
+        Some(digits) => hex::decode(digits)
+            .map_err(|_| Usage(format!("\"{text}\" has other than pairs of hex digits")).into()),
+        None => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+/// A value: the text itself, `@FILE`, or `-` for standard input.
+pub fn value(text: &str) -> anyhow::Result<Vec<u8>> {
+    // One more byte than any transaction may have: what is too long is refused with its reason.
+    let limit = 2 * MAX_TX_BYTES as u64 + 2;
+    let mut bytes = Vec::new();
+    if text == "-" {
+        std::io::stdin()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
+    } else if let Some(path) = text.strip_prefix('@') {
+        let file = std::fs::File::open(path).with_context(|| format!("cannot open {path}"))?;
+        file.take(limit).read_to_end(&mut bytes).with_context(|| format!("cannot read {path}"))?;
+    } else {
+        bytes = text.as_bytes().to_vec();
+    }
+    Ok(bytes)
+}
+
+/// Clients of all nodes on the command line.
+pub fn clients(global: &Global) -> anyhow::Result<Vec<Client>> {
+    Ok(global.node.iter().map(|url| Client::new(url)).collect::<Result<_, _>>()?)
+}
+
+/// The first node on the command line that answers, with a word on standard error about those that
+/// do not; when none does, the last.
+pub async fn client(global: &Global) -> anyhow::Result<Client> {
+    let mut clients = clients(global)?;
+    let Some(last) = clients.pop() else {
+        return Err(Usage("--node names no node".to_owned()).into());
+    };
+    for client in clients {
+        match client.call::<serde_json::Value>("abci_info", serde_json::Value::Null).await {
+            Ok(_) => return Ok(client),
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = new_key();
+        let path = dir.path().join("key.json");
+        KeyFile::new(&key).create(&path).unwrap();
+        assert_eq!(public_key(path.to_str().unwrap()).unwrap(), key.public());
+        assert_eq!(public_key(&key.public().to_string()).unwrap(), key.public());
+        assert!(public_key("zz").unwrap_err().is::<Usage>());
+
+        assert_eq!(record_key("oil").unwrap(), b"oil");
+        assert_eq!(record_key("0x00fF").unwrap(), [0, 255]);
+        assert!(record_key("0x0").unwrap_err().is::<Usage>());
+
+        assert_eq!(value("text").unwrap(), b"text");
+        let file = dir.path().join("value");
+        std::fs::write(&file, [1, 2]).unwrap();
+        assert_eq!(value(&format!("@{}", file.display())).unwrap(), [1, 2]);
+        assert!(value("@/no/such/file").unwrap_err().to_string().contains("/no/such/file"));
+    }
+}

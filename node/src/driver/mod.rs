@@ -1,0 +1,360 @@
+//! The driver: one loop that feeds the replica and carries out its effects.
+//!
+//! ```text
+//!   network ──> verifier threads ──┐                 ┌──> persister thread (fsync)
+//!   timers ────────────────────────┤                 ├──> executor thread (ledger, database)
+//!   mempool ───────────────────────┼─> loop: replica ┼──> network: send, broadcast, fetch
+//!   persister, executor, fetches ──┘                 └──> view, log
+//! ```
+//!
+//! The loop never waits for a disk: effects stand in one queue, in order; a persist goes to its
+//! thread, and those behind it wait for its answer while the loop goes on to take input. So no send,
+//! broadcast or commit starts before every earlier persist is durable.
+
+mod executor;
+mod fetch;
+mod memo;
+mod persister;
+mod reports;
+mod verifier;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Instant as StdInstant, SystemTime, UNIX_EPOCH};
+
+use tandem_chain::codec;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{Height, Timestamp};
+use tandem_consensus::message::Message;
+use tandem_consensus::time::{Instant, Now};
+use tandem_consensus::verify::Triage;
+use tandem_consensus::{Effect, Input, Replica, Role, Step};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info};
+
+use self::executor::{Executor, Job, Outcome};
+use self::persister::Persister;
+use self::reports::Reports;
+use self::verifier::Verifiers;
+use crate::admission::Admission;
+use crate::network::{Channel, Events, Network, NetworkEvent};
+use crate::storage::Database;
+use crate::view::NodeView;
+
+pub use self::executor::Publishers;
+pub use self::persister::{load_durable, store_journal};
+
+/// Inputs that wait for the loop from threads and tasks of its own.
+const MAX_PENDING_INPUTS: usize = 4_096;
+/// A node is catching up while a peer claims to be more than this many blocks ahead.
+const BEHIND: u64 = 2;
+
+/// Why the loop ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// A write or read of the database failed, or what it holds is damaged.
+    #[error("{0}; the node stops, since going on could lose or contradict what it promised")]
+    Storage(tandem_chain::Error),
+    /// The replica stopped itself.
+    #[error("{0}")]
+    Halted(String),
+    /// A thread of the node has ended: a bug.
+    #[error("the node's {0} has ended unexpectedly; please report the log's last lines")]
+    Gone(&'static str),
+}
+
+/// What the driver works with.
+pub struct Setup {
+    /// The replica, before its first input.
+    pub replica: Replica,
+    /// The database.
+    pub db: Database,
+    /// Executes blocks and publishes what came of them.
+    pub publishers: Publishers,
+    /// The ledger at the replica's tip.
+    pub ledger: tandem_chain::ledger::Ledger<Database>,
+    /// The mempool's keeper.
+    pub admission: Admission,
+    /// The network.
+    pub network: Network,
+    /// What comes from the network.
+    pub events: Events,
+    /// Where the node's view is published.
+    pub view: watch::Sender<Arc<NodeView>>,
+}
+
+/// What threads and tasks send to the loop.
+enum Done {
+    Persisted(Result<(), tandem_chain::Error>),
+    Executor(Outcome),
+    Input(Box<Input>),
+    Misbehaved(PublicKey, tandem_consensus::verify::Fault),
+}
+
+struct Driver {
+    replica: Replica,
+    db: Database,
+    admission: Admission,
+    network: Network,
+    view: watch::Sender<Arc<NodeView>>,
+    persister: Persister,
+    executor: Executor,
+    verifiers: Verifiers,
+    reports: Reports,
+    done: mpsc::Sender<Done>,
+    started: StdInstant,
+    effects: VecDeque<Effect>,
+    persisting: bool,
+    shown: NodeView,
+}
+
+/// Runs until `stop` is told or something fatal happens.
+///
+/// # Errors
+/// [`Fatal`].
+pub async fn run(setup: Setup, mut stop: oneshot::Receiver<()>) -> Result<(), Fatal> {
+    let Setup { replica, db, publishers, ledger, admission, network, mut events, view } = setup;
+    let (done, mut finished) = mpsc::channel(MAX_PENDING_INPUTS);
+    let mut driver = Driver {
+        verifiers: Verifiers::start(replica.tip(), admission.clone(), done.clone()),
+        persister: Persister::start(db.clone(), done.clone()),
+        executor: Executor::start(ledger, db.clone(), admission.clone(), publishers, done.clone()),
+        reports: Reports::default(),
+        started: StdInstant::now(),
+        effects: VecDeque::new(),
+        persisting: false,
+        shown: NodeView::default(),
+        replica,
+        db,
+        admission: admission.clone(),
+        network,
+        view,
+        done,
+    };
+    driver.network.set_peers(peers(driver.replica.tip()));
+    driver.handle(Input::Work(driver.has_work()))?;
+    driver.handle(Input::Start)?;
+    loop {
+        let wakeup = driver.replica.next_wakeup();
+        tokio::select! {
+            biased;
+            _ = &mut stop => return Ok(()),
+            Some(done) = finished.recv() => driver.on_done(done)?,
+            event = events.recv() => match event {
+                Some(event) => driver.on_event(event)?,
+                None => return Err(Fatal::Gone("network")),
+            },
+            () = admission.arrived() => driver.handle(Input::Work(true))?,
+            () = driver.sleep_until(wakeup) => driver.handle(Input::Wakeup)?,
+        }
+        // What has come meanwhile, before the view is published once for all of it.
+        while let Ok(done) = finished.try_recv() {
+            driver.on_done(done)?;
+        }
+        driver.publish();
+    }
+}
+
+impl Driver {
+    fn now(&self) -> Now {
+        let elapsed = self.started.elapsed().as_nanos();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let nanos = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
+        Now { instant: Instant(nanos(elapsed)), wall: Timestamp(nanos(since_epoch.as_nanos())) }
+    }
+
+    async fn sleep_until(&self, wakeup: Option<Instant>) {
+        match wakeup {
+            Some(Instant(nanos)) => {
+                let at = self.started + std::time::Duration::from_nanos(nanos);
+                tokio::time::sleep_until(at.into()).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.admission.waiting().0 > 0
+    }
+
+    fn handle(&mut self, input: Input) -> Result<(), Fatal> {
+        let mut effects = Vec::new();
+        self.replica.handle(self.now(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Persist(_)
+                | Effect::Send { .. }
+                | Effect::Broadcast(_)
+                | Effect::Commit(_) => self.effects.push_back(effect),
+                other => self.run_effect(other)?,
+            }
+        }
+        self.run_effects()
+    }
+
+    /// Carries out the effects whose order matters, up to the first that has to wait for a write.
+    fn run_effects(&mut self) -> Result<(), Fatal> {
+        while !self.persisting
+            && let Some(effect) = self.effects.pop_front()
+        {
+            self.run_effect(effect)?;
+        }
+        Ok(())
+    }
+
+    fn run_effect(&mut self, effect: Effect) -> Result<(), Fatal> {
+        match effect {
+            Effect::Persist(values) => {
+                self.persisting = true;
+                self.shown.fsyncs += 1;
+                return self.persister.persist(values);
+            }
+            Effect::Send { to, message } => {
+                self.network.send(&to, Channel::Consensus, encoded(&message));
+            }
+            Effect::Broadcast(message) => {
+                self.network.broadcast(Channel::Consensus, &encoded(&message));
+            }
+            Effect::Build { height, round } => {
+                return self.executor.send(Job::Build { height, round });
+            }
+            Effect::Check { id, block } => return self.executor.send(Job::Check { id, block }),
+            Effect::Commit(block) => {
+                self.shown.rounds_above_zero += u64::from(block.certificate.commit.round.0);
+                return self.executor.send(Job::Commit(block));
+            }
+            Effect::DoubleSign { key, one, other } => {
+                let (height, round) = (one.height, one.round);
+                error!(%key, %height, %round, "a key has signed two votes that contradict each other");
+                return self.executor.send(Job::Evidence { key, one, other });
+            }
+            Effect::Fetch { from, first, count } => {
+                fetch::ask(&self.network, &self.done, from, first, count);
+            }
+            Effect::Verify { block, table } => self.verifiers.block(block, table),
+            Effect::RoleChanged { height, role } => log_role(height, &role),
+            Effect::Report { peer, fault } => self.reports.report(peer, &fault),
+            Effect::Halt { reason } => return Err(Fatal::Halted(reason)),
+        }
+        Ok(())
+    }
+
+    fn on_done(&mut self, done: Done) -> Result<(), Fatal> {
+        match done {
+            Done::Persisted(result) => {
+                result.map_err(Fatal::Storage)?;
+                self.persisting = false;
+                self.run_effects()
+            }
+            Done::Executor(Outcome::Input(input)) => self.handle(*input),
+            Done::Executor(Outcome::Committed(tip)) => self.on_committed(tip),
+            Done::Executor(Outcome::Failed(error)) => Err(Fatal::Storage(error)),
+            Done::Input(input) => self.handle(*input),
+            Done::Misbehaved(peer, fault) => {
+                self.reports.report(peer, &fault);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_committed(&mut self, tip: Arc<Tip>) -> Result<(), Fatal> {
+        self.verifiers.set_tip(&tip);
+        if !Arc::ptr_eq(&tip.register, &self.replica.tip().register)
+            && tip.register != self.replica.tip().register
+        {
+            self.network.set_peers(peers(&tip));
+        }
+        self.handle(Input::Work(self.has_work()))?;
+        self.handle(Input::Executed { tip })
+    }
+
+    fn on_event(&mut self, event: NetworkEvent) -> Result<(), Fatal> {
+        match event {
+            NetworkEvent::Connected(peer) => {
+                self.admission.connected(peer);
+                self.handle(Input::Connected(peer))
+            }
+            NetworkEvent::Disconnected(peer) => self.handle(Input::Disconnected(peer)),
+            NetworkEvent::Message { from, channel: Channel::Consensus, bytes } => {
+                self.verifiers.message(from, bytes);
+                Ok(())
+            }
+            NetworkEvent::Message { from, channel: Channel::Transactions, bytes } => {
+                if let Err(error) = self.admission.incoming(&bytes, from) {
+                    self.reports.report(from, &error.into());
+                }
+                Ok(())
+            }
+            NetworkEvent::Request { from, bytes, reply } => {
+                fetch::serve(&self.db, &self.done, from, bytes, reply);
+                Ok(())
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let view = self.replica.view();
+        let committed = self.replica.tip().height;
+        let shown = &mut self.shown;
+        shown.height = view.height;
+        shown.round = view.round;
+        shown.step = match view.step {
+            Step::Propose => "propose",
+            Step::Prevote => "prevote",
+            Step::Precommit => "precommit",
+        }
+        .to_owned();
+        shown.catching_up = view.best_claim.0 > committed.0 + BEHIND;
+        shown.key_lost = view.key_lost;
+        shown.silent_through = view.silent_through;
+        shown.alarms = alarms(&view);
+        shown.role = view.role;
+        self.view.send_if_modified(|published| {
+            let differs = **published != self.shown;
+            if differs {
+                *published = Arc::new(self.shown.clone());
+            }
+            differs
+        });
+    }
+}
+
+fn alarms(view: &tandem_consensus::View) -> Vec<String> {
+    let mut alarms = Vec::new();
+    if view.key_lost {
+        alarms.push(
+            "the key's signing record is lost: the node signs nothing until holders of 2/3 of the \
+             power have told how far the chain is"
+                .to_owned(),
+        );
+    }
+    alarms
+}
+
+/// The registered nodes of a tip with their addresses.
+fn peers(tip: &Tip) -> BTreeMap<PublicKey, Vec<String>> {
+    let nodes = tip.register.nodes.iter();
+    nodes.map(|(key, entry)| (*key, entry.addresses.clone())).collect()
+}
+
+fn encoded(message: &Message) -> Arc<[u8]> {
+    codec::encode(message).into()
+}
+
+fn log_role(height: Height, role: &Role) {
+    match role {
+        Role::Validator { seat, term } => info!(%height, %seat, %term, "role: validator"),
+        Role::Standby { seat } => info!(%height, %seat, "role: standby"),
+        Role::Observer { org } => info!(%height, %org, "role: observer"),
+        Role::Unregistered => info!(%height, "role: not registered"),
+    }
+}
+
+/// What to do with a decoded message; see [`tandem_consensus::verify::Keys::triage`].
+fn claim_of(triage: Triage, from: PublicKey) -> Option<Input> {
+    match triage {
+        Triage::Claim(height) => Some(Input::Claim { from, height }),
+        Triage::Verify | Triage::Drop => None,
+    }
+}

@@ -1,0 +1,128 @@
+//! Whom to dial, where, and when again.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use rand::RngExt as _;
+use tandem_chain::keys::PublicKey;
+
+use super::limits::{BACK_OFF_MAX, BACK_OFF_MIN, MAX_DIALLED_ADDRESSES};
+
+/// Time between attempts: doubles up to a most, with jitter, so that nodes that lost each other at
+/// one time do not all come back at one time.
+#[derive(Debug)]
+pub(super) struct BackOff(Duration);
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self(BACK_OFF_MIN)
+    }
+}
+
+impl BackOff {
+    /// Time until the next attempt.
+    pub(super) fn next(&mut self) -> Duration {
+        let time = self.0.mul_f64(rand::rng().random_range(0.75..1.25));
+        self.0 = (self.0 * 2).min(BACK_OFF_MAX);
+        time
+    }
+
+    /// After a success.
+    pub(super) fn reset(&mut self) {
+        self.0 = BACK_OFF_MIN;
+    }
+}
+
+/// The addresses of a node: those of the configuration, or else those of the chain, as far as they
+/// can be read.
+pub(super) fn addresses_of(
+    key: &PublicKey,
+    on_chain: &[String],
+    configured: &BTreeMap<PublicKey, Vec<String>>,
+) -> Vec<Multiaddr> {
+    let texts = configured.get(key).map_or(on_chain, Vec::as_slice);
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Whether an address has a name in it that must be resolved.
+pub(super) fn has_name(address: &Multiaddr) -> bool {
+    address.iter().any(|part| {
+        matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_))
+    })
+}
+
+/// The addresses with names resolved by the system's resolver; those whose names are unknown are
+/// left out. At most [`MAX_DIALLED_ADDRESSES`].
+pub(super) async fn resolve(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    let mut resolved = Vec::new();
+    for address in addresses {
+        let mut parts = address.iter();
+        let (name, wants): (_, fn(&IpAddr) -> bool) = match parts.next() {
+            Some(Protocol::Dns(name)) => (name, |_| true),
+            Some(Protocol::Dns4(name)) => (name, IpAddr::is_ipv4),
+            Some(Protocol::Dns6(name)) => (name, IpAddr::is_ipv6),
+            _ => {
+                resolved.push(address);
+                continue;
+            }
+        };
+        let found = match tokio::net::lookup_host((&*name, 0)).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(%address, %error, "name not resolved");
+                continue;
+            }
+        };
+        let rest: Vec<Protocol<'_>> = parts.collect();
+        resolved.extend(found.map(|found| found.ip()).filter(wants).map(|ip| {
+            let start = std::iter::once(Protocol::from(ip));
+            start.chain(rest.iter().cloned()).collect::<Multiaddr>()
+        }));
+    }
+    resolved.truncate(MAX_DIALLED_ADDRESSES);
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_become_rarer_and_start_again_after_a_success() {
+        let mut back_off = BackOff::default();
+        let mut base = BACK_OFF_MIN;
+        for _ in 0..10 {
+            let time = back_off.next();
+            assert!(time >= base.mul_f64(0.75) && time <= base.mul_f64(1.25), "{time:?}");
+            base = (base * 2).min(BACK_OFF_MAX);
+        }
+        back_off.reset();
+        assert!(back_off.next() <= BACK_OFF_MIN.mul_f64(1.25));
+    }
+
+    #[test]
+    fn the_configuration_goes_before_the_chain() {
+        let (one, other) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let configured = BTreeMap::from([(one, vec!["/ip4/127.0.0.1/tcp/1".to_owned()])]);
+        let on_chain = ["/ip4/192.0.2.1/tcp/2".to_owned(), "nonsense".to_owned()];
+        let text = |key| {
+            let addresses = addresses_of(key, &on_chain, &configured);
+            addresses.iter().map(Multiaddr::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(text(&one), ["/ip4/127.0.0.1/tcp/1"]);
+        assert_eq!(text(&other), ["/ip4/192.0.2.1/tcp/2"]);
+    }
+
+    #[tokio::test]
+    async fn names_are_resolved() {
+        let parse = |text: &str| text.parse::<Multiaddr>().unwrap();
+        let plain = parse("/ip4/192.0.2.1/tcp/1");
+        let name = parse("/dns4/localhost/tcp/26656");
+        assert!(has_name(&name) && !has_name(&plain));
+        let resolved = resolve(vec![plain.clone(), name]).await;
+        assert_eq!(resolved, [plain, parse("/ip4/127.0.0.1/tcp/26656")]);
+    }
+}

@@ -1,0 +1,139 @@
+//! What is HTTP's: routes, batches, limits.
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Node, node, node_with};
+use crate::rpc::methods::METHODS;
+use crate::view::NodeView;
+
+async fn get(node: &Node, path: &str) -> (StatusCode, Value) {
+    let response = reqwest::get(format!("{}/{path}", node.client.url())).await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+async fn post(node: &Node, body: impl Into<reqwest::Body>) -> (StatusCode, String) {
+    let request = reqwest::Client::new().post(node.client.url()).body(body);
+    let response = request.send().await.unwrap();
+    (response.status(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn get_takes_parameters_in_the_query() {
+    let node = node().await;
+    node.commit(vec![]);
+    let (status, answer) = get(&node, "block?height=1").await;
+    assert_eq!((status, &answer["id"]), (StatusCode::OK, &json!(-1)));
+    assert_eq!(answer["result"]["block"]["header"]["height"], "1");
+    let (_, answer) = get(&node, "abci_query?path=\"/records\"").await;
+    assert_eq!(answer["result"]["response"]["code"], 0);
+    let (_, answer) = get(&node, "tx?hash=0xABCD").await;
+    assert_eq!(answer["error"]["code"], -32602);
+    let (_, answer) = get(&node, "block?hieght=1").await;
+    assert!(answer["error"]["data"].as_str().unwrap().contains("hieght"));
+    let (status, answer) = get(&node, "no_such_method").await;
+    assert_eq!((status, &answer["error"]["code"]), (StatusCode::NOT_FOUND, &json!(-32601)));
+    let routes = reqwest::get(node.client.url()).await.unwrap().text().await.unwrap();
+    assert!(METHODS.iter().all(|method| routes.contains(&format!("/{}", method.name))));
+}
+
+#[tokio::test]
+async fn every_method_is_there() {
+    let node = node().await;
+    node.commit(vec![]);
+    for method in METHODS {
+        let (_, answer) = get(&node, method.name).await;
+        let code = &answer["error"]["code"];
+        assert!(*code == Value::Null || *code == -32602, "{}: {answer}", method.name);
+        let (_, answer) = get(&node, &format!("{}?no_such_parameter=1", method.name)).await;
+        assert_eq!(answer["error"]["code"], -32602, "{}", method.name);
+    }
+}
+
+#[tokio::test]
+async fn batches_are_answered_in_order_and_bounded() {
+    let node = node().await;
+    let call = |id: Value, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method});
+    let notification = json!({"jsonrpc": "2.0", "method": "health"});
+    let batch = json!([call(json!("a"), "health"), notification, call(json!(2), "none"), 5]);
+    let (status, text) = post(&node, batch.to_string()).await;
+    let answers: Vec<Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, answers.len()), (StatusCode::OK, 3));
+    assert_eq!((&answers[0]["id"], &answers[0]["result"]), (&json!("a"), &json!({})));
+    assert_eq!((&answers[1]["id"], &answers[1]["error"]["code"]), (&json!(2), &json!(-32601)));
+    assert_eq!((&answers[2]["id"], &answers[2]["error"]["code"]), (&Value::Null, &json!(-32600)));
+
+    let many = vec![call(json!(1), "health"); 11];
+    let (_, text) = post(&node, json!(many).to_string()).await;
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert!(answer["error"]["data"].as_str().unwrap().contains("at most 10"), "{answer}");
+    for nothing in [notification.clone(), json!([notification])] {
+        let (status, text) = post(&node, nothing.to_string()).await;
+        assert_eq!((status, text.as_str()), (StatusCode::NO_CONTENT, ""));
+    }
+    let (_, text) = post(&node, "{").await;
+    assert!(text.contains("-32700"), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let node = node_with(|config| config.rpc.max_body_bytes = 2_000).await;
+    let (status, text) = post(&node, vec![b' '; 2_001]).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(text.contains("rpc.max_body_bytes (2000 bytes)"), "{text}");
+    let (status, _) = post(&node, vec![b' '; 2_000]).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn health_names_what_is_not_well() {
+    let node = node().await;
+    let (status, answer) = get(&node, "health").await;
+    assert_eq!((status, &answer["result"]), (StatusCode::OK, &json!({})));
+    let view = NodeView {
+        catching_up: true,
+        key_lost: true,
+        alarms: vec!["clock: it is 7 s ahead".to_owned()],
+        ..NodeView::default()
+    };
+    node.view.send_replace(Arc::new(view));
+    let (status, answer) = get(&node, "health").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let data = answer["error"]["data"].as_str().unwrap();
+    for part in ["clock", "sync", "key"] {
+        assert!(data.contains(part), "{data}");
+    }
+}
+
+#[tokio::test]
+async fn connections_over_the_bound_wait_for_a_place() {
+    let node = node_with(|config| config.rpc.max_connections = 1).await;
+    let address = node.client.url().strip_prefix("http://").unwrap().to_owned();
+    let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut answer = [0; 12];
+    let mut first = tokio::net::TcpStream::connect(&address).await.unwrap();
+    first.write_all(request).await.unwrap();
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    // The first has the only place, the second is answered when the first is gone.
+    let mut second = tokio::net::TcpStream::connect(&address).await.unwrap();
+    second.write_all(request).await.unwrap();
+    drop(first);
+    second.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn pages_of_allowed_origins_may_ask() {
+    let origin = "https://explorer.example.org";
+    let node = node_with(|config| config.rpc.cors_origins = vec![origin.to_owned()]).await;
+    for (asks, allowed) in [(origin, true), ("https://evil.example.org", false)] {
+        let request = reqwest::Client::new().get(format!("{}/health", node.client.url()));
+        let response = request.header("origin", asks).send().await.unwrap();
+        let header = response.headers().get("access-control-allow-origin");
+        assert_eq!(header.map(|value| value.to_str().unwrap()), allowed.then_some(origin));
+    }
+}

@@ -1,0 +1,102 @@
+//! Column families of the database and how RocksDB is set up for them.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
+};
+
+use super::StorageConfig;
+
+/// Keys and values of the chain's state.
+pub(super) const STATE: &str = "state";
+/// What is derived from the state: the pages of its Merkle tree.
+pub(super) const TREE: &str = "tree";
+/// Height, 8 bytes big-endian -> certified block.
+pub(super) const BLOCKS: &str = "blocks";
+/// Height, 8 bytes big-endian -> receipts and events of the block.
+pub(super) const RESULTS: &str = "results";
+/// `b` and a block's id -> its height; `t` and a transaction's hash -> its height and index.
+pub(super) const INDEX: &str = "index";
+/// What consensus must find again after a crash.
+pub(super) const CONSENSUS: &str = "consensus";
+/// Format, genesis hash, height.
+pub(super) const META: &str = "meta";
+
+/// How a column family is used, which decides how it is kept.
+struct Use {
+    name: &'static str,
+    /// Whether single keys are looked up that may be missing: a Bloom filter answers most of those
+    /// without reading.
+    looked_up: bool,
+    /// Whether values compress: hashes and signatures do not.
+    compresses: bool,
+}
+
+const USES: [Use; 7] = [
+    Use { name: STATE, looked_up: true, compresses: true },
+    Use { name: TREE, looked_up: true, compresses: false },
+    Use { name: BLOCKS, looked_up: false, compresses: true },
+    Use { name: RESULTS, looked_up: false, compresses: true },
+    Use { name: INDEX, looked_up: true, compresses: false },
+    Use { name: CONSENSUS, looked_up: false, compresses: true },
+    Use { name: META, looked_up: false, compresses: false },
+];
+
+/// Bytes of one data block: what is read, checked and cached as one.
+const BLOCK_BYTES: usize = 16 * 1024;
+/// Bits of Bloom filter per key: about one wrong "perhaps" in a hundred.
+const BLOOM_BITS: f64 = 10.0;
+/// Bytes of log after which column families that hold it back are flushed. It bounds the time that
+/// a start after a crash takes, and what unflushed blocks take on disk.
+const LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Table files are kept to this many bytes.
+const TABLE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes and number of RocksDB's own text logs.
+const TEXT_LOG_BYTES: usize = 1024 * 1024;
+const TEXT_LOGS: usize = 3;
+/// Threads that flush and compact.
+const BACKGROUND_JOBS: i32 = 2;
+
+/// Options of the database as a whole.
+pub(super) fn database_options(config: &StorageConfig) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_db_write_buffer_size(config.write_buffer_bytes);
+    options.set_max_total_wal_size(LOG_BYTES_MAX);
+    options.set_max_open_files(config.open_files);
+    options.set_max_background_jobs(BACKGROUND_JOBS);
+    options.set_keep_log_file_num(TEXT_LOGS);
+    options.set_max_log_file_size(TEXT_LOG_BYTES);
+    options.set_log_level(LogLevel::Warn);
+    // Statistics that nothing reads would wake a thread of every node now and then.
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options
+}
+
+/// One descriptor per column family. All share one cache, so that memory has one bound.
+pub(super) fn descriptors(config: &StorageConfig) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(config.cache_bytes);
+    USES.iter()
+        .map(|used| {
+            let mut table = BlockBasedOptions::default();
+            table.set_block_size(BLOCK_BYTES);
+            table.set_block_cache(&cache);
+            table.set_cache_index_and_filter_blocks(true);
+            table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+            if used.looked_up {
+                table.set_bloom_filter(BLOOM_BITS, false);
+            }
+            let mut options = Options::default();
+            options.set_block_based_table_factory(&table);
+            options.set_compression_type(if used.compresses {
+                DBCompressionType::Lz4
+            } else {
+                DBCompressionType::None
+            });
+            options.set_write_buffer_size(config.write_buffer_bytes / 2);
+            options.set_target_file_size_base(TABLE_BYTES);
+            ColumnFamilyDescriptor::new(used.name, options)
+        })
+        .collect()
+}

@@ -1,0 +1,223 @@
+//! A chain of four organisations for the tests of this crate: real blocks, executed by the real
+//! ledger, in a real database. Consensus is left out: every holder signs every block.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig, Header};
+use tandem_chain::comet;
+use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
+use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::ledger::Ledger;
+use tandem_chain::liveness::{LivenessRecord, Observation};
+use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::{Call, records};
+use tandem_chain::roles::{Register, RoleTable};
+use tandem_chain::tip::Tip;
+use tandem_chain::tx::{Tx, TxBody};
+use tandem_chain::types::{Hash, Height, Power, Round, Timestamp};
+use tandem_chain::vote::VoteKind;
+
+use crate::storage::{Database, StorageConfig};
+use crate::view::Committed;
+
+/// The organisations' names.
+pub const ORGS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+
+/// The key made of a number.
+pub fn key(number: u8) -> SecretKey {
+    SecretKey::from_seed(&[number; 32])
+}
+
+/// Admin key of an organisation.
+pub fn admin(org: u8) -> SecretKey {
+    key(100 + org)
+}
+
+/// Key of an organisation's validator at genesis.
+pub fn validator(org: u8) -> SecretKey {
+    key(1 + org)
+}
+
+/// Key of an organisation's standby at genesis.
+pub fn standby(org: u8) -> SecretKey {
+    key(11 + org)
+}
+
+/// A key that may send transactions for the first organisation.
+pub fn user() -> SecretKey {
+    key(200)
+}
+
+/// Four organisations, each with a validator and a standby.
+pub fn genesis() -> Genesis {
+    let node = |key: SecretKey, role, port: u16| GenesisNode {
+        key: key.public(),
+        role,
+        addresses: vec![format!("/ip4/127.0.0.1/tcp/{port}")],
+    };
+    let orgs = (0..).zip(ORGS).map(|(i, name)| GenesisOrg {
+        name: name.parse().expect("a name"),
+        admin_key: admin(i).public(),
+        power: Power(1),
+        nodes: vec![
+            node(validator(i), GenesisRole::Validator, 4_000 + u16::from(i)),
+            node(standby(i), GenesisRole::Standby, 4_100 + u16::from(i)),
+        ],
+        users: if i == 0 { vec![user().public()] } else { Vec::new() },
+    });
+    Genesis {
+        chain_id: "testing".parse().expect("a chain id"),
+        genesis_time: Timestamp::from_millis(1_800_000_000_000),
+        parameters: Parameters::lan(),
+        organizations: orgs.collect(),
+    }
+}
+
+/// A chain and the folder that it lies in.
+pub struct Chain {
+    /// Its genesis.
+    pub genesis: Genesis,
+    /// Its database.
+    pub db: Database,
+    ledger: Ledger<Database>,
+    last: Certificate,
+    keys: BTreeMap<PublicKey, SecretKey>,
+    _dir: tempfile::TempDir,
+}
+
+impl Chain {
+    /// The chain at height 0.
+    pub fn new() -> Self {
+        let genesis = genesis();
+        let dir = tempfile::tempdir().expect("a folder");
+        let config = StorageConfig::default();
+        let db = Database::open(dir.path(), genesis.hash(), &config).expect("a database");
+        db.initialise(&Ledger::<Database>::genesis(&genesis)).expect("genesis is written");
+        let ledger = Ledger::open(db.clone(), &genesis).expect("a ledger");
+        let nodes = (0..4).flat_map(|i| [validator(i), standby(i)]);
+        let keys = nodes.map(|key| (key.public(), key)).collect();
+        Self { genesis, db, ledger, last: Certificate::default(), keys, _dir: dir }
+    }
+
+    /// What is known after the newest block.
+    pub fn tip(&self) -> Arc<Tip> {
+        self.ledger.tip().clone()
+    }
+
+    /// Signs a call with a nonce; it is valid for a hundred heights.
+    pub fn sign(&self, sender: &SecretKey, nonce: u64, call: Call) -> Tx {
+        let body = TxBody {
+            chain_id: self.genesis.chain_id.clone(),
+            sender: sender.public(),
+            nonce,
+            valid_until: self.tip().height.plus(100),
+            call,
+        };
+        Tx::sign(body, sender)
+    }
+
+    /// A user's transaction that writes a record.
+    pub fn put(&self, nonce: u64, key: &str, value: &[u8]) -> Tx {
+        let call = records::Call::Put {
+            data_set: "set".parse().expect("a name"),
+            key: key.into(),
+            value: value.to_vec(),
+            expected: None,
+        };
+        self.sign(&user(), nonce, Call::Records(call))
+    }
+
+    /// A user's transaction that creates the data set of [`Chain::put`].
+    pub fn create(&self, nonce: u64) -> Tx {
+        let data_set = "set".parse().expect("a name");
+        self.sign(&user(), nonce, Call::Records(records::Call::Create { data_set }))
+    }
+
+    /// Commits a block with these transactions, in which all see `alive`.
+    pub fn commit_seen(&mut self, txs: Vec<Tx>, seen: impl Fn(&PublicKey) -> bool) -> Committed {
+        let block = self.block(txs);
+        let tip = self.tip();
+        let certificate = self.certify(&block, &tip.next_table, &tip.register, seen);
+        let certified = Arc::new(CertifiedBlock { block, certificate });
+        let execution = self.ledger.execute(&certified.block).expect("the store works");
+        self.db.commit(&certified, &execution).expect("the store works");
+        self.last = certified.certificate.clone();
+        let committed = Committed {
+            block: certified,
+            receipts: Arc::new(execution.receipts.clone()),
+            events: Arc::new(execution.events.clone()),
+            tip: execution.tip.clone(),
+        };
+        self.ledger.apply(execution);
+        committed
+    }
+
+    /// Commits a block with these transactions, in which all nodes are seen alive.
+    pub fn commit(&mut self, txs: Vec<Tx>) -> Committed {
+        self.commit_seen(txs, |_| true)
+    }
+
+    fn block(&self, txs: Vec<Tx>) -> Block {
+        let tip = self.tip();
+        let height = tip.height.next();
+        let record = match height {
+            Height(1) => LivenessRecord { height, ..LivenessRecord::default() },
+            _ => LivenessRecord::derive(
+                height,
+                &tip.table,
+                &tip.previous_register,
+                self.last.observations.clone(),
+            ),
+        };
+        let proposer = &tip.next_table.validators()[0];
+        let record = record.sign(&tip.chain_id, &self.keys[&proposer.key]);
+        let header = Header {
+            chain_id: tip.chain_id.clone(),
+            height,
+            time: tip.time.plus(tip.parameters.idle_block_interval()),
+            last_block_id: tip.block,
+            last_commit_hash: comet::commit_hash(&self.last.commit),
+            data_hash: comet::data_hash(&record, &txs),
+            validators_hash: comet::validators_hash(&tip.next_table),
+            next_validators_hash: comet::validators_hash(&tip.next_next_table),
+            consensus_hash: comet::consensus_hash(tip.parameters.block_max_bytes),
+            app_hash: tip.app_hash,
+            last_results_hash: tip.results_hash,
+            evidence_hash: Hash::EMPTY,
+            proposer_address: proposer.address,
+        };
+        Block { header, record, txs, evidence: Vec::new(), last_commit: self.last.commit.clone() }
+    }
+
+    fn certify(
+        &self,
+        block: &Block,
+        table: &RoleTable,
+        register: &Register,
+        seen: impl Fn(&PublicKey) -> bool,
+    ) -> Certificate {
+        let (height, round, id) = (block.header.height, Round::ZERO, block.id());
+        let chain_id = &self.genesis.chain_id;
+        let mut certificate = Certificate {
+            commit: Commit { height, round, block: Some(id), signatures: Vec::new() },
+            observations: Vec::new(),
+        };
+        for validator in table.validators() {
+            let key = &self.keys[&validator.key];
+            let timestamp = block.header.time;
+            let kind = VoteKind::Precommit;
+            let bytes =
+                comet::vote_sign_bytes(chain_id, kind, height, round, Some(id), timestamp);
+            let sig =
+                CommitSig { address: validator.address, timestamp, signature: key.sign(&bytes) };
+            certificate.commit.signatures.push(Some(sig));
+            let bits: tandem_chain::liveness::Bits = register.nodes.keys().map(&seen).collect();
+            let extension = bits.to_extension();
+            let bytes = comet::extension_sign_bytes(chain_id, height, round, &extension);
+            let observation = Observation { seen: bits, signature: key.sign(&bytes) };
+            certificate.observations.push(Some(observation));
+        }
+        certificate
+    }
+}

@@ -1,0 +1,256 @@
+//! Measures a network on this machine: throughput, latency, cost, and the machine's own limits.
+
+mod machine;
+mod measure;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use tandem_chain::types::Height;
+
+use crate::layout::Spec;
+use crate::load::{Signer, Size};
+use crate::network::Network;
+use crate::process::find_tandem;
+use crate::watcher::Watcher;
+
+use machine::Machine;
+use measure::{Figures, measure};
+
+/// Time for all nodes to answer.
+const READY: Duration = Duration::from_secs(60);
+/// A load before the measured one: connections, caches and data sets are there then.
+const WARM_UP: Duration = Duration::from_secs(3);
+const WARM_UP_RATE: f64 = 200.0;
+/// The first rate of the search for saturation, and the factor from one to the next.
+const FIRST_RATE: f64 = 500.0;
+const RAISE: f64 = 1.5;
+/// Times that the gap between a rate that was kept and one that was not is halved.
+const HALVINGS: usize = 3;
+/// Time at each rate of the search.
+const PROBE: Duration = Duration::from_secs(6);
+/// Rates above this are no network's on one machine.
+const MAX_RATE: f64 = 200_000.0;
+
+/// What kind of transactions are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Of many senders; --size counts the whole transaction
+    Signed,
+    /// Of four senders; --size counts the payload alone
+    Payload,
+}
+
+/// Options of `bench`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Organisations
+    #[arg(long, default_value_t = 4)]
+    orgs: usize,
+    /// Validators only, no standbys
+    #[arg(long)]
+    no_pairs: bool,
+    /// Transactions a second; 0 looks for the highest rate that the network keeps up with
+    #[arg(long, default_value_t = 0.0)]
+    rate: f64,
+    /// Bytes of a transaction, or of its payload
+    #[arg(long, default_value_t = 512)]
+    size: usize,
+    /// What is sent
+    #[arg(long, value_enum, default_value_t = Mode::Signed)]
+    mode: Mode,
+    /// Seconds of the measurement
+    #[arg(long, default_value_t = 20)]
+    secs: u64,
+    /// Folder in which the network's folder is made, on a disk or on tmpfs [default: the system's]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// The node binary [default: the one beside this program]
+    #[arg(long)]
+    tandem: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The outcome, for comparison.
+#[derive(Serialize)]
+struct Outcome {
+    orgs: usize,
+    pairs: bool,
+    nodes: usize,
+    mode: Mode,
+    size_bytes: usize,
+    machine: Machine,
+    /// Whether the rate was found by search.
+    saturation: bool,
+    figures: Figures,
+    /// Committed a second, as a share of verifications a second on all cores divided by the number
+    /// of nodes: each of them verifies every transaction.
+    share_of_verification_limit: f64,
+}
+
+/// Runs one measurement and prints it.
+///
+/// # Errors
+/// When the network cannot be started or does not commit what it took.
+pub async fn run(options: Options) -> Result<()> {
+    let tandem = find_tandem(options.tandem.as_deref())?;
+    let base = options.dir.clone().unwrap_or_else(std::env::temp_dir);
+    std::fs::create_dir_all(&base).with_context(|| base.display().to_string())?;
+    let folder =
+        tempfile::Builder::new().prefix("tandem-bench-").tempdir_in(base.canonicalize()?)?;
+    say(&options, "measuring the machine");
+    let machine = Machine::measure(folder.path())?;
+
+    let (senders, size) = match options.mode {
+        Mode::Signed => (usize::MAX, Size::Whole(options.size)),
+        Mode::Payload => (4, Size::Value(options.size)),
+    };
+    let spec = Spec {
+        orgs: options.orgs,
+        pairs: !options.no_pairs,
+        users_per_org: 64,
+        relays: false,
+        ..Spec::default()
+    };
+    let dir = folder.path().join("network");
+    Network::create(&dir, spec)?;
+    let network = Network::launch(&dir, &tandem).await?;
+    let measured = async {
+        let names = network.names();
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        network.start(&all, READY).await?;
+        let watcher = Watcher::start(network.rpcs_but(&[]), Height::ZERO);
+        watcher.reached(Height(3), READY).await?;
+        let signer = Signer::new(network.layout(), senders, size);
+        search_and_measure(&options, &network, &watcher, &signer).await
+    };
+    let figures = tokio::select! {
+        figures = measured => figures?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    };
+    let nodes = network.names().len();
+    let limit = machine.verifications_per_s / crate::stats::float(nodes);
+    let outcome = Outcome {
+        orgs: options.orgs,
+        pairs: !options.no_pairs,
+        nodes,
+        mode: options.mode,
+        size_bytes: options.size,
+        saturation: options.rate == 0.0,
+        share_of_verification_limit: figures.committed_per_s / limit,
+        machine,
+        figures,
+    };
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&outcome)?);
+    } else {
+        print(&outcome);
+    }
+    Ok(())
+}
+
+async fn search_and_measure(
+    options: &Options,
+    network: &Network,
+    watcher: &Watcher,
+    signer: &Signer,
+) -> Result<Figures> {
+    let probe = async |rate: f64, time: Duration| {
+        say(options, &format!("{rate:.0} transactions a second for {} s", time.as_secs()));
+        measure(network, watcher, signer.clone(), rate, time).await
+    };
+    probe(WARM_UP_RATE, WARM_UP).await?;
+    let time = Duration::from_secs(options.secs);
+    if options.rate > 0.0 {
+        return probe(options.rate, time).await;
+    }
+    let (mut kept, mut lost) = (WARM_UP_RATE, FIRST_RATE);
+    while lost < MAX_RATE && probe(lost, PROBE).await?.kept_up() {
+        (kept, lost) = (lost, lost * RAISE);
+    }
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(kept, lost).round();
+        if probe(middle, PROBE).await?.kept_up() {
+            kept = middle;
+        } else {
+            lost = middle;
+        }
+    }
+    probe(kept, time).await
+}
+
+fn say(options: &Options, what: &str) {
+    if !options.json {
+        println!("  {what}");
+    }
+}
+
+fn print(outcome: &Outcome) {
+    let Outcome { figures, machine, .. } = outcome;
+    let kind = match outcome.mode {
+        Mode::Signed => "signed transactions",
+        Mode::Payload => "payloads",
+    };
+    let mib = figures.peak_memory_bytes_max / (1024 * 1024);
+    let rows = [
+        (
+            "network",
+            format!(
+                "{} organisations, {} nodes, {kind} of {} B",
+                outcome.orgs, outcome.nodes, outcome.size_bytes
+            ),
+        ),
+        (
+            "rate",
+            format!(
+                "{:.0} tx/s{}",
+                figures.rate,
+                if outcome.saturation { ", the highest that was kept up with" } else { "" }
+            ),
+        ),
+        ("offered", format!("{:.0} tx/s for {:.1} s", figures.offered_per_s, figures.secs)),
+        ("committed", format!("{:.0} tx/s", figures.committed_per_s)),
+        (
+            "latency",
+            format!(
+                "p50 {:.0} ms, p95 {:.0} ms, p99 {:.0} ms (submit to commit)",
+                figures.latency.p50_ms, figures.latency.p95_ms, figures.latency.p99_ms
+            ),
+        ),
+        (
+            "blocks",
+            format!("{:.1} a second, {:.3} rounds each", figures.blocks_per_s, figures.mean_rounds),
+        ),
+        (
+            "CPU",
+            format!(
+                "{:.2} s for 1,000 tx in all nodes, {:.2} s in the load generator",
+                figures.cpu_s_per_1000_tx, figures.load_cpu_s_per_1000_tx
+            ),
+        ),
+        ("memory", format!("{mib} MiB at most in a node")),
+        ("disk", format!("{:.0} B for a transaction in a node", figures.disk_bytes_per_tx)),
+        (
+            "machine",
+            format!(
+                "{} cores, {:.0} strict verifications/s on all, {:.0} fsyncs/s",
+                machine.cores, machine.verifications_per_s, machine.fsyncs_per_s
+            ),
+        ),
+        (
+            "share",
+            format!(
+                "{:.2} of verifications/s divided by the number of nodes",
+                outcome.share_of_verification_limit
+            ),
+        ),
+    ];
+    for (name, value) in rows {
+        println!("  {name:10} {value}");
+    }
+}

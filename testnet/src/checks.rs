@@ -1,0 +1,157 @@
+//! What must hold of any chain, seen from outside, over RPC.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tandem_chain::comet;
+use tandem_chain::keys::{PublicKey, Strict};
+use tandem_chain::roles::RoleTable;
+use tandem_chain::types::{Hash, Height, TxHash};
+
+use crate::layout::Layout;
+use crate::network::Network;
+use crate::rpc::{BlockView, Rpc};
+use crate::until::until;
+
+/// A whole chain, as one node tells it, with the role table of each height.
+pub struct Chain {
+    /// Blocks from height 1 on.
+    pub blocks: Vec<BlockView>,
+    /// Role tables by the hash that headers name them with.
+    tables: BTreeMap<Hash, RoleTable>,
+}
+
+impl Chain {
+    /// Reads every block up to `tip` from one node and checks what can be checked of the chain
+    /// alone: heights without gaps, each block the child of the one before, times that rise, no
+    /// evidence; and for each certificate that the holders in its height's role table, and nobody
+    /// else, signed it with more than 2/3 of the power, every signature verified.
+    ///
+    /// # Errors
+    /// When one of these does not hold, naming the height.
+    pub async fn read(rpc: &Rpc, layout: &Layout, tip: Height) -> Result<Self> {
+        let mut chain = Self { blocks: Vec::new(), tables: BTreeMap::new() };
+        for height in 1..=tip.0 {
+            let block = rpc.block(Height(height)).await?;
+            chain
+                .append(rpc, layout, block)
+                .await
+                .with_context(|| format!("block {height} as {} tells it", rpc.name()))?;
+        }
+        Ok(chain)
+    }
+
+    async fn append(&mut self, rpc: &Rpc, layout: &Layout, block: BlockView) -> Result<()> {
+        if let Entry::Vacant(entry) = self.tables.entry(block.validators_hash) {
+            let table = rpc.role_table(block.height).await?;
+            ensure!(
+                comet::validators_hash(&table) == block.validators_hash,
+                "the role table that RPC gives is not the one that the header names"
+            );
+            entry.insert(table);
+        }
+        ensure!(block.evidence == 0, "there is evidence of double signing in it");
+        if let Some(parent) = self.blocks.last() {
+            ensure!(block.height == parent.height.next(), "it is of height {}", block.height);
+            ensure!(block.parent == Some(parent.id), "it is not the child of the block before");
+            ensure!(block.time > parent.time, "its time is not later than its parent's");
+            let commit = &block.last_commit;
+            ensure!(commit.height == parent.height, "its certificate is of another height");
+            ensure!(commit.block == Some(parent.id), "its certificate is for another block");
+            let table = &self.tables[&parent.validators_hash];
+            commit.check_power(table)?;
+            commit.check_signatures(&Strict, &layout.chain_id, table)?;
+        }
+        self.blocks.push(block);
+        Ok(())
+    }
+
+    /// The block at a height.
+    #[must_use]
+    pub fn block(&self, height: Height) -> Option<&BlockView> {
+        self.blocks.get(usize::try_from(height.0.checked_sub(1)?).ok()?)
+    }
+
+    /// The role table of a height.
+    #[must_use]
+    pub fn table(&self, height: Height) -> Option<&RoleTable> {
+        self.tables.get(&self.block(height)?.validators_hash)
+    }
+
+    /// Heights at which each transaction stands.
+    #[must_use]
+    pub fn transactions(&self) -> HashMap<TxHash, Vec<Height>> {
+        let mut found: HashMap<TxHash, Vec<Height>> = HashMap::new();
+        for block in &self.blocks {
+            for tx in &block.txs {
+                found.entry(*tx).or_default().push(block.height);
+            }
+        }
+        found
+    }
+
+    /// Checks that each transaction with a receipt stands in the chain exactly once, at the
+    /// height that its receipt named.
+    ///
+    /// # Errors
+    /// For the first of which that is not so.
+    pub fn has_each_once(&self, receipts: &HashMap<TxHash, Height>) -> Result<()> {
+        let found = self.transactions();
+        for (tx, height) in receipts {
+            match found.get(tx).map(Vec::as_slice) {
+                Some([at]) if at == height => {}
+                Some([at]) => bail!("{tx} stands at height {at}, its receipt said {height}"),
+                Some(at) => bail!("{tx} stands {} times, at heights {at:?}", at.len()),
+                None => bail!("{tx} had a receipt of height {height} and is not in the chain"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Certificates that a key's signature stands in, within heights `from` to `to`.
+    #[must_use]
+    pub fn signed_by(&self, key: &PublicKey, from: Height, to: Height) -> Vec<Height> {
+        let address = key.address();
+        let of_range = self.blocks.iter().map(|block| &block.last_commit);
+        let of_range = of_range.filter(|commit| (from..=to).contains(&commit.height));
+        let signed = of_range
+            .filter(|commit| commit.signatures.iter().flatten().any(|sig| sig.address == address));
+        signed.map(|commit| commit.height).collect()
+    }
+}
+
+/// Waits until all of `nodes` have the same newest height's block and state, and returns it.
+///
+/// What is compared at height h is the id of block h + 1: it covers the chain up to h and the
+/// state commitment after h, which each node has computed for itself before it committed h + 1.
+///
+/// # Errors
+/// When two nodes differ, or they do not come to a common height within `deadline`.
+pub async fn same_state(network: &Network, nodes: &[String], deadline: Duration) -> Result<Height> {
+    let mut tip = Height::ZERO;
+    for name in nodes {
+        // A node may be stopped for good; that shows below.
+        tip = tip.max(network.rpc(name).height().await.with_context(|| name.clone())?);
+    }
+    let height = tip.next();
+    let mut first: Option<(&String, BlockView)> = None;
+    for name in nodes {
+        let rpc = network.rpc(name);
+        let what = format!("{name} reaches height {height}");
+        let block = until(&what, deadline, || async { rpc.block(height).await }).await?;
+        match &first {
+            None => first = Some((name, block)),
+            Some((other, expected)) => ensure!(
+                expected.id == block.id && expected.app_hash == block.app_hash,
+                "{name} and {other} differ at height {height}: {} and {}, state {} and {}",
+                block.id,
+                expected.id,
+                block.app_hash,
+                expected.app_hash
+            ),
+        }
+    }
+    Ok(tip)
+}

@@ -1,0 +1,576 @@
+//! What the real node's driver does, in virtual time: effects in order, and no send, broadcast or
+//! commit before every earlier persist is durable.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::codec;
+use tandem_chain::evidence::Evidence;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::ledger::{Execution, is_committed};
+use tandem_chain::limits::{MAX_BLOCK_EVIDENCE, MAX_ENCODED_BYTES};
+use tandem_chain::tip::Tip;
+use tandem_chain::tx::Tx;
+use tandem_chain::types::{Height, Round};
+use tandem_consensus::limits::FETCH_TIMEOUT;
+use tandem_consensus::message::Message;
+use tandem_consensus::time::{Instant, Now};
+use tandem_consensus::verify::{Keys, Triage, certified_block};
+use tandem_consensus::{Effect, Input, Role};
+
+use super::actor::Scene;
+use super::disk::Write;
+use super::invariants::{Commit, Violation, broken};
+use super::node::MAX_WAKEUPS_AT_ONCE;
+use super::packet::Packet;
+use super::queue::{MS, Time};
+use super::world::{Done, Event, World};
+
+/// Double signings that wait at one node.
+const MAX_ACCUSED: usize = 64;
+/// Blocks in an answer to a fetch: fewer than are asked for, so that answers come in parts.
+const MAX_ANSWER: u64 = 20;
+
+impl World {
+    /// Hands an input to a node's replica and carries out what comes of it.
+    pub(super) fn handle(&mut self, node: usize, input: Input) {
+        let now = self.queue.now();
+        let wall = self.wall(node);
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        let mut effects = Vec::new();
+        let now = Now { instant: Instant(now - process.started), wall };
+        process.replica.handle(now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Persist(_)
+                | Effect::Send { .. }
+                | Effect::Broadcast(_)
+                | Effect::Commit(_) => {
+                    if let Some(process) = self.nodes[node].process.as_mut() {
+                        process.effects.push_back(effect);
+                    }
+                }
+                other => {
+                    if !self.effect(node, other) {
+                        return;
+                    }
+                }
+            }
+        }
+        self.run_effects(node);
+        self.arm_wakeup(node);
+    }
+
+    /// Carries out effects whose order matters, up to the first that has to wait for a write.
+    fn run_effects(&mut self, node: usize) {
+        loop {
+            let Some(process) = self.nodes[node].process.as_mut() else { return };
+            if process.persisting {
+                return;
+            }
+            let Some(effect) = process.effects.pop_front() else { return };
+            if !self.effect(node, effect) {
+                return;
+            }
+        }
+    }
+
+    /// Schedules the wake-up that the replica asks for.
+    fn arm_wakeup(&mut self, node: usize) {
+        let incarnation = self.nodes[node].incarnation;
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        let Some(Instant(at)) = process.replica.next_wakeup() else {
+            process.wakeup = None;
+            return;
+        };
+        let at = process.started.saturating_add(at).max(self.queue.now());
+        if process.wakeup.is_none_or(|earlier| at != earlier) {
+            process.wakeup = Some(at);
+            self.queue.at(at, Event::Done { node, incarnation, done: Done::Wakeup(at) });
+        }
+    }
+
+    fn later(&mut self, node: usize, input: Input) {
+        let delay = self.work_time();
+        self.done_after(node, delay, Done::Input(Box::new(input)));
+    }
+
+    fn done_after(&mut self, node: usize, delay: Time, done: Done) {
+        let incarnation = self.nodes[node].incarnation;
+        self.queue.after(delay, Event::Done { node, incarnation, done });
+    }
+
+    fn work_time(&mut self) -> Time {
+        self.random.below(self.plan.machine.work_max)
+    }
+
+    /// Carries out one effect; false when the process has ended over it.
+    fn effect(&mut self, node: usize, effect: Effect) -> bool {
+        if let Some(left) = self.nodes[node].crash_after.as_mut() {
+            if *left == 0 {
+                self.tell(|w| format!("{} dies at an effect", w.nodes[node].name));
+                self.crash_and_restart(node);
+                return false;
+            }
+            *left -= 1;
+        }
+        match effect {
+            Effect::Persist(values) => self.persist(node, values),
+            Effect::Send { to, message } => {
+                if let Some(to) = self.by_key.get(&to).copied() {
+                    self.check_sent(node, &message);
+                    let packet = Rc::new(Packet::of(&message));
+                    self.send(node, to, &message, &packet);
+                }
+            }
+            Effect::Broadcast(message) => {
+                self.check_sent(node, &message);
+                let packet = Rc::new(Packet::of(&message));
+                for to in 0..self.nodes.len() {
+                    self.send(node, to, &message, &packet);
+                }
+            }
+            Effect::Build { height, round } => self.build(node, height, round),
+            Effect::Check { id, block } => {
+                let Some(process) = &self.nodes[node].process else { return false };
+                let verdict = process.ledger.check(&block);
+                let height = block.header.height;
+                self.later(node, Input::Checked { height, block: id, verdict });
+            }
+            Effect::Commit(block) => self.execute(node, &block),
+            Effect::Fetch { from, first, count } => self.ask(node, from, first, count),
+            Effect::Verify { block, table } => {
+                let Some(process) = &self.nodes[node].process else { return false };
+                let height = block.block.header.height;
+                let verdict = certified_block(&self.memo, &process.keys, &table, &block);
+                self.later(node, Input::BlockVerified { height, verdict });
+            }
+            Effect::RoleChanged { height, role } => self.role_changed(node, height, &role),
+            Effect::DoubleSign { key, one, other } => {
+                self.double_signed(node, key, one.as_ref().clone(), other.as_ref().clone());
+            }
+            Effect::Report { peer, fault } => self.reported(node, &peer, &fault.to_string()),
+            Effect::Halt { reason } => {
+                if self.nodes[node].is_correct() {
+                    let name = &self.nodes[node].name;
+                    let what = format!("{name} halts: {reason}");
+                    self.verdict(broken("a correct node goes on", what));
+                }
+                return false;
+            }
+        }
+        self.nodes[node].process.is_some()
+    }
+
+    fn role_changed(&mut self, node: usize, height: Height, role: &Role) {
+        self.tell(|w| {
+            let name = &w.nodes[node].name;
+            match role {
+                Role::Validator { term, .. } => {
+                    format!("{name} holds its seat from height {height}, in term {term}")
+                }
+                Role::Standby { .. } => format!("{name} is standby from height {height}"),
+                Role::Observer { .. } => format!("{name} is observer from height {height}"),
+                Role::Unregistered => format!("{name} is unregistered from height {height}"),
+            }
+        });
+    }
+
+    fn reported(&mut self, node: usize, peer: &PublicKey, fault: &str) {
+        let by = &self.nodes[node];
+        let of = self.by_key.get(peer).map(|index| &self.nodes[*index]);
+        let is_unjust = by.is_correct() && of.is_some_and(super::node::Node::is_correct);
+        // What a report says of heights and keys is not what distinguishes it.
+        let kind: String = fault.chars().filter(|c| !c.is_ascii_digit()).take(40).collect();
+        *self.counts.reports.entry((is_unjust, kind)).or_default() += 1;
+        let fault = fault.to_owned();
+        let peer = of.map(|of| of.name.clone()).unwrap_or_default();
+        self.tell(|w| format!("{} reports {peer}: {fault}", w.nodes[node].name));
+    }
+
+    fn double_signed(
+        &mut self,
+        node: usize,
+        key: PublicKey,
+        one: tandem_chain::vote::Vote,
+        other: tandem_chain::vote::Vote,
+    ) {
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        if process.accused.len() < MAX_ACCUSED {
+            process.accused.push_back((key, one, other));
+        }
+        self.counts.double_signs += 1;
+        let liar = self.by_key.get(&key).copied();
+        let is_false = liar.is_some_and(|liar| self.nodes[liar].is_correct());
+        if is_false && self.nodes[node].is_correct() {
+            let what = format!("{} accuses {key}, which is correct", self.nodes[node].name);
+            self.verdict(Err(Violation { rule: "no false accusation", what }));
+        }
+        self.tell(|w| {
+            let liar = liar.map(|liar| w.nodes[liar].name.clone()).unwrap_or_default();
+            format!("{} has seen {liar} sign twice", w.nodes[node].name)
+        });
+    }
+
+    fn persist(&mut self, node: usize, values: Vec<(tandem_consensus::journal::Slot, Vec<u8>)>) {
+        let entry = &mut self.nodes[node];
+        let values = values.into_iter().map(|(slot, bytes)| (slot, Rc::from(bytes)));
+        entry.disk.write(Write::Slots(values.collect()));
+        let count = entry.disk.unsynced();
+        if let Some(process) = entry.process.as_mut() {
+            process.persisting = true;
+        }
+        self.counts.persists += 1;
+        let delay = self.random.below(self.plan.machine.fsync_max);
+        self.done_after(node, delay, Done::Synced(count));
+    }
+
+    fn check_sent(&mut self, node: usize, message: &Message) {
+        let entry = &self.nodes[node];
+        if entry.is_correct() {
+            let verdict = self.invariants.sent(&entry.key, message, entry.disk.synced());
+            self.verdict(verdict);
+        }
+    }
+
+    /// Sends what a node, or the actor in it, has for another.
+    fn send(&mut self, from: usize, to: usize, message: &Message, packet: &Rc<Packet>) {
+        let Some(epoch) = self.net.sees(from, to) else { return };
+        let nodes = self.nodes.len();
+        let node = &mut self.nodes[from];
+        let Some(actor) = node.actor.as_mut() else {
+            self.transmit(from, to, epoch, packet);
+            return;
+        };
+        let mut scene = Scene {
+            random: &mut self.random,
+            signer: &node.signer,
+            chain_id: &self.genesis.chain_id,
+            nodes,
+        };
+        for message in actor.sends(&mut scene, to, message) {
+            self.transmit(from, to, epoch, &Rc::new(Packet::of(&message)));
+        }
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, epoch: u64, packet: &Rc<Packet>) {
+        self.counts.messages += 1;
+        self.counts.bytes += packet.len() as u64;
+        for delay in self.delays(from, to) {
+            let at = self.net.arrival(from, to, self.queue.now() + delay, self.links.ordered);
+            let packet = Rc::clone(packet);
+            self.queue.at(at, Event::Packet { from, to, epoch, packet });
+        }
+    }
+
+    /// Times on the way of the copies of a message that arrive.
+    pub(super) fn delays(&mut self, from: usize, to: usize) -> Vec<Time> {
+        if self.net.is_cut(from, to) || self.random.chance(self.links.loss) {
+            return Vec::new();
+        }
+        let copies = 1 + u64::from(self.random.chance(self.links.duplicates));
+        (0..copies)
+            .map(|_| {
+                let late = if self.random.chance(self.links.late) {
+                    self.random.below(self.links.late_max)
+                } else {
+                    0
+                };
+                self.random.between(self.links.delay_min, self.links.delay_max) + late
+            })
+            .collect()
+    }
+
+    /// Whether what was sent over a connection arrives: both ends still have it.
+    pub(super) fn can_arrive(&mut self, from: usize, to: usize, epoch: u64) -> bool {
+        let is_same = self.net.connection(from, to).epoch == epoch;
+        is_same && self.net.sees(to, from) == Some(epoch) && !self.net.is_cut(from, to)
+    }
+
+    /// A message arrives.
+    pub(super) fn packet(&mut self, from: usize, to: usize, epoch: u64, packet: &Packet) {
+        if !self.can_arrive(from, to, epoch) || self.nodes[to].process.is_none() {
+            return;
+        }
+        let message = match packet.decode() {
+            Ok(message) => message,
+            Err(fault) => {
+                if self.nodes[from].is_correct() {
+                    let what = format!("a correct node's message is refused: {fault}");
+                    self.verdict(broken("codec", what));
+                }
+                return;
+            }
+        };
+        if !self.hears(to, from, &message) {
+            return;
+        }
+        let Some(process) = &self.nodes[to].process else { return };
+        let from_key = self.nodes[from].key;
+        match process.keys.triage(&message) {
+            Triage::Drop => {}
+            Triage::Claim(height) => self.later(to, Input::Claim { from: from_key, height }),
+            Triage::Verify => {
+                let good = |tx: &Tx| self.good_txs.contains(&tx.hash());
+                match process.keys.verify(&self.memo, message, &good) {
+                    Ok(message) => self.later(to, Input::Message { from: from_key, message }),
+                    Err(fault) => self.reported(to, &from_key, &format!("verify: {fault}")),
+                }
+            }
+        }
+    }
+
+    fn hears(&mut self, node: usize, from: usize, message: &Message) -> bool {
+        let nodes = self.nodes.len();
+        let node = &mut self.nodes[node];
+        let Some(actor) = node.actor.as_mut() else { return true };
+        let mut scene = Scene {
+            random: &mut self.random,
+            signer: &node.signer,
+            chain_id: &self.genesis.chain_id,
+            nodes,
+        };
+        actor.hears(&mut scene, from, message)
+    }
+
+    /// A part of a process is done.
+    pub(super) fn done(&mut self, node: usize, done: Done) {
+        match done {
+            Done::Input(input) => self.handle(node, *input),
+            Done::Fetched { id, input } => {
+                let Some(process) = self.nodes[node].process.as_mut() else { return };
+                if process.fetches.remove(&id) {
+                    self.handle(node, *input);
+                }
+            }
+            Done::Synced(count) => {
+                self.nodes[node].disk.sync(count);
+                if let Some(process) = self.nodes[node].process.as_mut() {
+                    process.persisting = false;
+                }
+                self.run_effects(node);
+            }
+            Done::Executed(block, execution) => self.executed(node, block, *execution),
+            Done::Wakeup(at) => self.woken(node, at),
+        }
+    }
+
+    fn woken(&mut self, node: usize, at: Time) {
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        if process.wakeup != Some(at) {
+            return;
+        }
+        process.wakeup = None;
+        self.handle(node, Input::Wakeup);
+        let now = self.queue.now();
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        if process.wakeup == Some(now) {
+            process.wakeups_at_once += 1;
+        } else {
+            process.wakeups_at_once = 0;
+        }
+        if process.wakeups_at_once > MAX_WAKEUPS_AT_ONCE {
+            let what = format!("{} wakes up again and again", self.nodes[node].name);
+            self.verdict(broken("wake-ups end", what));
+        }
+    }
+
+    fn build(&mut self, node: usize, height: Height, round: Round) {
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        if process.ledger.tip().height.next() != height {
+            return;
+        }
+        let parameters = &process.ledger.tip().parameters;
+        let bound = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let (bytes, count) = (bound(parameters.block_max_bytes), bound(parameters.block_max_txs));
+        let taken = process.mempool.take(bytes, count);
+        let txs = process.ledger.select(taken.clone()).expect("memory does not fail");
+        for tx in &taken {
+            if !txs.contains(tx) {
+                process.mempool.remove(&tx.hash());
+            }
+        }
+        let evidence = self.evidence(node);
+        self.later(node, Input::Built { height, round, txs, evidence });
+    }
+
+    /// Complete evidence for the next block; what can be none any more is dropped.
+    fn evidence(&mut self, node: usize) -> Vec<Evidence> {
+        let Some(process) = self.nodes[node].process.as_mut() else { return Vec::new() };
+        let tip = process.ledger.tip().height;
+        let mut complete: Vec<Evidence> = Vec::new();
+        let ledger = &process.ledger;
+        process.accused.retain(|(key, one, other)| {
+            if one.height > tip {
+                return true;
+            }
+            let found = ledger.evidence(one, other, *key).expect("memory does not fail");
+            let is_some = found.is_some();
+            let is_new = complete.iter().all(|evidence| evidence.key != *key);
+            complete.extend(found.filter(|_| is_new));
+            is_some
+        });
+        complete.truncate(MAX_BLOCK_EVIDENCE);
+        complete
+    }
+
+    fn execute(&mut self, node: usize, block: &Arc<CertifiedBlock>) {
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        let execution = process.ledger.execute(&block.block).expect("memory does not fail");
+        let block = Rc::new(block.as_ref().clone());
+        let delay = self.work_time();
+        self.done_after(node, delay, Done::Executed(block, Box::new(execution)));
+    }
+
+    /// A block is executed: it is stored, and the ledger moves on.
+    fn executed(&mut self, node: usize, block: Rc<CertifiedBlock>, execution: Execution) {
+        let tip = Arc::clone(&execution.tip);
+        let entry = &mut self.nodes[node];
+        let Some(process) = entry.process.as_mut() else { return };
+        let batch = Rc::new(execution.batch.clone());
+        entry.disk.write(Write::Commit(Rc::clone(&block), Rc::clone(&batch)));
+        process.ledger.store_mut().apply(&batch);
+        process.ledger.apply(execution);
+        process.mempool.committed(&block.block);
+        process.keys = Keys::of(&tip);
+        process.blocks.push(Rc::clone(&block));
+        let has_work = !process.mempool.is_empty();
+        if entry.is_correct() {
+            self.committed(node, &block, &tip);
+        }
+        self.handle(node, Input::Work(has_work));
+        self.handle(node, Input::Executed { tip });
+    }
+
+    fn committed(&mut self, node: usize, block: &Rc<CertifiedBlock>, tip: &Tip) {
+        let before = self.invariants.height();
+        let Some(id) = tip.block else { return };
+        self.look_at_health();
+        let commit = Commit { now: self.queue.now(), node, block, id, tip };
+        let outcome = self.invariants.committed(&commit);
+        let height = block.block.header.height;
+        self.mix(u64::from_le_bytes(id.0[..8].try_into().expect("eight bytes of a hash")));
+        self.counts.commits += 1;
+        if before < height {
+            self.counts.rounds += u64::from(block.certificate.commit.round.0);
+            self.counts.evidence += block.block.evidence.len() as u64;
+            self.tell_block(node, block);
+        }
+        match outcome {
+            Ok(moved) => {
+                for moved in moved {
+                    self.counts.moved(moved.reason);
+                    self.tell(|w| {
+                        let name = |key: Option<PublicKey>| {
+                            key.and_then(|key| w.by_key.get(&key))
+                                .map_or("nobody", |i| w.nodes[*i].name.as_str())
+                        };
+                        let (from, to) = (name(moved.from), name(moved.to));
+                        format!("block {height}: seat {} goes from {from} to {to}, {}", moved.seat, moved.reason)
+                    });
+                }
+            }
+            Err(violation) => self.verdict(Err(violation)),
+        }
+    }
+
+    fn tell_block(&mut self, node: usize, block: &CertifiedBlock) {
+        self.tell(|w| {
+            let header = &block.block.header;
+            let author = w.nodes.iter().find(|n| n.key.address() == header.proposer_address);
+            let record = &block.block.record.record;
+            let alive: String =
+                record.alive.iter().map(|bit| if bit { '1' } else { '0' }).collect();
+            format!(
+                "{} commits {} of round {} by {}: {} txs, {} evidence, {} of {} signed, alive {alive}",
+                w.nodes[node].name,
+                header.height,
+                block.certificate.commit.round,
+                author.map_or("?", |author| author.name.as_str()),
+                block.block.txs.len(),
+                block.block.evidence.len(),
+                block.certificate.commit.signatures.iter().flatten().count(),
+                block.certificate.commit.signatures.len(),
+            )
+        });
+    }
+
+    /// A transaction reaches a node.
+    pub(super) fn admit(&mut self, node: usize, tx: Tx, from_client: bool) {
+        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        let hash = tx.hash();
+        if is_committed(process.ledger.store(), &hash).expect("memory does not fail") {
+            return;
+        }
+        let tip = Arc::clone(process.ledger.tip());
+        if process.mempool.add(tx.clone(), tip.height).is_err() {
+            return;
+        }
+        self.handle(node, Input::Work(true));
+        if !from_client {
+            return;
+        }
+        for validator in tip.next_table.validators() {
+            let Some(to) = self.by_key.get(&validator.key).copied() else { continue };
+            let Some(epoch) = self.net.sees(node, to) else { continue };
+            for delay in self.delays(node, to) {
+                let tx = tx.clone();
+                self.queue.after(delay, Event::Forwarded { from: node, to, epoch, tx });
+            }
+        }
+    }
+
+    /// Asks a peer for blocks.
+    fn ask(&mut self, node: usize, peer: PublicKey, first: Height, count: u64) {
+        self.fetches += 1;
+        self.counts.fetches += 1;
+        let id = self.fetches;
+        let incarnation = self.nodes[node].incarnation;
+        if let Some(process) = self.nodes[node].process.as_mut() {
+            process.fetches.insert(id);
+        }
+        let input = Input::Fetched { from: peer, first, blocks: Vec::new() };
+        let timeout = u64::try_from(FETCH_TIMEOUT.as_nanos()).expect("a few seconds") - MS;
+        self.done_after(node, timeout, Done::Fetched { id, input: Box::new(input) });
+        let Some(to) = self.by_key.get(&peer).copied() else { return };
+        if self.net.sees(node, to).is_none() {
+            return;
+        }
+        if let Some(delay) = self.delays(node, to).first() {
+            let asked = Event::Asked { from: node, incarnation, to, first, count, id };
+            self.queue.after(*delay, asked);
+        }
+    }
+
+    /// Answers a question for blocks, from all that the process sees of its disk.
+    pub(super) fn asked(
+        &mut self,
+        from: usize,
+        incarnation: u64,
+        to: usize,
+        first: Height,
+        count: u64,
+        id: u64,
+    ) {
+        let Some(process) = &self.nodes[to].process else { return };
+        let skip = usize::try_from(first.0.saturating_sub(1)).unwrap_or(usize::MAX);
+        let count = usize::try_from(count.min(MAX_ANSWER)).expect("a small number");
+        let blocks: Vec<&CertifiedBlock> =
+            process.blocks.iter().skip(skip).take(count).map(Rc::as_ref).collect();
+        let bytes = codec::encode(&blocks);
+        let decoded = codec::decode("blocks", &bytes, MAX_ENCODED_BYTES);
+        let blocks: Vec<CertifiedBlock> = match decoded {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                self.verdict(broken("codec", format!("stored blocks are refused: {error}")));
+                return;
+            }
+        };
+        let input = Input::Fetched { from: self.nodes[to].key, first, blocks };
+        if let Some(delay) = self.delays(to, from).first() {
+            let done = Done::Fetched { id, input: Box::new(input) };
+            self.queue.after(*delay, Event::Done { node: from, incarnation, done });
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The design's sections 5 (record) and 6 (switch), a second time: which node holds which seat at
+//! which height, from nothing but genesis and the blocks of the one chain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tandem_chain::block::Block;
+use tandem_chain::genesis::{Genesis, GenesisRole};
+use tandem_chain::keys::PublicKey;
+use tandem_chain::modules::Call;
+use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::standby::{self, Reason};
+use tandem_chain::tip::Tip;
+use tandem_chain::types::Height;
+
+use super::{Verdict, Violation, broken};
+
+const RULE: &str = "sections 5 and 6";
+
+/// A seat in a role table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its holder.
+    pub holder: PublicKey,
+    /// Its power.
+    pub power: u64,
+    /// Its term.
+    pub term: u64,
+}
+
+/// A role table: the filled seats by name.
+pub type Table = BTreeMap<String, Holder>;
+
+/// A change of a seat's holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The seat.
+    pub seat: String,
+    /// Its holder before.
+    pub from: Option<PublicKey>,
+    /// Its holder after.
+    pub to: Option<PublicKey>,
+    /// Why.
+    pub reason: Reason,
+    /// For an automatic switch: the first block of the run.
+    pub first: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Seat {
+    admin: PublicKey,
+    power: u64,
+    pair: BTreeSet<PublicKey>,
+    holder: Option<PublicKey>,
+    /// Its holder signed twice, and stays since nobody else can take the last seat.
+    bad: bool,
+    leaving: Option<PublicKey>,
+    term: u64,
+    effective: u64,
+    count: u64,
+    sum: u64,
+    first: u64,
+}
+
+/// All seats over the whole history.
+#[derive(Debug)]
+pub struct Seats {
+    parameters: Parameters,
+    seats: BTreeMap<String, Seat>,
+    /// By height; 0 as 1.
+    tables: Vec<Table>,
+    /// Registered nodes after each height.
+    registers: Vec<BTreeSet<PublicKey>>,
+    barred: BTreeSet<PublicKey>,
+    /// What the record of each height calls alive.
+    alive: Vec<Option<BTreeSet<PublicKey>>>,
+    times: Vec<u64>,
+}
+
+fn total(table: &Table) -> u64 {
+    table.values().map(|seat| seat.power).sum()
+}
+
+/// f of a table.
+pub(super) fn f(table: &Table) -> u64 {
+    (total(table).max(1) - 1) / 3
+}
+
+/// The liveness grace in nanoseconds.
+pub(super) fn grace(parameters: &Parameters, table: &Table) -> u64 {
+    let mut powers: Vec<u64> = table.values().map(|seat| seat.power).collect();
+    powers.sort_unstable();
+    let mut sum = 0;
+    let turns = powers.iter().take_while(|power| {
+        sum += **power;
+        sum <= f(table)
+    });
+    let k = turns.count() as u64;
+    let ms = parameters.max_clock_ahead_ms
+        + (k + 1) * parameters.idle_block_interval_ms
+        + parameters.network_bound_ms;
+    ms * 4_000_000 / 3 / 1_000 * 1_000
+}
+
+impl Seats {
+    pub(super) fn new(genesis: &Genesis) -> Self {
+        let mut seats = BTreeMap::new();
+        let mut register = BTreeSet::new();
+        for org in &genesis.organizations {
+            register.extend(org.nodes.iter().map(|node| node.key));
+            let of_pair = org.nodes.iter().filter(|node| node.role != GenesisRole::Observer);
+            let holder = org.nodes.iter().find(|node| node.role == GenesisRole::Validator);
+            let seat = Seat {
+                admin: org.admin_key,
+                power: org.power.0,
+                pair: of_pair.map(|node| node.key).collect(),
+                holder: holder.map(|node| node.key),
+                bad: false,
+                leaving: None,
+                term: 0,
+                effective: 0,
+                count: 0,
+                sum: 0,
+                first: 0,
+            };
+            seats.insert(org.name.to_string(), seat);
+        }
+        let mut model = Self {
+            parameters: genesis.parameters.clone(),
+            seats,
+            tables: Vec::new(),
+            registers: vec![register],
+            barred: BTreeSet::new(),
+            alive: vec![None],
+            times: vec![genesis.genesis_time.0],
+        };
+        model.tables = vec![model.current(); 3];
+        model
+    }
+
+    fn current(&self) -> Table {
+        let filled = self.seats.iter().filter_map(|(name, seat)| {
+            let Seat { power, term, .. } = *seat;
+            Some((name.clone(), Holder { holder: seat.holder?, power, term }))
+        });
+        filled.collect()
+    }
+
+    pub(super) fn table(&self, height: Height) -> Option<&Table> {
+        self.tables.get(usize::try_from(height.0).ok()?)
+    }
+
+    pub(super) fn newest(&self) -> &Table {
+        self.tables.last().expect("genesis has a table")
+    }
+
+    pub(super) fn pair(&self, seat: &str) -> BTreeSet<PublicKey> {
+        self.seats.get(seat).map(|seat| seat.pair.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn terms(&self) -> BTreeMap<String, u64> {
+        self.seats.iter().map(|(name, seat)| (name.clone(), seat.term)).collect()
+    }
+
+    pub(super) fn is_barred(&self, key: &PublicKey) -> bool {
+        self.barred.contains(key)
+    }
+
+    /// What the record of the newest block calls alive.
+    pub(super) fn alive(&self) -> Option<&BTreeSet<PublicKey>> {
+        self.alive.last().and_then(Option::as_ref)
+    }
+
+    /// Registered nodes that the record of the newest block is about.
+    pub(super) fn judged(&self) -> &BTreeSet<PublicKey> {
+        &self.registers[self.registers.len().saturating_sub(3)]
+    }
+
+    /// The time of a block, 0 for genesis.
+    pub(super) fn time(&self, height: u64) -> u64 {
+        self.times[usize::try_from(height).expect("heights of a history are few")]
+    }
+
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The one chain has a new block, k: gives the nodes that its record calls alive, and moves
+    /// seats.
+    pub(super) fn extended(&mut self, block: &Block) -> Result<Vec<Moved>, Violation> {
+        let k = block.header.height.0;
+        let at = self.tables.len() - 2;
+        assert_eq!(at as u64, k, "blocks come one after another");
+        let alive = if k >= 2 { Some(self.derive(at, block)?) } else { None };
+        let interval = block.header.time.0.saturating_sub(self.time(k - 1));
+        self.registers.push(self.registers[at - 1].clone());
+        let next = self.tables[at + 1].clone();
+        let mut moved = Vec::new();
+        let is_alive = |key: &PublicKey| alive.as_ref().is_some_and(|a| a.contains(key));
+        self.bar(k, block, &next);
+        self.fill(k, &is_alive, &mut moved);
+        self.plan(k, block, &next, &is_alive, &mut moved);
+        if alive.is_some() {
+            self.count(k, interval, &next, &is_alive, &mut moved);
+        } else {
+            self.seats.values_mut().for_each(|seat| seat.count = 0);
+        }
+        self.tables.push(self.current());
+        self.times.push(block.header.time.0);
+        self.alive.push(alive);
+        Ok(moved)
+    }
+
+    /// R_k from the observations in it.
+    fn derive(&self, k: usize, block: &Block) -> Result<BTreeSet<PublicKey>, Violation> {
+        let table = &self.tables[k - 1];
+        let register = &self.registers[k - 2];
+        let mut order: Vec<&Holder> = table.values().collect();
+        order.sort_by_key(|seat| (u64::MAX - seat.power, seat.holder.address()));
+        let record = &block.record.record;
+        let mut alive = BTreeSet::new();
+        for (bit, node) in register.iter().enumerate() {
+            let seen: u64 = order
+                .iter()
+                .zip(&record.observations)
+                .filter(|(_, o)| o.as_ref().is_some_and(|o| o.seen.get(bit)))
+                .map(|(seat, _)| seat.power)
+                .sum();
+            if seen > f(table) {
+                alive.insert(*node);
+            }
+            if record.alive.get(bit) != (seen > f(table)) {
+                let what = format!("record of {k} errs about {node}, seen by {seen} power");
+                return Err(Violation { rule: RULE, what });
+            }
+        }
+        if record.observations.len() != order.len() || record.alive.len() != register.len() {
+            let what = format!("record of {k} is of another table or register");
+            return Err(Violation { rule: RULE, what });
+        }
+        Ok(alive)
+    }
+
+    fn unregister(&mut self, key: &PublicKey) {
+        self.registers.last_mut().expect("genesis has a register").remove(key);
+    }
+
+    fn bar(&mut self, k: u64, block: &Block, next: &Table) {
+        let leaving: Vec<PublicKey> = self
+            .seats
+            .values_mut()
+            .filter_map(|seat| {
+                seat.leaving.take_if(|key| next.values().all(|seat| seat.holder != *key))
+            })
+            .collect();
+        leaving.iter().for_each(|key| self.unregister(key));
+        for evidence in &block.evidence {
+            let key = evidence.key;
+            self.barred.insert(key);
+            let Some(seat) = self.seats.values_mut().find(|seat| seat.pair.contains(&key)) else {
+                continue;
+            };
+            seat.pair.remove(&key);
+            if seat.holder == Some(key) {
+                seat.bad = true;
+            } else {
+                seat.effective = k + 2;
+                seat.count = 0;
+                self.unregister(&key);
+            }
+        }
+    }
+
+    fn fill(&mut self, k: u64, is_alive: &dyn Fn(&PublicKey) -> bool, moved: &mut Vec<Moved>) {
+        let mut filled = self.seats.values().filter(|seat| seat.holder.is_some()).count();
+        for (name, seat) in &mut self.seats {
+            if seat.holder.is_some() && !seat.bad {
+                continue;
+            }
+            let partner = seat.pair.iter().copied().find(is_alive);
+            if partner.is_some() {
+                filled += usize::from(seat.holder.is_none());
+            } else if seat.holder.is_some() && filled > 1 {
+                filled -= 1;
+            } else {
+                continue;
+            }
+            moved.push(seat.give(k, name, partner, Reason::Barred));
+        }
+    }
+
+    fn plan(
+        &mut self,
+        k: u64,
+        block: &Block,
+        next: &Table,
+        is_alive: &dyn Fn(&PublicKey) -> bool,
+        moved: &mut Vec<Moved>,
+    ) {
+        for tx in &block.txs {
+            let body = tx.body();
+            let Call::Standby(standby::Call::Switch { seat: name, target, term }) = &body.call else {
+                continue;
+            };
+            let Some(seat) = self.seats.get_mut(name.as_str()) else { continue };
+            let holder = next.get(name.as_str()).map(|seat| seat.holder);
+            let may = body.sender == seat.admin || holder == Some(body.sender);
+            let sound = seat.effective != k + 2
+                && seat.term == term.0
+                && seat.holder.is_some_and(|holder| holder != *target)
+                && seat.pair.contains(target);
+            if may && sound && is_alive(target) {
+                moved.push(seat.give(k, name.as_str(), Some(*target), Reason::Planned));
+            }
+        }
+    }
+
+    fn count(
+        &mut self,
+        k: u64,
+        interval: u64,
+        next: &Table,
+        is_alive: &dyn Fn(&PublicKey) -> bool,
+        moved: &mut Vec<Moved>,
+    ) {
+        let parameters = &self.parameters;
+        let interval = interval.min(parameters.idle_block_interval_ms * 1_000_000);
+        let blocks = parameters.failover_blocks.max(next.len() as u64 + 1);
+        let time = (parameters.failover_min_ms * 1_000_000).max(grace(parameters, next));
+        for (name, seat) in &mut self.seats {
+            let holder = next.get(name).map(|seat| seat.holder);
+            let partner = seat.pair.iter().copied().find(|key| Some(*key) != holder);
+            let runs = k > seat.effective
+                && holder.is_some_and(|key| !is_alive(&key))
+                && partner.is_some_and(|key| is_alive(&key))
+                && seat.power <= f(next);
+            if !runs {
+                seat.count = 0;
+                continue;
+            }
+            if seat.count == 0 {
+                (seat.sum, seat.first) = (0, k);
+            } else {
+                seat.sum += interval;
+            }
+            seat.count += 1;
+            if seat.count >= blocks && seat.sum >= time {
+                moved.push(seat.give(k, name, partner, Reason::Automatic));
+            }
+        }
+    }
+
+    /// What a node's ledger says is what the model says.
+    pub(super) fn compare(&self, tip: &Tip) -> Verdict {
+        let k = usize::try_from(tip.height.0).expect("heights of a history are few");
+        for (height, table) in
+            [(k, &tip.table), (k + 1, &tip.next_table), (k + 2, &tip.next_next_table)]
+        {
+            let got: Table = table
+                .seats()
+                .iter()
+                .map(|(name, seat)| {
+                    let (holder, power, term) = (seat.holder, seat.power.0, seat.term.0);
+                    (name.to_string(), Holder { holder, power, term })
+                })
+                .collect();
+            if got != self.tables[height] {
+                let expected = &self.tables[height];
+                return broken(RULE, format!("table of {height} is {got:?}, not {expected:?}"));
+            }
+        }
+        if !tip.register.nodes.keys().eq(&self.registers[k]) {
+            return broken(RULE, format!("the register after {k} differs"));
+        }
+        if tip.alive.as_deref() != self.alive[k].as_ref() {
+            return broken(RULE, format!("the record of {k} is understood differently"));
+        }
+        Ok(())
+    }
+}
+
+impl Seat {
+    fn give(&mut self, k: u64, name: &str, to: Option<PublicKey>, reason: Reason) -> Moved {
+        let from = self.holder;
+        if self.bad {
+            self.leaving = from;
+        }
+        (self.holder, self.bad, self.term, self.effective) = (to, false, self.term + 1, k + 2);
+        self.count = 0;
+        Moved { seat: name.to_owned(), from, to, reason, first: self.first }
+    }
+}

@@ -1,0 +1,89 @@
+//! Connections as they come and go.
+
+use tandem_consensus::Input;
+
+use super::net;
+use super::world::{Event, World};
+
+impl World {
+    /// Whether a connection of two nodes can be made.
+    fn can_connect(&self, a: usize, b: usize) -> bool {
+        a != b && self.nodes[a].is_up() && self.nodes[b].is_up() && !self.net.is_broken(a, b)
+    }
+
+    /// Makes the connections of a node that are missing and can be made.
+    pub(super) fn connect_all(&mut self, node: usize) {
+        for peer in 0..self.nodes.len() {
+            if !self.can_connect(node, peer) {
+                continue;
+            }
+            let connection = self.net.connection(node, peer);
+            if !connection.is_up && !connection.is_coming {
+                connection.is_coming = true;
+                let delay = net::connect_time(&mut self.random);
+                self.queue.after(delay, Event::Connect { a: node, b: peer });
+            }
+        }
+    }
+
+    /// A connection is made.
+    pub(super) fn connect(&mut self, a: usize, b: usize) {
+        let can_connect = self.can_connect(a, b);
+        let connection = self.net.connection(a, b);
+        connection.is_coming = false;
+        if connection.is_up || !can_connect {
+            return;
+        }
+        connection.is_up = true;
+        connection.epoch += 1;
+        let epoch = connection.epoch;
+        let ends = if self.random.chance(500) { [(a, b), (b, a)] } else { [(b, a), (a, b)] };
+        for (node, peer) in ends {
+            let key = self.nodes[peer].key;
+            if self.net.sees(node, peer).is_some() {
+                self.net.set_sees(node, peer, None);
+                self.handle(node, Input::Disconnected(key));
+            }
+            self.net.set_sees(node, peer, Some(epoch));
+        }
+        for (node, peer) in ends {
+            // The end of one may come while the other is told.
+            if self.net.sees(node, peer) == Some(epoch) {
+                self.handle(node, Input::Connected(self.nodes[peer].key));
+            }
+        }
+    }
+
+    /// A connection over which nothing was heard for long is given up by both ends.
+    pub(super) fn silent(&mut self, a: usize, b: usize, epoch: u64) {
+        let is_silent =
+            self.net.is_broken(a, b) || self.nodes[a].paused || self.nodes[b].paused;
+        let connection = self.net.connection(a, b);
+        if connection.epoch != epoch || !connection.is_up || !is_silent {
+            return;
+        }
+        connection.is_up = false;
+        for (node, peer) in [(a, b), (b, a)] {
+            self.queue.after(0, Event::Gone { node, peer, epoch });
+        }
+    }
+
+    /// A node learns that a connection has ended.
+    pub(super) fn gone(&mut self, node: usize, peer: usize, epoch: u64) {
+        if self.net.sees(node, peer) == Some(epoch) {
+            self.net.set_sees(node, peer, None);
+            self.handle(node, Input::Disconnected(self.nodes[peer].key));
+            self.connect_all(node);
+        }
+    }
+
+    /// Whoever waits for a sign of life over this link gives up after a while.
+    pub(super) fn fall_silent(&mut self, a: usize, b: usize) {
+        let connection = self.net.connection(a, b);
+        if connection.is_up {
+            let epoch = connection.epoch;
+            let delay = net::silence_time(&mut self.random);
+            self.queue.after(delay, Event::Silent { a, b, epoch });
+        }
+    }
+}

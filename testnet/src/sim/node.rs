@@ -1,0 +1,147 @@
+//! A node: a machine with a key, a disk and a clock, and the process that may run on it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::genesis::Genesis;
+use tandem_chain::keys::{PublicKey, Signer};
+use tandem_chain::ledger::Ledger;
+use tandem_chain::mempool::Mempool;
+use tandem_chain::store::MemoryStore;
+use tandem_chain::vote::Vote;
+use tandem_consensus::journal::KeyState;
+use tandem_consensus::verify::Keys;
+use tandem_consensus::{Effect, Replica, Setup};
+
+use super::actor::Actor;
+use super::disk::{Disk, Image};
+use super::queue::Time;
+use super::world::Event;
+
+/// A node.
+pub struct Node {
+    /// Its name in stories: the organisation's letter and a number.
+    pub name: String,
+    /// Its organisation.
+    pub org: usize,
+    /// Its public key.
+    pub key: PublicKey,
+    /// Makes its signatures.
+    pub signer: Arc<dyn Signer>,
+    /// Its disk.
+    pub disk: Disk,
+    /// Whether its disk, and with it the key's signing record, was lost once.
+    pub wiped: bool,
+    /// How far its wall clock is off, in nanoseconds.
+    pub clock_offset: i64,
+    /// What makes it Byzantine.
+    pub actor: Option<Box<dyn Actor>>,
+    /// The process, while it runs.
+    pub process: Option<Process>,
+    /// Counts its processes: what was meant for an earlier one is dropped.
+    pub incarnation: u64,
+    /// Whether its process stands still.
+    pub paused: bool,
+    /// What waits for a process that stands still.
+    pub held: VecDeque<Event>,
+    /// Carries out so many more effects, and then crashes.
+    pub crash_after: Option<u64>,
+    /// Whether it stays dead.
+    pub stays_dead: bool,
+}
+
+impl Node {
+    /// Whether it keeps to the protocol.
+    #[must_use]
+    pub fn is_correct(&self) -> bool {
+        self.actor.is_none()
+    }
+
+    /// Where it stands, for a story.
+    #[must_use]
+    pub fn state(&self) -> String {
+        let Some(process) = &self.process else { return format!("{} is down", self.name) };
+        let view = process.replica.view();
+        format!(
+            "{} is at {}/{} {:?}, {:?}, best claim {}, lost {}, silent through {}{}",
+            self.name,
+            view.height,
+            view.round,
+            view.step,
+            view.role,
+            view.best_claim,
+            view.key_lost,
+            view.silent_through,
+            if self.paused { ", and stands still" } else { "" }
+        )
+    }
+
+    /// Whether its process runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.process.is_some() && !self.paused
+    }
+}
+
+/// A running process: what the real driver has.
+pub struct Process {
+    /// The production replica.
+    pub replica: Replica,
+    /// The production ledger, on what the process sees of its disk.
+    pub ledger: Ledger<MemoryStore>,
+    /// The production mempool.
+    pub mempool: Mempool,
+    /// Keys of messages at the ledger's tip.
+    pub keys: Keys,
+    /// All blocks that it has committed.
+    pub blocks: Vec<Rc<CertifiedBlock>>,
+    /// Effects that wait for a write or for those before them.
+    pub effects: VecDeque<Effect>,
+    /// Whether an fsync is under way.
+    pub persisting: bool,
+    /// When it started.
+    pub started: Time,
+    /// The wake-up that is scheduled.
+    pub wakeup: Option<Time>,
+    /// Wake-ups in a row that came at one moment.
+    pub wakeups_at_once: u32,
+    /// Double signings that wait to be put into a block.
+    pub accused: VecDeque<(PublicKey, Vote, Vote)>,
+    /// Fetches that have no answer yet.
+    pub fetches: BTreeSet<u64>,
+}
+
+/// Wake-ups at one moment after which a replica is taken to spin.
+pub const MAX_WAKEUPS_AT_ONCE: u32 = 1_000;
+
+impl Process {
+    /// A process that starts from what the disk holds.
+    pub fn start(
+        image: &Image,
+        signer: Arc<dyn Signer>,
+        genesis: &Genesis,
+        key: KeyState,
+        now: Time,
+    ) -> Self {
+        let ledger = Ledger::open(image.store.clone(), genesis).expect("the disk is whole");
+        let tip = Arc::clone(ledger.tip());
+        let (keys, certificate) = (Keys::of(&tip), image.certificate());
+        let durable = image.durable(key);
+        Self {
+            replica: Replica::new(Setup { signer, tip, certificate, durable }),
+            ledger,
+            mempool: Mempool::new(),
+            keys,
+            blocks: image.blocks.clone(),
+            effects: VecDeque::new(),
+            persisting: false,
+            started: now,
+            wakeup: None,
+            wakeups_at_once: 0,
+            accused: VecDeque::new(),
+            fetches: BTreeSet::new(),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! One history: one thread, virtual time, one queue.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
+use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::ledger::{Execution, Ledger};
+use tandem_chain::store::{Batch, MemoryStore};
+use tandem_chain::tx::Tx;
+use tandem_chain::types::{Hash, Height, Power, Timestamp, TxHash};
+use tandem_consensus::Input;
+use tandem_consensus::journal::KeyState;
+
+use super::crypto::Memo;
+use super::disk::Disk;
+use super::invariants::{Invariants, Verdict, Violation};
+use super::load::Client;
+use super::net::{self, Net};
+use super::node::{Node, Process};
+use super::packet::Packet;
+use super::plan::{Links, Plan};
+use super::queue::{Queue, S, Time};
+use super::random::Random;
+use super::report::Counts;
+
+/// Wall-clock time at which every history begins.
+const GENESIS_TIME: Timestamp = Timestamp(1_800_000_000_000_000_000);
+
+/// Something that happens.
+pub enum Event {
+    /// A message arrives.
+    Packet { from: usize, to: usize, epoch: u64, packet: Rc<Packet> },
+    /// A transaction arrives, forwarded by a node.
+    Forwarded { from: usize, to: usize, epoch: u64, tx: Tx },
+    /// A client hands in a transaction.
+    Submitted { to: usize, tx: Tx },
+    /// A connection is made, if both ends can still be reached.
+    Connect { a: usize, b: usize },
+    /// A connection has been silent for so long that it is given up.
+    Silent { a: usize, b: usize, epoch: u64 },
+    /// A node learns that a connection has ended.
+    Gone { node: usize, peer: usize, epoch: u64 },
+    /// A part of a process is done.
+    Done { node: usize, incarnation: u64, done: Done },
+    /// A question for blocks arrives.
+    Asked { from: usize, incarnation: u64, to: usize, first: Height, count: u64, id: u64 },
+    /// A process starts.
+    Start(usize),
+    /// A process goes on.
+    Resume(usize),
+    /// Cuts of a partition end.
+    Mend(Vec<(usize, usize)>),
+    /// The next fault.
+    Fault,
+    /// A client does something.
+    Client(usize),
+    /// The faults stop.
+    Heal,
+    /// Whether everything that is demanded after the faults is there.
+    Look,
+}
+
+/// What a part of a process has to tell.
+pub enum Done {
+    /// An input for the replica.
+    Input(Box<Input>),
+    /// An answer to a fetch.
+    Fetched { id: u64, input: Box<Input> },
+    /// An fsync: so many writes of the log are durable.
+    Synced(usize),
+    /// A block is executed.
+    Executed(Rc<CertifiedBlock>, Box<Execution>),
+    /// The deadline that the replica asked for.
+    Wakeup(Time),
+}
+
+/// Which half of a history it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Faults are injected.
+    Faults,
+    /// They have stopped.
+    Healed {
+        /// When.
+        at: Time,
+        /// Height of the one chain then.
+        height: Height,
+    },
+}
+
+/// A history.
+pub struct World {
+    pub(super) plan: Plan,
+    pub(super) random: Random,
+    pub(super) queue: Queue<Event>,
+    pub(super) genesis: Genesis,
+    pub(super) genesis_batch: Batch,
+    pub(super) admins: Vec<SecretKey>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) by_key: BTreeMap<PublicKey, usize>,
+    pub(super) net: Net,
+    pub(super) links: Links,
+    pub(super) memo: Memo,
+    pub(super) clients: Vec<Client>,
+    pub(super) good_txs: BTreeSet<TxHash>,
+    pub(super) invariants: Invariants,
+    pub(super) phase: Phase,
+    pub(super) violation: Option<Violation>,
+    pub(super) is_over: bool,
+    pub(super) counts: Counts,
+    pub(super) fetches: u64,
+    digest: u64,
+    story: Option<Vec<String>>,
+}
+
+impl World {
+    /// The beginning of a seed's history.
+    #[must_use]
+    pub fn new(seed: u64, with_story: bool) -> Self {
+        let mut random = Random::new(seed);
+        let plan = Plan::new(seed, &mut random);
+        let (genesis, secrets, admins, users) = members(&plan);
+        let genesis_batch = Ledger::<MemoryStore>::genesis(&genesis);
+        let mut nodes = Vec::new();
+        let mut next = secrets.iter();
+        for (org, member) in genesis.organizations.iter().enumerate() {
+            let kind = plan.byzantine.iter().find(|(of, _)| *of == org).map(|(_, kind)| *kind);
+            for (number, entry) in member.nodes.iter().enumerate() {
+                let is_liar = entry.role == GenesisRole::Validator;
+                let actor = kind.filter(|_| is_liar).map(|kind| kind.actor(&mut random));
+                let signer = plan.scheme.signer(next.next().expect("a key for each node"));
+                let initial = member.name.as_str();
+                nodes.push(Node {
+                    name: format!("{initial}{}", number + 1),
+                    org,
+                    key: entry.key,
+                    signer,
+                    disk: Disk::new(&genesis_batch),
+                    wiped: false,
+                    clock_offset: 0,
+                    actor,
+                    process: None,
+                    incarnation: 0,
+                    paused: false,
+                    held: std::collections::VecDeque::new(),
+                    crash_after: None,
+                    stays_dead: false,
+                });
+            }
+        }
+        let keys: Vec<PublicKey> = nodes.iter().map(|node| node.key).collect();
+        let bound_ns = plan.parameters.max_clock_ahead_ms * 1_000_000;
+        for node in &mut nodes {
+            node.clock_offset = small_offset(&mut random, bound_ns);
+        }
+        let clients = users.into_iter().map(Client::new).collect();
+        let mut world = Self {
+            random,
+            queue: Queue::default(),
+            by_key: keys.iter().enumerate().map(|(i, key)| (*key, i)).collect(),
+            net: Net::new(nodes.len()),
+            links: plan.links,
+            memo: Memo::new(plan.scheme),
+            invariants: Invariants::new(&genesis, &keys),
+            genesis,
+            genesis_batch,
+            admins,
+            nodes,
+            clients,
+            good_txs: BTreeSet::new(),
+            phase: Phase::Faults,
+            violation: None,
+            is_over: false,
+            counts: Counts::default(),
+            fetches: 0,
+            digest: seed,
+            story: with_story.then(Vec::new),
+            plan,
+        };
+        world.schedule();
+        world
+    }
+
+    fn schedule(&mut self) {
+        for node in 0..self.nodes.len() {
+            let delay = self.random.below(S / 5);
+            self.queue.after(delay, Event::Start(node));
+        }
+        for client in 0..self.clients.len() {
+            self.queue.after(S / 2, Event::Client(client));
+        }
+        if !self.plan.faults.is_empty() {
+            self.queue.after(S, Event::Fault);
+        }
+        self.queue.after(self.plan.fault_time, Event::Heal);
+    }
+
+    /// Lives through the whole history.
+    ///
+    /// # Errors
+    /// The invariant that did not hold.
+    pub fn run(&mut self) -> Verdict {
+        while !self.is_over && self.violation.is_none() {
+            let Some(event) = self.queue.pop() else { break };
+            self.counts.events += 1;
+            self.dispatch(event);
+        }
+        self.counts.blocks = self.invariants.height().0;
+        self.counts.txs = self.invariants.exactly_once.count() as u64;
+        self.counts.virtual_seconds = self.queue.now() / S;
+        self.violation.clone().map_or(Ok(()), Err)
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        let Some(event) = self.hold(event) else { return };
+        match event {
+            Event::Packet { from, to, epoch, packet } => self.packet(from, to, epoch, &packet),
+            Event::Forwarded { from, to, epoch, tx } => {
+                if self.can_arrive(from, to, epoch) {
+                    self.admit(to, tx, false);
+                }
+            }
+            Event::Submitted { to, tx } => self.admit(to, tx, true),
+            Event::Connect { a, b } => self.connect(a, b),
+            Event::Silent { a, b, epoch } => self.silent(a, b, epoch),
+            Event::Gone { node, peer, epoch } => self.gone(node, peer, epoch),
+            Event::Done { node, incarnation, done } => {
+                if self.nodes[node].incarnation == incarnation && self.nodes[node].process.is_some()
+                {
+                    self.done(node, done);
+                }
+            }
+            Event::Asked { from, incarnation, to, first, count, id } => {
+                self.asked(from, incarnation, to, first, count, id);
+            }
+            Event::Start(node) => self.start(node),
+            Event::Resume(node) => self.resume(node),
+            Event::Mend(cuts) => self.mend(&cuts),
+            Event::Fault => self.fault(),
+            Event::Client(client) => self.client(client),
+            Event::Heal => self.heal(),
+            Event::Look => self.look(),
+        }
+    }
+
+    /// Keeps what is for a process that stands still.
+    fn hold(&mut self, event: Event) -> Option<Event> {
+        let node = match &event {
+            Event::Packet { to, .. } | Event::Forwarded { to, .. } | Event::Asked { to, .. } => *to,
+            Event::Submitted { to, .. } => *to,
+            Event::Gone { node, .. } | Event::Done { node, .. } => *node,
+            _ => return Some(event),
+        };
+        let node = &mut self.nodes[node];
+        if !node.paused {
+            return Some(event);
+        }
+        node.held.push_back(event);
+        None
+    }
+
+    /// Starts a process, from whatever its disk holds.
+    pub(super) fn start(&mut self, index: usize) {
+        let now = self.queue.now();
+        let node = &mut self.nodes[index];
+        if node.process.is_some() || node.stays_dead {
+            return;
+        }
+        node.incarnation += 1;
+        let key = if node.wiped { KeyState::Lost } else { KeyState::Good };
+        let image = node.disk.synced();
+        let process = Process::start(image, Arc::clone(&node.signer), &self.genesis, key, now);
+        let tip = Arc::clone(process.ledger.tip());
+        node.process = Some(process);
+        self.tell(|w| format!("{} starts at height {}", w.nodes[index].name, tip.height));
+        if self.nodes[index].is_correct() {
+            let verdict = self.invariants.started(index, &tip);
+            self.verdict(verdict);
+        }
+        self.handle(index, Input::Start);
+        self.connect_all(index);
+        self.look_at_health();
+    }
+
+    /// Ends a process at once. What was not synced is lost but for a first part of it.
+    pub(super) fn crash(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.process.take().is_none() {
+            return;
+        }
+        let unsynced = node.disk.unsynced();
+        let kept = self.random.index(unsynced + 1);
+        node.disk.crash(kept);
+        node.paused = false;
+        node.held.clear();
+        node.crash_after = None;
+        self.counts.crashes += 1;
+        self.tell(|w| format!("{} dies; {kept} of {unsynced} unsynced writes are kept", w.nodes[index].name));
+        for peer in 0..self.nodes.len() {
+            self.net.set_sees(index, peer, None);
+            let connection = self.net.connection(index, peer);
+            connection.is_up = false;
+            if let Some(epoch) = self.net.sees(peer, index) {
+                let delay = if self.net.is_broken(index, peer) {
+                    net::silence_time(&mut self.random)
+                } else {
+                    net::reset_time(&mut self.random)
+                };
+                self.queue.after(delay, Event::Gone { node: peer, peer: index, epoch });
+            }
+        }
+        self.look_at_health();
+    }
+
+    /// Remembers the first invariant that did not hold.
+    pub(super) fn verdict(&mut self, verdict: Verdict) {
+        if let Err(violation) = verdict
+            && self.violation.is_none()
+        {
+            self.tell(|_| format!("VIOLATED {violation}"));
+            for node in 0..self.nodes.len() {
+                self.tell(|w| w.nodes[node].state());
+            }
+            self.violation = Some(violation);
+        }
+    }
+
+    /// Adds a line to the story, and in any case something to the digest.
+    pub(super) fn tell(&mut self, line: impl FnOnce(&Self) -> String) {
+        self.mix(self.queue.now());
+        if self.story.is_some() {
+            let now = self.queue.now();
+            let text = format!("{:>4}.{:06} {}", now / S, now % S / 1000, line(self));
+            self.story.iter_mut().for_each(|story| story.push(text.clone()));
+        }
+    }
+
+    /// The story so far.
+    #[must_use]
+    pub fn story(&self) -> &[String] {
+        self.story.as_deref().unwrap_or_default()
+    }
+
+    /// Mixes a value into the digest.
+    pub(super) fn mix(&mut self, value: u64) {
+        self.digest = (self.digest ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+
+    /// A digest of everything that happened.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// What happened, in numbers.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What the seed picked.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What a node's wall clock shows.
+    pub(super) fn wall(&self, node: usize) -> Timestamp {
+        let truth = GENESIS_TIME.0 + S + self.queue.now();
+        Timestamp(truth.saturating_add_signed(self.nodes[node].clock_offset))
+    }
+}
+
+/// An offset of a clock that is well within the bound against any other.
+pub(super) fn small_offset(random: &mut Random, bound_ns: u64) -> i64 {
+    let most = bound_ns / 4;
+    random.below(2 * most + 1).cast_signed() - most.cast_signed()
+}
+
+fn secret(seed: u64, kind: &str, number: usize) -> SecretKey {
+    SecretKey::from_seed(&Hash::of(format!("{seed} {kind} {number}").as_bytes()).0)
+}
+
+/// Genesis, with the keys of nodes (in genesis' order), admins and clients.
+fn members(plan: &Plan) -> (Genesis, Vec<SecretKey>, Vec<SecretKey>, Vec<(usize, SecretKey)>) {
+    let seed = plan.seed;
+    let admins: Vec<SecretKey> = (0..plan.orgs.len()).map(|i| secret(seed, "admin", i)).collect();
+    let users: Vec<(usize, SecretKey)> =
+        (0..plan.clients).map(|i| (i % plan.orgs.len(), secret(seed, "user", i))).collect();
+    let mut secrets = Vec::new();
+    let mut organizations = Vec::new();
+    for (i, org) in plan.orgs.iter().enumerate() {
+        let mut roles = vec![GenesisRole::Validator];
+        roles.extend(org.pair.then_some(GenesisRole::Standby));
+        roles.extend(vec![GenesisRole::Observer; org.observers]);
+        let nodes = roles.into_iter().map(|role| {
+            let secret = secret(seed, "node", secrets.len());
+            let key = secret.public();
+            secrets.push(secret);
+            GenesisNode { key, role, addresses: Vec::new() }
+        });
+        let initial = char::from(b'a' + u8::try_from(i).expect("few organisations"));
+        organizations.push(GenesisOrg {
+            name: initial.to_string().parse().expect("a letter is a name"),
+            admin_key: admins[i].public(),
+            power: Power(org.power),
+            nodes: nodes.collect(),
+            users: users.iter().filter(|(o, _)| *o == i).map(|(_, key)| key.public()).collect(),
+        });
+    }
+    let genesis = Genesis {
+        chain_id: format!("sim-{seed}").parse().expect("letters and digits"),
+        genesis_time: GENESIS_TIME,
+        parameters: plan.parameters.clone(),
+        organizations,
+    };
+    (genesis, secrets, admins, users)
+}

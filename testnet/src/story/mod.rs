@@ -1,0 +1,247 @@
+//! Stories: one scenario each, played over real processes. A story tells each step as it holds
+//! and ends at the first thing that does not.
+
+mod report;
+mod scene;
+
+mod bad_input;
+mod blackout;
+mod exactly_once;
+mod failover;
+mod late_joiner;
+mod pair_down;
+mod planned;
+mod slow_follower;
+mod tour;
+mod wiped_standby;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use crate::control::State;
+use crate::layout::Spec;
+use crate::network::Network;
+use crate::process::log_tail;
+
+use report::Report;
+
+/// Lines of each log that a failure shows.
+const TAIL_LINES: usize = 20;
+
+/// The stories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Story {
+    /// For a person: a network from its first block over a failover to a planned switch
+    Tour,
+    /// Every transaction sent to all nodes at once is committed exactly once
+    ExactlyOnce,
+    /// kill -9 of a validator under load: its partner takes the seat, nothing is lost
+    Failover,
+    /// As failover, by a validator that is stopped for a minute (SIGSTOP) and goes on
+    Frozen,
+    /// As failover, by a validator that is cut off from all others, and healed
+    CutOff,
+    /// A planned switch under load costs no round
+    Planned,
+    /// Both nodes of one pair killed: the rest go on, and take them back
+    PairDown,
+    /// All nodes killed at once under load, again and again: nothing that was promised is lost
+    Blackout,
+    /// A standby with an empty disk is not given the seat before it has caught up
+    WipedStandby,
+    /// A new node with an empty disk and one address reaches the tip
+    LateJoiner,
+    /// A node that stands still does not slow the others
+    SlowFollower,
+    /// Every kind of bad input is refused by name and changes nothing
+    BadInput,
+}
+
+impl Story {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// What it shows.
+    #[must_use]
+    pub fn about(self) -> String {
+        let help = self.to_possible_value().and_then(|value| value.get_help().cloned());
+        help.map(|help| help.to_string()).unwrap_or_default()
+    }
+}
+
+/// How stories are played. What is not given is each story's own default.
+#[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Options {
+    /// Folder in which the network's folder is made, on a disk or on tmpfs [default: the system's]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// The node binary [default: the one beside this program]
+    #[arg(long)]
+    tandem: Option<PathBuf>,
+    /// Print one JSON object a story
+    #[arg(long)]
+    json: bool,
+    /// Leave the network's folder behind, to look at its logs
+    #[arg(long)]
+    keep: bool,
+    /// Transactions to send
+    #[arg(long)]
+    txs: Option<usize>,
+    /// Transactions a second
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Seconds: how long a node is frozen or cut off, how long each measurement takes
+    #[arg(long)]
+    secs: Option<u64>,
+    /// Repetitions
+    #[arg(long)]
+    times: Option<usize>,
+    /// Play with the sizes of `make test`: minutes for all stories together
+    #[arg(long)]
+    short: bool,
+    /// Leave the network of `tour` up when it has held, in the folder given by --dir
+    #[arg(long)]
+    leave_up: bool,
+}
+
+/// What a story plays with.
+struct Stage {
+    options: Options,
+    report: Report,
+    tandem: PathBuf,
+    // Dropped in this order: the network is down before its folder goes.
+    network: Option<Network>,
+    folder: Folder,
+}
+
+/// The folder of a story's network.
+enum Folder {
+    Passing(tempfile::TempDir),
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Passing(dir) => dir.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
+
+/// Plays stories one after another, and stops at the first that does not hold.
+///
+/// # Errors
+/// When one did not hold; the failure has been printed.
+pub async fn play(stories: &[Story], options: &Options) -> Result<()> {
+    for story in stories {
+        play_one(*story, options).await?;
+    }
+    Ok(())
+}
+
+async fn play_one(story: Story, options: &Options) -> Result<()> {
+    let mut stage = Stage::new(story, options.clone())?;
+    let played = tokio::select! {
+        played = stage.play(story) => played,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    let failure = match &played {
+        Ok(()) => None,
+        Err(error) => Some(stage.explain(error).await),
+    };
+    let Stage { report, network, folder, .. } = stage;
+    if options.leave_up && failure.is_none() {
+        if let Some(network) = network {
+            network.detach().await?;
+        }
+    } else {
+        drop(network);
+    }
+    if let Folder::Kept(path) = &folder {
+        report.shows(format!("The network's folder is {}", path.display()));
+    }
+    report.end(failure);
+    match played {
+        Ok(()) => Ok(()),
+        Err(_) => bail!("story {} does not hold", story.name()),
+    }
+}
+
+impl Stage {
+    fn new(story: Story, options: Options) -> Result<Self> {
+        let tandem = crate::process::find_tandem(options.tandem.as_deref())?;
+        let report = Report::new(&story.name(), &story.about(), options.json);
+        let folder = match &options.dir {
+            Some(dir) if options.leave_up => Folder::Kept(dir.clone()),
+            None if options.leave_up => Folder::Kept(crate::layout::default_dir()),
+            dir => {
+                let base = dir.clone().unwrap_or_else(std::env::temp_dir);
+                std::fs::create_dir_all(&base).with_context(|| base.display().to_string())?;
+                let base = base.canonicalize()?;
+                let made = tempfile::Builder::new().prefix("tandem-story-").tempdir_in(base)?;
+                if options.keep { Folder::Kept(made.keep()) } else { Folder::Passing(made) }
+            }
+        };
+        Ok(Self { options, report, tandem, network: None, folder })
+    }
+
+    async fn play(&mut self, story: Story) -> Result<()> {
+        match story {
+            Story::Tour => tour::play(self).await,
+            Story::ExactlyOnce => exactly_once::play(self).await,
+            Story::Failover => failover::play(self, failover::Fault::Killed).await,
+            Story::Frozen => failover::play(self, failover::Fault::Frozen).await,
+            Story::CutOff => failover::play(self, failover::Fault::CutOff).await,
+            Story::Planned => planned::play(self).await,
+            Story::PairDown => pair_down::play(self).await,
+            Story::Blackout => blackout::play(self).await,
+            Story::WipedStandby => wiped_standby::play(self).await,
+            Story::LateJoiner => late_joiner::play(self).await,
+            Story::SlowFollower => slow_follower::play(self).await,
+            Story::BadInput => bad_input::play(self).await,
+        }
+    }
+
+    /// A size that was asked for, else the story's own: the second for a short play.
+    fn size<T>(&self, asked: Option<T>, own: T, short: T) -> T {
+        asked.unwrap_or(if self.options.short { short } else { own })
+    }
+
+    /// Makes the story's network and its supervisor; no node runs yet.
+    async fn make(&mut self, spec: Spec) -> Result<&Network> {
+        let dir = self.folder.path().to_owned();
+        Network::create(&dir, spec)?;
+        let network = Network::launch(&dir, &self.tandem).await?;
+        Ok(self.network.insert(network))
+    }
+
+    /// The failure, with the ends of the logs of the nodes that it concerns: those that ended by
+    /// themselves, and those that it names.
+    async fn explain(&self, error: &anyhow::Error) -> String {
+        let mut text = format!("{error:#}");
+        let Some(network) = &self.network else { return text };
+        let Ok(processes) = network.tell(crate::control::Command::Nodes).await else { return text };
+        let named = text.clone();
+        for process in processes {
+            let ended = matches!(process.state, State::Exited(_));
+            if !ended && !named.contains(&process.name) {
+                continue;
+            }
+            let Ok(node) = network.layout().node(&process.name) else { continue };
+            let tail = log_tail(&network.layout().log(node), TAIL_LINES);
+            let (name, state) = (&process.name, &process.state);
+            text.extend(["\n--- ", name, &format!(" ({state:?}), the end of its log:\n"), &tail]);
+        }
+        if !self.options.keep {
+            text += "\n(--keep leaves the network's folder behind)";
+        }
+        text
+    }
+}
