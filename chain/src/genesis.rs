@@ -1,5 +1,8 @@
 //! Genesis: what every node of a chain starts from.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,8 @@
 //! Transactions that wait for a block: first come, first served, within bounds.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::block::Block;

@@ -18,6 +18,8 @@ mod address;
 mod calls;
 mod queries;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

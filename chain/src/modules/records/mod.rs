@@ -13,6 +13,8 @@
 mod calls;
 mod queries;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
