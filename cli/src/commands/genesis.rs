@@ -60,17 +60,15 @@ fn report(
         "warnings": warnings,
     });
     output::show(global, &answer, |_| {
-        let mut text = output::facts(&[
+        let mut facts = vec![
             ("file", file.display().to_string()),
             ("chain id", genesis.chain_id.to_string()),
             ("hash", genesis.hash().to_string()),
             ("organizations", genesis.organizations.len().to_string()),
             ("nodes", nodes.to_string()),
-        ]);
-        for warning in warnings {
-            text += &format!("\nwarning: {warning}");
-        }
-        text
+        ];
+        facts.extend(warnings.iter().map(|warning| ("warning", warning.clone())));
+        output::facts(&facts)
     })
 }
 

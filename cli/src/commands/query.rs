@@ -180,9 +180,7 @@ fn parameters_text(info: &ParametersInfo) -> String {
         ("least time of them (ms)", info.failover_min_ms),
     ];
     facts.extend(derived.map(|(name, value)| (name, value.to_string())));
-    let mut text = output::facts(&facts);
-    for vote in &info.votes {
-        text += &format!("\n{} votes for other parameters (see --json)", vote.organization);
-    }
-    text
+    let vote = |org| ("vote", format!("{org} wants other parameters (see --json)"));
+    facts.extend(info.votes.iter().map(|v| vote(&v.organization)));
+    output::facts(&facts)
 }
