@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tandem_chain::keys::{PublicKey, SecretKey};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{HomeError, files};
 
@@ -12,10 +13,11 @@ const MAX_BYTES: u64 = 4096;
 /// Permission bits of a key file.
 const MODE: u32 = 0o600;
 
-/// Content of a key file: an ed25519 key as hex digits.
-#[derive(Serialize, Deserialize)]
+/// Content of a key file: an ed25519 key as hex digits. Wiped from memory when it is dropped.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(deny_unknown_fields)]
 pub struct KeyFile {
+    #[zeroize(skip)]
     public_key: PublicKey,
     /// The seed's 32 bytes.
     secret_key: String,
@@ -33,8 +35,9 @@ impl KeyFile {
     /// # Errors
     /// [`HomeError::Exists`]: a key is never overwritten.
     pub fn create(&self, path: &Path) -> Result<(), HomeError> {
-        let text = serde_json::to_string_pretty(self).expect("a plain struct");
-        files::create_atomic(path, format!("{text}\n").as_bytes(), MODE)
+        let mut text = Zeroizing::new(serde_json::to_string_pretty(self).expect("a plain struct"));
+        text.push('\n');
+        files::create_atomic(path, text.as_bytes(), MODE)
     }
 
     /// Reads a key.
@@ -50,6 +53,7 @@ impl KeyFile {
                 hint: "run `tandem init` for a node, or `tandem keys new` for another key",
             });
         };
+        let text = Zeroizing::new(text);
         let metadata = std::fs::metadata(path).map_err(|source| HomeError::Io {
             action: "read the permissions of",
             path: path.to_owned(),
@@ -65,8 +69,8 @@ impl KeyFile {
         let file: Self = serde_json::from_str(&text).map_err(|_| {
             content("no key file: expected {\"public_key\": hex, \"secret_key\": hex}")
         })?;
-        let mut seed = [0; 32];
-        hex::decode_to_slice(&file.secret_key, &mut seed)
+        let mut seed = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(&file.secret_key, seed.as_mut())
             .map_err(|_| content("secret_key is not 64 hex digits"))?;
         let key = SecretKey::from_seed(&seed);
         if key.public() != file.public_key {
