@@ -99,12 +99,12 @@ fn the_mempool_is_bounded_in_transactions_of_a_sender_and_of_all() {
         }
     };
     fill(&mut pool, "a", MAX_MEMPOOL_TXS_PER_SENDER);
-    let full = |what, max| Err(Error::MempoolFull { what, max });
-    let of_sender = full("transactions of this sender", MAX_MEMPOOL_TXS_PER_SENDER);
+    let refused = |what, max| Err(Error::MempoolFull { what, max });
+    let of_sender = refused("transactions of this sender", MAX_MEMPOOL_TXS_PER_SENDER);
     assert_eq!(pool.add(tx("a", u64::MAX, 10), Height(0)), of_sender);
     fill(&mut pool, "b", MAX_MEMPOOL_TXS - MAX_MEMPOOL_TXS_PER_SENDER);
     assert_eq!(pool.len(), MAX_MEMPOOL_TXS);
-    let of_all = full("transactions", MAX_MEMPOOL_TXS);
+    let of_all = refused("transactions", MAX_MEMPOOL_TXS);
     assert_eq!(pool.add(tx("c", 1, 10), Height(0)), of_all);
     let first = pool.take(ALL, 1);
     pool.committed(&block(1, first));
@@ -172,7 +172,7 @@ proptest! {
             .map(|nonce| {
                 let sender = if nonce % 3 == 0 { other } else { body.sender };
                 let valid_until = Height(1 + nonce % 11);
-                unsigned(&TxBody { nonce, sender, valid_until, ..body.clone() })
+                unsigned(&TxBody { sender, nonce, valid_until, ..body.clone() })
             })
             .collect();
         let pick = |n: &u8| txs[usize::from(*n) % txs.len()].clone();
