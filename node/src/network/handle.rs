@@ -56,6 +56,7 @@ impl Network {
         let listen = listen_address(&config.listen)?;
         let mut swarm = swarm(&config)?;
         let listening = start_listening(&mut swarm, &listen).await?;
+        tracing::info!(address = %listening, "listening for peers");
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
             chain_id: config.chain_id,

@@ -16,6 +16,13 @@ pub fn peer_id(key: &PublicKey) -> Option<PeerId> {
     Some(identity::PublicKey::from(key).to_peer_id())
 }
 
+/// The key in a peer id: an ed25519 key's id holds the whole key. None for ids of other keys.
+pub(super) fn key_of(peer: &PeerId) -> Option<PublicKey> {
+    let digest = peer.to_bytes().split_off(2);
+    let key = identity::PublicKey::try_decode_protobuf(&digest).ok()?.try_into_ed25519().ok()?;
+    Some(PublicKey(key.to_bytes()))
+}
+
 /// The libp2p key pair of a node key.
 pub(super) fn keypair(secret: &SecretKey) -> Result<Keypair, Error> {
     Keypair::ed25519_from_bytes(secret.seed())

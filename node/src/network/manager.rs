@@ -19,7 +19,7 @@ use super::context::{Context, FromLink};
 use super::dial::{addresses_of, has_name, resolve};
 use super::error::End;
 use super::gate::{Behaviour, NotRegistered};
-use super::identity::{Short, peer_id};
+use super::identity::{Short, key_of, peer_id};
 use super::limits::{CLOSE_TIMEOUT, STRANGERS_LOGGED};
 use super::link::{Candidate, Heard, Stop};
 use super::peer::{Connection, Peer};
@@ -215,7 +215,9 @@ impl Manager {
         let now = Instant::now();
         let last = self.state.strangers;
         if last.is_none_or(|last| now.saturating_duration_since(last) >= STRANGERS_LOGGED) {
-            let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+            // Whole, so that it can be compared with what its owner says, and registered.
+            let peer = peer.as_ref().and_then(key_of).map(|key| key.to_string());
+            let peer = peer.unwrap_or_default();
             let times = self.state.strangers_since;
             warn!(peer, %address, times, "connection refused: its key is not registered");
             self.state.strangers = Some(now);
