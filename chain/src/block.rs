@@ -132,14 +132,7 @@ impl Commit {
     #[must_use]
     pub fn sign_bytes(&self, chain_id: &ChainId, sig: &CommitSig) -> Vec<u8> {
         let kind = crate::vote::VoteKind::Precommit;
-        comet::vote_sign_bytes(
-            chain_id,
-            kind,
-            self.height,
-            self.round,
-            self.block,
-            sig.timestamp,
-        )
+        comet::vote_sign_bytes(chain_id, kind, self.height, self.round, self.block, sig.timestamp)
     }
 
     /// Checks everything but the signatures themselves: one entry per validator of `table` with

@@ -64,7 +64,9 @@ impl Evidence {
         if a.block >= b.block {
             return Err(Error::Evidence { what: "votes for one block, or in the wrong order" });
         }
-        if a.validator_index != b.validator_index || a.observation.is_some() || b.observation.is_some()
+        if a.validator_index != b.validator_index
+            || a.observation.is_some()
+            || b.observation.is_some()
         {
             return Err(Error::Evidence { what: "indexes differ, or an observation is there" });
         }

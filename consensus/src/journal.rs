@@ -188,3 +188,54 @@ impl Durable {
         Self { journal: Journal::new(key), valid: None, proposal: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(height: u64, round: u32, step: Signing) -> Place {
+        Place { height: Height(height), round: Round(round), step }
+    }
+
+    #[test]
+    fn the_guard_admits_what_is_above_its_last_and_nothing_else() {
+        use Signing::{Precommit, Prevote, Proposal};
+        let cases = [
+            ("the same", place(5, 2, Prevote), false),
+            ("the step before", place(5, 2, Proposal), false),
+            ("the step after", place(5, 2, Precommit), true),
+            ("a later step of the round before", place(5, 1, Precommit), false),
+            ("an earlier step of the round after", place(5, 3, Proposal), true),
+            ("a later round of the height before", place(4, 9, Precommit), false),
+            ("an earlier round of the height after", place(6, 0, Proposal), true),
+        ];
+        for (name, next, admitted) in cases {
+            let mut guard = VoteGuard::new(KeyState::Good);
+            assert!(guard.admit(place(5, 2, Prevote)));
+            assert_eq!(guard.admit(next), admitted, "{name}");
+            let last = if admitted { next } else { place(5, 2, Prevote) };
+            assert_eq!(guard.last(), Some(last), "{name}");
+            assert!(!guard.admit(last), "{name}: not twice");
+        }
+    }
+
+    #[test]
+    fn the_guard_of_a_new_key_admits_the_very_first_place() {
+        assert!(VoteGuard::new(KeyState::Good).admit(place(1, 0, Signing::Proposal)));
+    }
+
+    #[test]
+    fn a_lost_key_admits_nothing_and_a_recovered_one_only_what_is_above_its_silence() {
+        let mut guard = VoteGuard::new(KeyState::Lost);
+        assert!(guard.is_lost());
+        assert!(!guard.admit(place(u64::MAX, 0, Signing::Prevote)));
+        guard.recover(Height(12));
+        assert!(!guard.is_lost());
+        assert!(!guard.may_sign_at(Height(12)) && guard.may_sign_at(Height(13)));
+        assert!(!guard.admit(place(12, 9, Signing::Precommit)));
+        assert_eq!(guard.last(), None, "what is refused leaves no trace");
+        assert!(guard.admit(place(13, 0, Signing::Proposal)));
+        guard.recover(Height(3));
+        assert_eq!(guard.silent_through(), Height(12), "silence is never shortened");
+    }
+}

@@ -61,3 +61,85 @@ impl Recovery {
         (all > 0 && answered * 3 >= all * 2).then(|| tip.plus(2))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tandem_chain::roles::Seat;
+    use tandem_chain::types::{Power, Term};
+
+    use super::*;
+
+    fn key(n: u8) -> PublicKey {
+        PublicKey([n; 32])
+    }
+
+    /// Seats of these powers; key `n` holds the seat at place `n`.
+    fn table(powers: &[u64]) -> RoleTable {
+        let seat = |(n, power): (u8, &u64)| {
+            let name = format!("org-{n}").parse().expect("a name");
+            (name, Seat { holder: key(n), power: Power(*power), term: Term(0) })
+        };
+        (0..).zip(powers).map(seat).collect::<BTreeMap<_, _>>().into()
+    }
+
+    fn after(answers: &[(u8, u64)], powers: &[u64], tip: u64) -> Option<u64> {
+        let mut recovery = Recovery::default();
+        for (peer, height) in answers {
+            recovery.answer(key(*peer), Height(*height));
+        }
+        recovery.resolved(&key(0), &table(powers), Height(tip)).map(|height| height.0)
+    }
+
+    #[test]
+    fn two_thirds_of_the_others_are_enough_and_less_is_not() {
+        let four = [1, 1, 1, 1];
+        assert_eq!(after(&[(1, 7)], &four, 7), None);
+        assert_eq!(after(&[(1, 7), (2, 7)], &four, 7), Some(9), "exactly 2/3 of the others");
+        // The others have 9: 6 are 2/3, 5 are not.
+        let uneven = [5, 4, 1, 2, 2];
+        assert_eq!(after(&[(1, 7), (2, 7)], &uneven, 7), None);
+        assert_eq!(after(&[(1, 7), (3, 7)], &uneven, 7), Some(9));
+    }
+
+    #[test]
+    fn only_holders_of_seats_count_and_not_this_node_itself() {
+        let four = [1, 1, 1, 1];
+        assert_eq!(after(&[(0, 7), (1, 7), (9, 7), (10, 7)], &four, 7), None);
+    }
+
+    #[test]
+    fn an_answer_counts_once_this_node_has_caught_up_with_it() {
+        let four = [1, 1, 1, 1];
+        assert_eq!(after(&[(1, 7), (2, 8)], &four, 7), None);
+        assert_eq!(after(&[(1, 7), (2, 8)], &four, 8), Some(10));
+    }
+
+    #[test]
+    fn who_names_a_height_that_does_not_exist_is_not_waited_for() {
+        assert_eq!(after(&[(1, u64::MAX), (2, 7), (3, 6)], &[1, 1, 1, 1], 7), Some(9));
+    }
+
+    #[test]
+    fn a_peers_first_answer_counts() {
+        assert_eq!(after(&[(1, 7), (1, 99), (2, 7)], &[1, 1, 1, 1], 7), Some(9));
+    }
+
+    #[test]
+    fn alone_there_is_nobody_to_ask() {
+        assert_eq!(after(&[], &[1], 7), None);
+    }
+
+    #[test]
+    fn the_question_is_repeated_after_the_interval() {
+        let mut recovery = Recovery::default();
+        let begin = Instant(5);
+        assert!(recovery.is_query_due(begin));
+        assert!(!recovery.is_query_due(begin));
+        let next = begin.plus(LOST_QUERY_INTERVAL);
+        assert_eq!(recovery.next_query(), next);
+        assert!(!recovery.is_query_due(Instant(next.0 - 1)));
+        assert!(recovery.is_query_due(next.plus(Duration::from_secs(9))));
+    }
+}

@@ -3,14 +3,14 @@
 pub mod admission;
 pub mod client;
 pub mod config;
+mod driver;
 pub mod genesis_files;
 pub mod home;
+pub mod network;
 pub mod rpc;
+pub mod run;
 pub mod storage;
 pub mod telemetry;
-pub mod view;
-pub mod network;
-pub mod run;
-mod driver;
 #[cfg(test)]
 mod testing;
+pub mod view;

@@ -203,8 +203,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         threads: config.admission.threads,
         network: Arc::new(Transactions(network.clone())),
     });
-    let replica =
-        Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
+    let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
     let rpc = rpc::Setup {
         me,
         genesis: Arc::new(genesis),

@@ -207,8 +207,7 @@ impl Chain {
             let key = &self.keys[&validator.key];
             let timestamp = block.header.time;
             let kind = VoteKind::Precommit;
-            let bytes =
-                comet::vote_sign_bytes(chain_id, kind, height, round, Some(id), timestamp);
+            let bytes = comet::vote_sign_bytes(chain_id, kind, height, round, Some(id), timestamp);
             let sig =
                 CommitSig { address: validator.address, timestamp, signature: key.sign(&bytes) };
             certificate.commit.signatures.push(Some(sig));

@@ -11,6 +11,7 @@ use crate::commands;
 use crate::control::{self, Command};
 use crate::layout::{self, Preset, Spec};
 use crate::process::{self, EXEC_BOUND};
+use crate::sim;
 use crate::story::{self, Story};
 use crate::supervisor::{self, SUPERVISE};
 
@@ -144,6 +145,8 @@ enum Sub {
     },
     /// Measure throughput, latency and cost of a network of its own
     Bench(bench::Options),
+    /// Simulate whole networks under faults, a seed a history; status 0 only if all hold
+    Sim(sim::Options),
     /// Play stories over networks of their own; status 0 only if every step holds
     Story {
         /// Which
@@ -225,6 +228,7 @@ async fn run(command: Sub) -> Result<()> {
             commands::load(&dir.dir, rate, size, secs, &to, json).await
         }
         Sub::Bench(options) => bench::run(options).await,
+        Sub::Sim(options) => sim::run(&options),
         Sub::Story { list: true, .. } => {
             for story in Story::value_variants() {
                 println!("{:16} {}", story.name(), story.about());

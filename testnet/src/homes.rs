@@ -60,7 +60,7 @@ fn organization(layout: &Layout, org: &OrgName) -> GenesisOrg {
     let nodes = layout.nodes.iter().filter(|node| node.org == *org).map(|node| GenesisNode {
         key: node.key,
         role: node.role,
-        addresses: vec![address(node.p2p_port)],
+        addresses: layout.spec.addresses.then(|| address(node.p2p_port)).into_iter().collect(),
     });
     GenesisOrg {
         name: org.clone(),

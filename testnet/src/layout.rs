@@ -47,6 +47,8 @@ pub struct Spec {
     pub users_per_org: usize,
     /// Preset of the chain's parameters.
     pub preset: Preset,
+    /// Whether the genesis says where the nodes listen; without, they know what they are told.
+    pub addresses: bool,
     /// Whether nodes reach each other through relays; without, links cannot be cut or delayed, and
     /// the relays' CPU time is saved.
     pub relays: bool,
@@ -70,6 +72,7 @@ impl Default for Spec {
             observers: 0,
             users_per_org: 16,
             preset: Preset::Lan,
+            addresses: true,
             relays: true,
         }
     }

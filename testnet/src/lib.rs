@@ -27,6 +27,7 @@ pub mod network;
 pub mod process;
 pub mod relay;
 pub mod rpc;
+pub mod sim;
 pub mod stats;
 pub mod story;
 pub mod supervisor;

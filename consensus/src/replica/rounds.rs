@@ -126,6 +126,7 @@ impl Replica {
         }
         self.prevote_on_proposal(now, effects)
             || self.precommit_on_quorum(now, effects)
+            || self.leave_on_nil(now, effects)
             || self.arm_timers(now)
             || self.fire_timers(now, effects)
     }
@@ -211,12 +212,21 @@ impl Replica {
         }
         if !once.precommit_timer && self.state.votes.quorum_of_any(Precommit, round) {
             once.precommit_timer = true;
-            // A quorum for nil: no block can be decided in this round any more, so do not wait.
-            let nil = self.state.votes.quorum_for(Precommit, round, None);
-            self.state.timers.precommit = if nil { Some(now.instant) } else { deadline };
+            self.state.timers.precommit = deadline;
             return true;
         }
         false
+    }
+
+    /// A quorum of precommits for nil: no block can be decided in this round any more, so the
+    /// timeout of line 47 is not waited for.
+    fn leave_on_nil(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
+        let round = self.state.round;
+        let nil = self.state.votes.quorum_for(Precommit, round, None);
+        if nil {
+            self.leave_for_round(now, round.next(), effects);
+        }
+        nil
     }
 
     /// Lines 57, 61 and 65, and the end of a proposer's wait for transactions.

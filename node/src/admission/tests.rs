@@ -137,10 +137,8 @@ async fn the_window_of_validity_is_that_of_the_next_block() {
     let node = node();
     let (user, body) = (testing::user(), body(&node.chain()));
     for (nonce, valid_until) in [(1, 1), (2, MAX_TX_VALIDITY + 1)] {
-        let tx = Tx::sign(
-            TxBody { nonce, valid_until: Height(valid_until), ..body.clone() },
-            &user,
-        );
+        let tx =
+            Tx::sign(TxBody { nonce, valid_until: Height(valid_until), ..body.clone() }, &user);
         node.submit(&tx).await.unwrap();
     }
     // A block later the first has expired, and is gone.
@@ -167,9 +165,8 @@ async fn again_is_no_error_while_it_waits_and_one_when_it_is_committed() {
 #[tokio::test]
 async fn a_sender_that_is_taken_out_may_send_no_more() {
     let node = node();
-    let call = tandem_chain::modules::consortium::Call::RemoveUser {
-        user: testing::user().public(),
-    };
+    let call =
+        tandem_chain::modules::consortium::Call::RemoveUser { user: testing::user().public() };
     let (tx, remove) = {
         let chain = node.chain();
         (chain.create(1), chain.sign(&testing::admin(0), 1, Call::Consortium(call)))

@@ -69,7 +69,8 @@ impl Config {
                 let gap = if *table == COMMENTS[0].0 { "" } else { "\n" };
                 items.decor_mut().set_prefix(format!("{gap}{lines}"));
             } else if let Some(mut key) = items.key_mut(key) {
-                key.leaf_decor_mut().set_prefix(lines);
+                // A table that was made a line has no space before its equals sign.
+                *key.leaf_decor_mut() = toml_edit::Decor::new(lines, " ");
             }
         }
         document.to_string()

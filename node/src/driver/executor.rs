@@ -128,9 +128,8 @@ impl Worker {
     fn choose(&self) -> Result<Vec<Tx>, Error> {
         let parameters = &self.ledger.tip().parameters;
         let bound = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-        let taken = self
-            .admission
-            .take(bound(parameters.block_max_bytes), bound(parameters.block_max_txs));
+        let taken =
+            self.admission.take(bound(parameters.block_max_bytes), bound(parameters.block_max_txs));
         let chosen = self.ledger.select(taken.clone())?;
         let mut kept = chosen.iter().map(Tx::hash).peekable();
         for tx in &taken {

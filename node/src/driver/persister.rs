@@ -50,9 +50,7 @@ fn name(slot: Slot) -> &'static str {
 fn load<T: DeserializeOwned>(db: &Database, slot: Slot) -> Result<Option<T>, Error> {
     let Some(bytes) = db.load(name(slot))? else { return Ok(None) };
     let value = codec::decode(name(slot), &bytes, MAX_ENCODED_BYTES);
-    value
-        .map(Some)
-        .map_err(|error| Error::Damaged { what: name(slot), reason: error.to_string() })
+    value.map(Some).map_err(|error| Error::Damaged { what: name(slot), reason: error.to_string() })
 }
 
 /// What the database holds of the replica; none when it has never held a journal.
@@ -61,7 +59,11 @@ fn load<T: DeserializeOwned>(db: &Database, slot: Slot) -> Result<Option<T>, Err
 /// [`Error::Storage`], [`Error::Damaged`].
 pub fn load_durable(db: &Database) -> Result<Option<Durable>, Error> {
     let Some(journal) = load(db, Slot::Journal)? else { return Ok(None) };
-    Ok(Some(Durable { journal, valid: load(db, Slot::Valid)?, proposal: load(db, Slot::Proposal)? }))
+    Ok(Some(Durable {
+        journal,
+        valid: load(db, Slot::Valid)?,
+        proposal: load(db, Slot::Proposal)?,
+    }))
 }
 
 /// Makes a journal durable before the replica starts.

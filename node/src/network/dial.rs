@@ -49,9 +49,9 @@ pub(super) fn addresses_of(
 
 /// Whether an address has a name in it that must be resolved.
 pub(super) fn has_name(address: &Multiaddr) -> bool {
-    address.iter().any(|part| {
-        matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_))
-    })
+    address
+        .iter()
+        .any(|part| matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)))
 }
 
 /// The addresses with names resolved by the system's resolver; those whose names are unknown are

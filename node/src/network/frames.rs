@@ -5,7 +5,9 @@
 use std::io;
 use std::time::Duration;
 
-use futures::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+};
 use tokio::time::timeout;
 
 use super::limits::{READ_BYTES, WRITE_BYTES};
@@ -140,7 +142,8 @@ async fn write_all<W: AsyncWrite + Unpin>(
     stall: Duration,
 ) -> Result<(), FrameError> {
     while !bytes.is_empty() {
-        let written = timeout(stall, sink.write(bytes)).await.map_err(|_| FrameError::Stalled)??;
+        let written =
+            timeout(stall, sink.write(bytes)).await.map_err(|_| FrameError::Stalled)??;
         if written == 0 {
             return Err(FrameError::Ended);
         }
@@ -170,7 +173,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_written_is_read() {
-        let sizes = [0, 1, 10, WRITE_BYTES - HEAD, WRITE_BYTES, READ_BYTES, 3 * READ_BYTES + 1, 0, 5];
+        let sizes =
+            [0, 1, 10, WRITE_BYTES - HEAD, WRITE_BYTES, READ_BYTES, 3 * READ_BYTES + 1, 0, 5];
         let frames: Vec<Vec<u8>> = (0u8..).zip(sizes).map(|(i, size)| vec![i; size]).collect();
         let bytes = written(&frames).await;
         let mut buffered = BufReader::new(&bytes[..]);
@@ -231,11 +235,8 @@ mod tests {
             buffer: &mut [u8],
         ) -> std::task::Poll<io::Result<usize>> {
             let mut buffer = tokio::io::ReadBuf::new(buffer);
-            let polled = tokio::io::AsyncRead::poll_read(
-                std::pin::Pin::new(&mut self.0),
-                cx,
-                &mut buffer,
-            );
+            let polled =
+                tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut self.0), cx, &mut buffer);
             polled.map_ok(|()| buffer.filled().len())
         }
     }

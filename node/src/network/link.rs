@@ -214,7 +214,9 @@ impl Candidate {
         let hello = read_frame(stream, MAX_HELLO_BYTES, SET_UP_TIMEOUT).await;
         self.heard.now();
         hello.map_err(|error| match error {
-            FrameError::TooLong { .. } => HelloError::Unreadable { reason: error.to_string() }.into(),
+            FrameError::TooLong { .. } => {
+                HelloError::Unreadable { reason: error.to_string() }.into()
+            }
             error => lost(error),
         })
     }

@@ -64,10 +64,7 @@ impl Peer {
 
     /// Whether an attempt to connect makes sense.
     pub(super) fn wants_dial(&self) -> bool {
-        self.allowed
-            && self.connections.is_empty()
-            && !self.dialling
-            && !self.addresses.is_empty()
+        self.allowed && self.connections.is_empty() && !self.dialling && !self.addresses.is_empty()
     }
 
     /// Whether nothing is left of it.

@@ -59,7 +59,8 @@ impl Meter {
     pub(super) fn count(&mut self, length: usize, now: Instant) -> Option<Duration> {
         let per_second = |amount: f64, rate: u32| amount / f64::from(rate.max(1));
         #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
-        let seconds = per_second(length as f64, self.rate.bytes).max(per_second(1.0, self.rate.frames));
+        let seconds =
+            per_second(length as f64, self.rate.bytes).max(per_second(1.0, self.rate.frames));
         self.due = self.due.max(now) + Duration::from_secs_f64(seconds);
         self.due.saturating_duration_since(now).checked_sub(BURST).filter(|wait| !wait.is_zero())
     }

@@ -30,11 +30,7 @@ pub(super) async fn ask(
     })
 }
 
-async fn exchange(
-    context: &Context,
-    peer: PublicKey,
-    request: &[u8],
-) -> Result<Vec<u8>, Error> {
+async fn exchange(context: &Context, peer: PublicKey, request: &[u8]) -> Result<Vec<u8>, Error> {
     let link = context.link(&peer).ok_or(Error::NotConnected { peer })?;
     let _permit = link.requests.acquire().await.expect("the semaphore is never closed");
     let opened = link.opener.open(Purpose::Request).await;

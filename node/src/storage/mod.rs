@@ -343,9 +343,7 @@ fn missing(what: &'static str) -> ChainError {
 /// A fault that RocksDB reports while the database is open.
 fn fault(what: &'static str, source: &rocksdb::Error) -> ChainError {
     match source.kind() {
-        rocksdb::ErrorKind::Corruption => {
-            ChainError::Damaged { what, reason: source.to_string() }
-        }
+        rocksdb::ErrorKind::Corruption => ChainError::Damaged { what, reason: source.to_string() },
         _ => ChainError::Storage { reason: source.to_string() },
     }
 }

@@ -213,7 +213,10 @@ fn a_commit_that_was_cut_off_leaves_nothing() {
         assert_eq!(database.block(Height(2)).unwrap(), None);
         assert_eq!(database.results(Height(2)).unwrap(), None);
         assert_eq!(database.tx(&block.txs[0].hash()).unwrap(), None);
-        assert_eq!(database.get(Column::Tree, &1u64.to_be_bytes()).unwrap(), Some(b"page".to_vec()));
+        assert_eq!(
+            database.get(Column::Tree, &1u64.to_be_bytes()).unwrap(),
+            Some(b"page".to_vec())
+        );
         commit(&database, 2);
     }
     assert_eq!(copy(whole.len()).open().height(), Height(2));

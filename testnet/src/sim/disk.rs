@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tandem_chain::block::{CertifiedBlock, Certificate};
+use tandem_chain::block::{Certificate, CertifiedBlock};
 use tandem_chain::codec;
 use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::store::{Batch, MemoryStore};

@@ -19,7 +19,7 @@ use tandem_consensus::time::{Instant, Now};
 use tandem_consensus::verify::{Keys, Triage, certified_block};
 use tandem_consensus::{Effect, Input, Role};
 
-use super::actor::Scene;
+use super::actor::{Actor, Scene};
 use super::disk::Write;
 use super::invariants::{Commit, Violation, broken};
 use super::node::MAX_WAKEUPS_AT_ONCE;
@@ -237,21 +237,35 @@ impl World {
     /// Sends what a node, or the actor in it, has for another.
     fn send(&mut self, from: usize, to: usize, message: &Message, packet: &Rc<Packet>) {
         let Some(epoch) = self.net.sees(from, to) else { return };
-        let nodes = self.nodes.len();
-        let node = &mut self.nodes[from];
-        let Some(actor) = node.actor.as_mut() else {
+        let Some((mut actor, mut scene)) = self.actor(from) else {
             self.transmit(from, to, epoch, packet);
             return;
         };
-        let mut scene = Scene {
+        let messages = actor.sends(&mut scene, to, message);
+        let mut packets = Vec::new();
+        for message in &messages {
+            let mut bytes = codec::encode(message);
+            actor.garbles(&mut scene, &mut bytes);
+            packets.push(Rc::new(Packet::of_bytes(bytes)));
+        }
+        self.nodes[from].actor = Some(actor);
+        for packet in packets {
+            self.transmit(from, to, epoch, &packet);
+        }
+    }
+
+    /// The actor in a node, taken out of it, with its scene.
+    fn actor(&mut self, node: usize) -> Option<(Box<dyn Actor>, Scene<'_>)> {
+        let nodes = self.nodes.len();
+        let node = &mut self.nodes[node];
+        let actor = node.actor.take()?;
+        let scene = Scene {
             random: &mut self.random,
             signer: &node.signer,
             chain_id: &self.genesis.chain_id,
             nodes,
         };
-        for message in actor.sends(&mut scene, to, message) {
-            self.transmit(from, to, epoch, &Rc::new(Packet::of(&message)));
-        }
+        Some((actor, scene))
     }
 
     fn transmit(&mut self, from: usize, to: usize, epoch: u64, packet: &Rc<Packet>) {
@@ -322,16 +336,10 @@ impl World {
     }
 
     fn hears(&mut self, node: usize, from: usize, message: &Message) -> bool {
-        let nodes = self.nodes.len();
-        let node = &mut self.nodes[node];
-        let Some(actor) = node.actor.as_mut() else { return true };
-        let mut scene = Scene {
-            random: &mut self.random,
-            signer: &node.signer,
-            chain_id: &self.genesis.chain_id,
-            nodes,
-        };
-        actor.hears(&mut scene, from, message)
+        let Some((mut actor, mut scene)) = self.actor(node) else { return true };
+        let hears = actor.hears(&mut scene, from, message);
+        self.nodes[node].actor = Some(actor);
+        hears
     }
 
     /// A part of a process is done.
@@ -467,7 +475,10 @@ impl World {
                                 .map_or("nobody", |i| w.nodes[*i].name.as_str())
                         };
                         let (from, to) = (name(moved.from), name(moved.to));
-                        format!("block {height}: seat {} goes from {from} to {to}, {}", moved.seat, moved.reason)
+                        format!(
+                            "block {height}: seat {} goes from {from} to {to}, {}",
+                            moved.seat, moved.reason
+                        )
                     });
                 }
             }
@@ -567,6 +578,11 @@ impl World {
                 return;
             }
         };
+        let mut blocks = blocks;
+        if let Some((mut actor, mut scene)) = self.actor(to) {
+            actor.answers(&mut scene, &mut blocks);
+            self.nodes[to].actor = Some(actor);
+        }
         let input = Input::Fetched { from: self.nodes[to].key, first, blocks };
         if let Some(delay) = self.delays(to, from).first() {
             let done = Done::Fetched { id, input: Box::new(input) };

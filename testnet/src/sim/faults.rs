@@ -169,13 +169,14 @@ impl World {
         let lost: u64 = (0..self.plan.orgs.len())
             .filter(|other| {
                 *other == org
-                    || (0..self.nodes.len()).any(|n| self.nodes[n].org == *other && is_lost(self, n))
+                    || (0..self.nodes.len())
+                        .any(|n| self.nodes[n].org == *other && is_lost(self, n))
             })
             .map(|other| self.plan.orgs[other].power)
             .sum();
         let total: u64 = self.plan.orgs.iter().map(|org| org.power).sum();
-        let pair_is_touched =
-            (0..self.nodes.len()).any(|n| n != node && self.nodes[n].org == org && is_lost(self, n));
+        let pair_is_touched = (0..self.nodes.len())
+            .any(|n| n != node && self.nodes[n].org == org && is_lost(self, n));
         if lost > (total - 1) / 3 || pair_is_touched || !self.nodes[node].is_correct() {
             return;
         }
@@ -193,7 +194,9 @@ impl World {
         let offset = self.random.below(2 * most).cast_signed() - most.cast_signed();
         self.nodes[node].clock_offset = offset;
         self.counts.clocks += 1;
-        self.tell(|w| format!("the clock of {} is off by {} ms", w.nodes[node].name, offset / 1_000_000));
+        self.tell(|w| {
+            format!("the clock of {} is off by {} ms", w.nodes[node].name, offset / 1_000_000)
+        });
     }
 
     /// An organisation's admin orders a planned switch.

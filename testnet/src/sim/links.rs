@@ -56,8 +56,7 @@ impl World {
 
     /// A connection over which nothing was heard for long is given up by both ends.
     pub(super) fn silent(&mut self, a: usize, b: usize, epoch: u64) {
-        let is_silent =
-            self.net.is_broken(a, b) || self.nodes[a].paused || self.nodes[b].paused;
+        let is_silent = self.net.is_broken(a, b) || self.nodes[a].paused || self.nodes[b].paused;
         let connection = self.net.connection(a, b);
         if connection.epoch != epoch || !connection.is_up || !is_silent {
             return;

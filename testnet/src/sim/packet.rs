@@ -16,7 +16,13 @@ impl Packet {
     /// As it is sent.
     #[must_use]
     pub fn of(message: &Message) -> Self {
-        Self { bytes: codec::encode(message), decoded: OnceCell::new() }
+        Self::of_bytes(codec::encode(message))
+    }
+
+    /// As bytes that may be anything.
+    #[must_use]
+    pub fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes, decoded: OnceCell::new() }
     }
 
     /// As it is read.

@@ -139,7 +139,8 @@ impl Plan {
     /// What a seed picks.
     #[must_use]
     pub fn new(seed: u64, random: &mut Random) -> Self {
-        let orgs = if random.chance(250) { random.between(1, 3) } else { random.between(4, MAX_ORGS) };
+        let orgs =
+            if random.chance(250) { random.between(1, 3) } else { random.between(4, MAX_ORGS) };
         let pairs = random.pick(&[1000, 1000, 700, 0]);
         let weighted = random.chance(150);
         let orgs: Vec<Org> = (0..orgs)

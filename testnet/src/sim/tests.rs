@@ -10,11 +10,17 @@ fn no_invariant_is_violated_in_any_history() {
     let mut counts = Counts::default();
     for seed in SEEDS {
         let outcome = run_seed(seed, false);
-        assert_eq!(outcome.violation, None, "replay: tandem-testnet sim --seeds {seed}..{} --trace", seed + 1);
+        assert_eq!(
+            outcome.violation,
+            None,
+            "replay: tandem-testnet sim --seeds {seed}..{} --trace",
+            seed + 1
+        );
         counts.add(&outcome.counts);
     }
     // A simulator in which nothing happens proves nothing.
-    let Counts { blocks, crashes, partitions, pauses, wipes, automatic, planned, evidence, .. } = counts;
+    let Counts { blocks, crashes, partitions, pauses, wipes, automatic, planned, evidence, .. } =
+        counts;
     for (what, count) in [
         ("blocks", blocks / 1000),
         ("crashes", crashes),

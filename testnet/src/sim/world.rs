@@ -298,7 +298,9 @@ impl World {
         node.held.clear();
         node.crash_after = None;
         self.counts.crashes += 1;
-        self.tell(|w| format!("{} dies; {kept} of {unsynced} unsynced writes are kept", w.nodes[index].name));
+        self.tell(|w| {
+            format!("{} dies; {kept} of {unsynced} unsynced writes are kept", w.nodes[index].name)
+        });
         for peer in 0..self.nodes.len() {
             self.net.set_sees(index, peer, None);
             let connection = self.net.connection(index, peer);

@@ -1,4 +1,6 @@
 //! A new process with an empty disk, a genesis file and one address reaches the tip.
+//!
+//! It is not recorded alive: one validator alone sees it, and more than f power must.
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use crate::until::until;
 
 /// Plays it.
 pub async fn play(stage: &mut Stage) -> Result<()> {
-    let spec = Spec { observers: 1, ..Spec::default() };
+    let spec = Spec { observers: 1, addresses: false, ..Spec::default() };
     let watcher = stage.open(spec, &["obs-1"], &[]).await?;
     let load = stage.steady_load(&watcher, stage.size(stage.options.rate, 200.0, 200.0)).await?;
     let secs = Duration::from_secs(stage.size(stage.options.secs, 10, 5));
@@ -26,7 +28,8 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     stage.net().tell(Command::Start { nodes: owned(&["obs-1"]), dial }).await?;
     stage.net().ready(&["obs-1"], READY).await?;
     stage.report.holds(format!(
-        "obs-1 starts with an empty disk at block {tip}, and is told where alpha-a is"
+        "obs-1 starts with an empty disk at block {tip}; all that it knows is the genesis, which \
+         has no addresses, and where alpha-a is"
     ));
     let rpc = stage.net().rpc("obs-1");
     until("obs-1 reaches the tip", READY, || async {
@@ -46,10 +49,6 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     .await?;
     let took = start.elapsed();
     stage.report.holds(format!("it reaches the tip within {:.0} ms, under load", ms(took)));
-    let observer = stage.net().layout().node("obs-1")?.clone();
-    stage.recorded(&observer, true, &watcher, tip).await?;
-    stage.report.holds("it is recorded alive");
-
     let tracker = load.tracker().clone();
     let summary = stage.end_load(load).await?;
     let names = stage.net().names();

@@ -5,13 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::roles::RoleTable;
 use tandem_chain::types::{Height, OrgName, Term, Timestamp};
 
 use super::Stage;
 use crate::checks::{self, Chain};
+use crate::control::Command;
 use crate::layout::{Node, Preset, Spec};
 use crate::load::{Load, Plan, Signer, Size, Summary};
-use crate::network::Network;
+use crate::network::{Network, owned};
 use crate::rpc::BlockView;
 use crate::stats::ms;
 use crate::until::until;
@@ -49,7 +51,10 @@ impl Stage {
         let present: Vec<&str> =
             names.iter().map(String::as_str).filter(|name| !absent.contains(name)).collect();
         let start = std::time::Instant::now();
-        network.start(&present, READY).await?;
+        // Those that come later are not known to the others.
+        let dial = (!absent.is_empty()).then(|| owned(&present));
+        network.tell(Command::Start { nodes: owned(&present), dial }).await?;
+        network.ready(&present, READY).await?;
         let watcher =
             Watcher::start(network.rpcs_with_last(&[suspects, absent].concat()), Height::ZERO);
         watcher.reached(Height(3), READY).await?;
@@ -108,11 +113,17 @@ impl Stage {
         Ok(summary)
     }
 
+    /// The role table of a height, from a node that may be a moment behind.
+    async fn table(&self, node: &Node, height: Height) -> Result<RoleTable> {
+        let what = format!("{} knows the role table of height {height}", node.name);
+        let rpc = self.net().rpc(&node.name);
+        until(&what, SOON, || async { rpc.role_table(height).await }).await
+    }
+
     /// The seat of an organisation with a pair, by its newest role table.
     pub async fn seat(&self, org: &OrgName, watcher: &Watcher) -> Result<Seat> {
         let network = self.net();
-        let name = &network.layout().nodes[0].name;
-        let table = network.rpc(name).role_table(watcher.height()).await?;
+        let table = self.table(&network.layout().nodes[0], watcher.height()).await?;
         let seat = table.seats().get(org).with_context(|| format!("seat {org} is empty"))?;
         let node = |holds: bool| {
             let mut pair = network.layout().pair(org);
@@ -138,9 +149,9 @@ impl Stage {
         let what = format!("seat {org} moves from {}", before.holder.name);
         let changed = |block: &BlockView| (block.validators_hash != old).then_some(());
         let (seen, ()) = watcher.find(&what, from, deadline, changed).await?;
-        let rpc = self.net().rpc(&before.partner.name);
         let height = seen.block.height;
-        let (old, new) = (rpc.role_table(height.back(1)).await?, rpc.role_table(height).await?);
+        let old = self.table(&before.partner, height.back(1)).await?;
+        let new = self.table(&before.partner, height).await?;
         let seat = new.seats().get(org).with_context(|| format!("seat {org} is empty"))?;
         ensure!(seat.holder == before.partner.key, "seat {org} went to {}", seat.holder);
         ensure!(seat.term == before.term.next(), "the new term is {}", seat.term);

@@ -43,8 +43,10 @@ async fn frames_arrive_in_order_in_both_channels_and_both_directions() {
 #[tokio::test]
 async fn the_largest_frames_pass() {
     let (one, mut two) = linked().await;
-    let largest =
-        [(Channel::Consensus, MAX_CONSENSUS_FRAME), (Channel::Transactions, MAX_TRANSACTIONS_FRAME)];
+    let largest = [
+        (Channel::Consensus, MAX_CONSENSUS_FRAME),
+        (Channel::Transactions, MAX_TRANSACTIONS_FRAME),
+    ];
     for (channel, size) in largest {
         one.send(two.key, channel, vec![5; size]);
         assert_eq!(two.frame(one.key, channel).await, vec![5; size]);

@@ -78,8 +78,10 @@ async fn a_hello_of_another_version_or_none_at_all_is_refused() {
 
 #[tokio::test]
 async fn a_frame_over_its_limit_ends_the_link_and_is_counted() {
-    let cases =
-        [(Channel::Consensus, MAX_CONSENSUS_FRAME), (Channel::Transactions, MAX_TRANSACTIONS_FRAME)];
+    let cases = [
+        (Channel::Consensus, MAX_CONSENSUS_FRAME),
+        (Channel::Transactions, MAX_TRANSACTIONS_FRAME),
+    ];
     for (channel, max) in cases {
         let (mut node, puppet) = node_for_puppet().await;
         let mut puppet = Puppet::connect(&puppet, &node).await;
@@ -103,8 +105,8 @@ async fn a_frame_over_its_limit_ends_the_link_and_is_counted() {
 #[tokio::test]
 async fn streams_out_of_order_or_twice_end_the_connection() {
     let (mut node, puppet) = node_for_puppet().await;
-    let violations = |count| move |network: &crate::network::Network| {
-        network.counters().violations.get() == count
+    let violations = |count| {
+        move |network: &crate::network::Network| network.counters().violations.get() == count
     };
     let first = Puppet::connect(&puppet, &node).await;
     // The node may be faster in closing than this side in seeing its stream open.

@@ -125,7 +125,8 @@ async fn status_net_info_genesis_and_the_rest() {
     assert!(info.version.to_string().starts_with("0.38."));
     let _: validator::Info = read(&status["validator_info"]);
     let sync = &status["sync_info"];
-    for name in ["latest_block_hash", "latest_app_hash", "earliest_block_hash", "earliest_app_hash"] {
+    for name in ["latest_block_hash", "latest_app_hash", "earliest_block_hash", "earliest_app_hash"]
+    {
         assert_eq!(sync[name].as_str().unwrap().len(), 64, "{name}");
     }
     assert_eq!((&sync["latest_block_height"], &sync["catching_up"]), (&json!("4"), &json!(false)));

@@ -32,8 +32,8 @@ impl Actor for DoubleProposer {
     fn sends(&mut self, scene: &mut Scene, to: usize, message: &Message) -> Vec<Message> {
         let Message::Proposal(proposal) = message else { return vec![message.clone()] };
         let me = scene.signer.public();
-        let is_own = proposal.proposer == me
-            && proposal.block.header.proposer_address == me.address();
+        let is_own =
+            proposal.proposer == me && proposal.block.header.proposer_address == me.address();
         if !is_own {
             return vec![message.clone()];
         }
@@ -41,7 +41,8 @@ impl Actor for DoubleProposer {
             let second = double(scene, proposal);
             self.last = Some((proposal.as_ref().clone(), second));
         }
-        let second = self.last.iter().map(|(_, second)| Message::Proposal(Box::new(second.clone())));
+        let second =
+            self.last.iter().map(|(_, second)| Message::Proposal(Box::new(second.clone())));
         match (to % 2, scene.random.chance(100)) {
             (_, true) => std::iter::once(message.clone()).chain(second).collect(),
             (0, _) => vec![message.clone()],

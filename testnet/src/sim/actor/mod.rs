@@ -3,12 +3,16 @@
 mod deaf;
 mod double_proposer;
 mod double_voter;
+mod forger;
 mod liar;
+mod noise;
 mod silent;
+mod two_faced;
 mod withholder;
 
 use std::sync::Arc;
 
+use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::Signer;
 use tandem_chain::types::ChainId;
 use tandem_consensus::message::Message;
@@ -36,6 +40,12 @@ pub trait Actor {
     fn hears(&mut self, _scene: &mut Scene, _from: usize, _message: &Message) -> bool {
         true
     }
+
+    /// Changes an answer to one who asks for blocks.
+    fn answers(&mut self, _scene: &mut Scene, _blocks: &mut Vec<CertifiedBlock>) {}
+
+    /// Changes the bytes of a message.
+    fn garbles(&mut self, _scene: &mut Scene, _bytes: &mut Vec<u8>) {}
 }
 
 /// The actors there are.
@@ -53,17 +63,26 @@ pub enum Kind {
     Withholder,
     /// Leaves precommits that it dislikes out of its certificates.
     Deaf,
+    /// Shows half of the others one block and its votes for it, the rest another.
+    TwoFaced,
+    /// Sends garbage, old messages and false claims.
+    Noise,
+    /// Answers fetches with forged blocks.
+    Forger,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::DoubleProposer,
         Self::DoubleVoter,
         Self::Liar,
         Self::Silent,
         Self::Withholder,
         Self::Deaf,
+        Self::TwoFaced,
+        Self::Noise,
+        Self::Forger,
     ];
 
     /// An actor of this kind.
@@ -76,6 +95,9 @@ impl Kind {
             Self::Silent => Box::new(silent::Silent),
             Self::Withholder => Box::new(withholder::Withholder),
             Self::Deaf => Box::new(deaf::Deaf::new(random)),
+            Self::TwoFaced => Box::new(two_faced::TwoFaced::default()),
+            Self::Noise => Box::new(noise::Noise::default()),
+            Self::Forger => Box::new(forger::Forger),
         }
     }
 }

@@ -34,5 +34,8 @@ pub fn at_bound(overdue: &[String]) -> Verdict {
     if overdue.is_empty() {
         return Ok(());
     }
-    broken(RULE, format!("dead holders with live partners keep their seats: {}", overdue.join(", ")))
+    broken(
+        RULE,
+        format!("dead holders with live partners keep their seats: {}", overdue.join(", ")),
+    )
 }

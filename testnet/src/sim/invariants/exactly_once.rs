@@ -49,7 +49,10 @@ impl ExactlyOnce {
     pub fn at_end<'a>(&self, wanted: impl Iterator<Item = &'a TxHash>) -> Verdict {
         for hash in wanted {
             if !self.has_receipt(hash) {
-                return broken(RULE, format!("{hash} was sent again and again, and has no receipt"));
+                return broken(
+                    RULE,
+                    format!("{hash} was sent again and again, and has no receipt"),
+                );
             }
         }
         Ok(())

@@ -60,8 +60,7 @@ impl Liveness {
     /// What is true of a node now.
     pub fn observe(&mut self, now: Time, height: u64, key: &PublicKey, health: Health) {
         let truth = self.nodes.entry(*key).or_default();
-        truth.live_since =
-            (health == Health::Live).then(|| truth.live_since.unwrap_or(now));
+        truth.live_since = (health == Health::Live).then(|| truth.live_since.unwrap_or(now));
         truth.died_at = (health == Health::Dead).then(|| truth.died_at.unwrap_or(height));
     }
 
@@ -75,8 +74,7 @@ impl Liveness {
         self.committed.push(commit.now);
         let k = commit.block.block.header.height.0;
         let Some(alive) = seats.alive() else { return Ok(()) };
-        let (Some(before), Some(table)) = (k.checked_sub(2), seats.table(Height(k - 1)))
-        else {
+        let (Some(before), Some(table)) = (k.checked_sub(2), seats.table(Height(k - 1))) else {
             return Ok(());
         };
         let grace = seats::grace(seats.parameters(), table);

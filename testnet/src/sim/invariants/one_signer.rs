@@ -22,7 +22,7 @@ pub(super) fn certificate(seats: &Seats, commit: &Commit) -> Verdict {
     let (mut power, mut total) = (0, 0);
     for seat in table.values() {
         total += seat.power;
-        let address = seat.holder.address();
+        let address = seat.address;
         if commit.signatures.iter().flatten().any(|sig| sig.address == address) {
             power += seat.power;
             signers.insert(address);

@@ -10,7 +10,7 @@ use tandem_chain::modules::Call;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{self, Reason};
 use tandem_chain::tip::Tip;
-use tandem_chain::types::Height;
+use tandem_chain::types::{Address, Height};
 
 use super::{Verdict, Violation, broken};
 
@@ -21,6 +21,8 @@ const RULE: &str = "sections 5 and 6";
 pub struct Holder {
     /// Its holder.
     pub holder: PublicKey,
+    /// The holder's address.
+    pub address: Address,
     /// Its power.
     pub power: u64,
     /// Its term.
@@ -140,7 +142,8 @@ impl Seats {
     fn current(&self) -> Table {
         let filled = self.seats.iter().filter_map(|(name, seat)| {
             let Seat { power, term, .. } = *seat;
-            Some((name.clone(), Holder { holder: seat.holder?, power, term }))
+            let holder = seat.holder?;
+            Some((name.clone(), Holder { holder, address: holder.address(), power, term }))
         });
         filled.collect()
     }
@@ -215,7 +218,7 @@ impl Seats {
         let table = &self.tables[k - 1];
         let register = &self.registers[k - 2];
         let mut order: Vec<&Holder> = table.values().collect();
-        order.sort_by_key(|seat| (u64::MAX - seat.power, seat.holder.address()));
+        order.sort_by_key(|seat| (u64::MAX - seat.power, seat.address));
         let record = &block.record.record;
         let mut alive = BTreeSet::new();
         for (bit, node) in register.iter().enumerate() {
@@ -298,7 +301,8 @@ impl Seats {
     ) {
         for tx in &block.txs {
             let body = tx.body();
-            let Call::Standby(standby::Call::Switch { seat: name, target, term }) = &body.call else {
+            let Call::Standby(standby::Call::Switch { seat: name, target, term }) = &body.call
+            else {
                 continue;
             };
             let Some(seat) = self.seats.get_mut(name.as_str()) else { continue };
@@ -355,16 +359,13 @@ impl Seats {
         for (height, table) in
             [(k, &tip.table), (k + 1, &tip.next_table), (k + 2, &tip.next_next_table)]
         {
-            let got: Table = table
-                .seats()
-                .iter()
-                .map(|(name, seat)| {
-                    let (holder, power, term) = (seat.holder, seat.power.0, seat.term.0);
-                    (name.to_string(), Holder { holder, power, term })
-                })
-                .collect();
-            if got != self.tables[height] {
-                let expected = &self.tables[height];
+            let expected = &self.tables[height];
+            let same = table.seats().iter().zip(expected).all(|((name, seat), (other, held))| {
+                let got = (name.as_str(), seat.holder, seat.power.0, seat.term.0);
+                got == (other.as_str(), held.holder, held.power, held.term)
+            });
+            if !same || table.seats().len() != expected.len() {
+                let got = table.seats();
                 return broken(RULE, format!("table of {height} is {got:?}, not {expected:?}"));
             }
         }
