@@ -348,8 +348,8 @@ impl Replica {
             return;
         }
         self.owes_follow = false;
-        self.followed = Some(now.instant);
         if let Some(follow) = self.follow_message() {
+            self.followed = Some(now.instant);
             Self::broadcast(effects, follow);
         }
     }
