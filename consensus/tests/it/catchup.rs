@@ -1,0 +1,212 @@
+//! Whom a replica that is behind asks for blocks, and what it makes of the answers.
+
+use std::time::Duration;
+
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::types::Height;
+use tandem_consensus::catchup::{CatchUp, Request};
+use tandem_consensus::limits::{
+    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_TIMEOUT, MAX_FETCH_BLOCKS,
+};
+use tandem_consensus::time::Instant;
+
+use crate::world::World;
+
+const ENTERED: Instant = Instant(0);
+
+fn at(duration: Duration) -> Instant {
+    ENTERED.plus(duration)
+}
+
+fn key(n: u8) -> PublicKey {
+    PublicKey([n; 32])
+}
+
+fn claiming(claims: &[(u8, u64)]) -> CatchUp {
+    let mut catch_up = CatchUp::default();
+    for (peer, height) in claims {
+        catch_up.connected(key(*peer));
+        catch_up.claim(&key(*peer), Height(*height));
+    }
+    catch_up
+}
+
+fn request(catch_up: &mut CatchUp, tip: u64, now: Instant) -> Option<Request> {
+    catch_up.request(Height(tip), ENTERED, now)
+}
+
+fn blocks(count: u64) -> Vec<CertifiedBlock> {
+    World::new(&[1; 4]).chain(count, &[0, 1, 2])
+}
+
+fn expected(peer: u8, first: u64) -> Option<Request> {
+    Some(Request { peer: key(peer), first: Height(first), count: MAX_FETCH_BLOCKS })
+}
+
+#[test]
+fn a_peer_far_ahead_is_asked_at_once_and_one_a_little_ahead_after_a_while() {
+    let mut far = claiming(&[(1, 5 + FETCH_AHEAD)]);
+    assert_eq!(request(&mut far, 5, ENTERED), expected(1, 6));
+
+    let mut near = claiming(&[(1, 4 + FETCH_AHEAD)]);
+    assert_eq!(request(&mut near, 5, ENTERED), None);
+    assert_eq!(near.next_wakeup(Height(5), ENTERED), Some(at(FETCH_DELAY)));
+    assert_eq!(request(&mut near, 5, at(FETCH_DELAY)), expected(1, 6));
+}
+
+#[test]
+fn nobody_is_asked_who_claims_no_more_than_is_here() {
+    let mut level = claiming(&[(1, 5), (2, 3)]);
+    assert_eq!(request(&mut level, 5, at(FETCH_TIMEOUT)), None);
+    assert_eq!(level.next_wakeup(Height(5), ENTERED), None);
+}
+
+#[test]
+fn the_highest_claim_is_asked_first_and_one_peer_at_a_time() {
+    let mut catch_up = claiming(&[(1, 20), (2, 30), (3, 25)]);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
+    assert_eq!(request(&mut catch_up, 5, ENTERED), None);
+    assert_eq!(catch_up.next_wakeup(Height(5), ENTERED), Some(at(FETCH_TIMEOUT)));
+}
+
+#[test]
+fn a_peer_that_does_not_answer_loses_its_claim_and_the_next_is_asked() {
+    let mut catch_up = claiming(&[(1, 20), (2, u64::MAX)]);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
+    assert_eq!(catch_up.expired(Instant(at(FETCH_TIMEOUT).0 - 1)), None);
+    let late = at(FETCH_TIMEOUT);
+    assert_eq!(catch_up.expired(late), Some((key(2), Height(6))));
+    assert_eq!(catch_up.best_claim(), Height(20));
+    // Though it claims the same again, it is not asked for a while.
+    catch_up.claim(&key(2), Height(u64::MAX));
+    assert_eq!(request(&mut catch_up, 5, late), expected(1, 6));
+    catch_up.disconnected(&key(1));
+    assert_eq!(request(&mut catch_up, 5, late), None);
+    let wakeup = catch_up.next_wakeup(Height(5), ENTERED).expect("after its penalty");
+    assert_eq!(wakeup, late.plus(FETCH_PENALTY));
+    assert_eq!(request(&mut catch_up, 5, wakeup), expected(2, 6));
+}
+
+#[test]
+fn an_answer_is_consecutive_blocks_from_the_height_asked_for() {
+    let chain = blocks(9);
+    let cases: [(&str, Vec<CertifiedBlock>, bool); 7] = [
+        ("nothing", Vec::new(), false),
+        ("from another height", chain[1..4].to_vec(), false),
+        ("a gap", [&chain[..2], &chain[3..5]].concat(), false),
+        ("a block twice", [&chain[..2], &chain[1..3]].concat(), false),
+        ("in the wrong order", vec![chain[1].clone(), chain[0].clone()], false),
+        ("too many", vec![chain[0].clone(); 1 + usize::try_from(MAX_FETCH_BLOCKS).unwrap()], false),
+        ("cut", chain[..1].to_vec(), true),
+    ];
+    for (name, answer, good) in cases {
+        let mut catch_up = claiming(&[(1, 9)]);
+        assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 1));
+        assert_eq!(catch_up.fetched(key(1), Height(1), answer), good, "{name}");
+        assert_eq!(catch_up.next_block(Height(0)).is_some(), good, "{name}");
+    }
+}
+
+#[test]
+fn what_was_not_asked_for_is_ignored() {
+    let chain = blocks(3);
+    let mut catch_up = claiming(&[(1, 3), (2, 2)]);
+    assert!(catch_up.fetched(key(1), Height(1), chain.clone()));
+    request(&mut catch_up, 0, at(FETCH_DELAY));
+    assert!(catch_up.fetched(key(2), Height(1), chain.clone()), "of another peer");
+    assert!(catch_up.fetched(key(1), Height(2), chain[1..].to_vec()), "of another height");
+    assert!(catch_up.next_block(Height(0)).is_none());
+    let late = at(FETCH_DELAY).plus(FETCH_TIMEOUT);
+    assert!(catch_up.expired(late).is_some());
+    assert!(catch_up.fetched(key(1), Height(1), chain), "after its deadline");
+    assert!(catch_up.next_block(Height(0)).is_none());
+}
+
+#[test]
+fn blocks_are_verified_one_after_another_and_fetched_meanwhile() {
+    let chain = blocks(5);
+    let mut catch_up = claiming(&[(1, 5)]);
+    request(&mut catch_up, 0, at(FETCH_DELAY));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..2].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 3));
+    let height = |block: Option<tandem_consensus::catchup::FetchedBlock>| {
+        block.map(|(_, block)| block.block.header.height.0)
+    };
+    assert_eq!(height(catch_up.next_block(Height(0))), Some(1));
+    assert_eq!(height(catch_up.next_block(Height(0))), None, "one at a time");
+    assert_eq!(height(catch_up.verified(Height(2))), None, "a verdict on another height");
+    assert_eq!(height(catch_up.verified(Height(1))), Some(1));
+    assert_eq!(height(catch_up.next_block(Height(1))), Some(2));
+}
+
+#[test]
+fn a_verdict_is_never_taken_for_that_on_another_block_of_its_height() {
+    let (good, other) = (blocks(2), World::new(&[1; 4]).chain(2, &[1, 2, 3]));
+    let mut catch_up = claiming(&[(1, 9), (2, 8)]);
+    request(&mut catch_up, 0, at(FETCH_DELAY));
+    assert!(catch_up.fetched(key(1), Height(1), good[..1].to_vec()));
+    assert!(catch_up.next_block(Height(0)).is_some());
+    // While it is verified its sender fails, and another sends another block of that height.
+    catch_up.failed(&key(1), at(FETCH_DELAY));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 1));
+    assert!(catch_up.fetched(key(2), Height(1), other[..1].to_vec()));
+    assert!(catch_up.next_block(Height(0)).is_none());
+    let (from, block) = catch_up.verified(Height(1)).expect("the block that was verified");
+    assert_eq!((from, block.as_ref()), (key(1), &good[0]));
+    // The other one is verified by itself.
+    let (from, block) = catch_up.next_block(Height(0)).expect("the other one");
+    assert_eq!((from, block.as_ref()), (key(2), &other[0]));
+}
+
+#[test]
+fn what_a_peer_that_failed_sent_before_is_dropped_with_all_that_follows() {
+    let chain = blocks(6);
+    let mut catch_up = claiming(&[(1, 9), (2, 8)]);
+    request(&mut catch_up, 0, at(FETCH_DELAY));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..2].to_vec()));
+    catch_up.claim(&key(2), Height(10));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 3));
+    assert!(catch_up.fetched(key(2), Height(3), chain[2..4].to_vec()));
+    catch_up.failed(&key(2), at(FETCH_DELAY));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 3));
+}
+
+#[test]
+fn what_is_fetched_ahead_is_bounded() {
+    let chain = blocks(2 * MAX_FETCH_BLOCKS);
+    let first = |n: u64| usize::try_from(n).expect("small");
+    let mut catch_up = claiming(&[(1, 1_000)]);
+    request(&mut catch_up, 0, ENTERED);
+    assert!(catch_up.fetched(key(1), Height(1), chain[..first(MAX_FETCH_BLOCKS)].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, MAX_FETCH_BLOCKS + 1));
+    let more = chain[first(MAX_FETCH_BLOCKS)..].to_vec();
+    assert!(catch_up.fetched(key(1), Height(MAX_FETCH_BLOCKS + 1), more));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), None);
+    assert_eq!(catch_up.next_wakeup(Height(0), ENTERED), None, "and nothing is waited for");
+}
+
+#[test]
+fn blocks_that_came_by_votes_meanwhile_are_passed_over() {
+    let chain = blocks(6);
+    let mut catch_up = claiming(&[(1, 9)]);
+    request(&mut catch_up, 0, at(FETCH_DELAY));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..4].to_vec()));
+    assert!(catch_up.next_block(Height(0)).is_some());
+    let (_, block) = catch_up.next_block(Height(2)).expect("the one after the tip");
+    assert_eq!(block.block.header.height, Height(3));
+    assert!(catch_up.verified(Height(1)).is_none(), "a late verdict on a past one");
+    assert!(catch_up.next_block(Height(9)).is_none());
+}
+
+#[test]
+fn a_peer_that_is_gone_is_forgotten_with_its_claim_and_its_fetch() {
+    let mut catch_up = claiming(&[(1, 20), (2, 10)]);
+    request(&mut catch_up, 0, ENTERED);
+    catch_up.disconnected(&key(1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 1));
+    catch_up.connected(key(1));
+    assert_eq!(catch_up.best_claim(), Height(10));
+    catch_up.claim(&key(9), Height(99));
+    assert_eq!(catch_up.best_claim(), Height(10), "who is not connected claims nothing");
+}

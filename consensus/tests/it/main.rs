@@ -1,0 +1,19 @@
+//! Tests of the replica with the production ledger, in one binary.
+
+mod catchup;
+mod follow;
+mod locking;
+mod lost_key;
+mod messages;
+mod network;
+mod node;
+mod restart;
+mod rounds;
+mod scenarios;
+mod shown;
+mod solo;
+mod turns;
+mod validate;
+mod verify;
+mod votes;
+mod world;
