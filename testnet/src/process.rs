@@ -235,16 +235,15 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + kernel)
 }
 
-/// Bytes that the files below `folder` take on the disk.
+/// Bytes in the files below `folder`.
 #[must_use]
 pub fn disk_bytes(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries
         .flatten()
         .map(|entry| match entry.metadata() {
             Ok(meta) if meta.is_dir() => disk_bytes(&entry.path()),
-            Ok(meta) => meta.blocks() * 512,
+            Ok(meta) => meta.len(),
             Err(_) => 0,
         })
         .sum()

@@ -17,7 +17,7 @@ use tandem_chain::tx::Tx;
 use tandem_chain::types::{Height, OrgName, Power, Term, TxHash};
 use tandem_node::client::{Broadcast, Client, Status, TxInfo, submit_and_wait};
 
-pub use block_view::BlockView;
+pub use block_view::{BlockView, height};
 
 /// Time for an answer, where a caller does not set its own: a node that is stopped where it stands
 /// takes connections and never answers.
@@ -74,7 +74,7 @@ impl Rpc {
             last_block_height: String,
         }
         let answer: Answer = self.call("abci_info", Value::Null).await?;
-        block_view::height(&answer.response.last_block_height)
+        height(&answer.response.last_block_height)
     }
 
     /// A block.

@@ -2,15 +2,14 @@
 //! is lost.
 
 use anyhow::{Context as _, Result, ensure};
-use tandem_chain::codec;
-use tandem_chain::modules::{Call, standby};
+use serde::Deserialize;
 use tandem_chain::types::Height;
+use tokio::process::Command;
 
 use super::Stage;
 use super::scene::{SOON, Seat, rounds_above_zero};
 use crate::layout::Spec;
-use crate::load::sign;
-use crate::watcher::Watcher;
+use crate::rpc::height;
 
 /// Blocks behind the switch in which a round that it cost would show.
 const BLOCKS_AFTER: u64 = 30;
@@ -25,10 +24,10 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     for _ in 0..times {
         let seat = stage.seat(&org, &watcher).await?;
         let from = watcher.height();
-        let effective = switch(stage, &watcher, &seat).await?;
+        let effective = switch(stage, &seat).await?;
         let (holder, partner) = (&seat.holder.name, &seat.partner.name);
         stage.report.holds(format!(
-            "a transaction of the admin key gives seat {org} to {partner}: its receipt names height {effective}"
+            "`tandem switch {org}` gives the seat to {partner}: its receipt names height {effective}"
         ));
         let moved = stage.seat_moves(&org, &seat, &watcher, from, SOON).await?;
         ensure!(moved.block.height == effective, "the seat moved at {}", moved.block.height);
@@ -55,17 +54,21 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// Gives a seat to its partner by a transaction of its admin key; the height that the receipt
-/// names.
-pub async fn switch(stage: &Stage, watcher: &Watcher, seat: &Seat) -> Result<Height> {
-    let layout = stage.net().layout();
-    let org = &seat.holder.org;
-    let call =
-        standby::Call::Switch { seat: org.clone(), target: seat.partner.key, term: seat.term };
-    let call = Call::Standby(call);
-    let tx = sign(&layout.chain_id, &layout.admin(org), rand::random(), watcher.height(), call);
-    let info = stage.net().rpc(&seat.partner.name).execute(&tx, SOON).await?;
-    ensure!(info.receipt.code == 0, "the switch was refused: {}", info.receipt.log);
-    let data = &info.receipt.data;
-    codec::decode("effective height", data, data.len()).context("data of the receipt")
+/// Gives a seat to its partner by `tandem switch`, signed with its admin key; the height that the
+/// receipt names.
+pub async fn switch(stage: &Stage, seat: &Seat) -> Result<Height> {
+    #[derive(Deserialize)]
+    struct Answer {
+        effective: String,
+    }
+    let (layout, org) = (stage.net().layout(), &seat.holder.org);
+    let mut command = Command::new(&stage.tandem);
+    command.args(["switch", org.as_str(), "--json", "--node", &seat.partner.rpc_url(), "--key"]);
+    command.arg(layout.dir().join(format!("keys/{org}-admin.json"))).kill_on_drop(true);
+    let output = tokio::time::timeout(SOON, command.output()).await;
+    let output = output.context("tandem switch does not end")??;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "tandem switch ends with {}: {errors}", output.status);
+    let answer: Answer = serde_json::from_slice(&output.stdout).context("tandem switch --json")?;
+    height(&answer.effective)
 }

@@ -65,7 +65,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
 
     let seat = stage.seat(&org, &watcher).await?;
     let from = watcher.height();
-    let effective = super::planned::switch(stage, &watcher, &seat).await?;
+    let effective = super::planned::switch(stage, &seat).await?;
     let moved = stage.seat_moves(&org, &seat, &watcher, from, SOON).await?;
     ensure!(moved.block.height == effective, "the seat moved at {}", moved.block.height);
     stage.report.holds(format!(
