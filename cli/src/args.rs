@@ -265,6 +265,7 @@ pub enum RecordTx {
         /// The data set
         set: DataSetName,
         /// The record's key: text, or hex digits after 0x
+        #[arg(id = "record_key", value_name = "KEY")]
         key: String,
         /// The value: text, @FILE, or - for standard input
         value: String,
@@ -279,6 +280,7 @@ pub enum RecordTx {
         /// The data set
         set: DataSetName,
         /// The record's key: text, or hex digits after 0x
+        #[arg(id = "record_key", value_name = "KEY")]
         key: String,
         /// The version that the record must have
         #[arg(long, value_name = "VERSION")]
@@ -355,6 +357,7 @@ pub enum Query {
         /// The data set
         set: DataSetName,
         /// The record's key: text, or hex digits after 0x
+        #[arg(id = "record_key", value_name = "KEY")]
         key: String,
     },
     /// The records of a data set
@@ -466,6 +469,16 @@ mod tests {
     }
 
     #[test]
+    fn a_record_and_the_sender_have_each_their_key() {
+        let line = "tandem tx record put set oil 81.20 --key user.json";
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Tx(Tx::Record(RecordTx::Put { key, sending, .. })) = cli.command else {
+            panic!("another command")
+        };
+        assert_eq!((key.as_str(), sending.key), ("oil", PathBuf::from("user.json")));
+    }
+
+    #[test]
     fn wrong_use_has_exit_code_2() {
         for line in [
             "tandem",
@@ -476,6 +489,7 @@ mod tests {
             "tandem init --org-part f",
             "tandem start --genesis-hash xyz",
             "tandem tx record create set --key k --timeout 5",
+            "tandem tx record put set key value --key k --key l",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

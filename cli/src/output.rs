@@ -40,6 +40,9 @@ pub fn table<const N: usize>(
     for row in rows {
         table.add_row(row);
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     table.trim_fmt()
 }
 

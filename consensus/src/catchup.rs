@@ -77,10 +77,13 @@ impl CatchUp {
         }
     }
 
-    /// The highest height that a connected peer claims.
+    /// The highest height that more than a third of the connected peers claim at least, so that no
+    /// few liars can make a node look behind.
     #[must_use]
     pub fn best_claim(&self) -> Height {
-        self.peers.values().map(|peer| peer.claimed).max().unwrap_or_default()
+        let mut claims: Vec<Height> = self.peers.values().map(|peer| peer.claimed).collect();
+        claims.sort_by(|a, b| b.cmp(a));
+        claims.get(claims.len() / 3).copied().unwrap_or_default()
     }
 
     /// What a peer sent is wrong, or it sent nothing: its claim is forgotten, it is not asked for a

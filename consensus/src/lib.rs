@@ -65,6 +65,7 @@
 //! | - | what a block must be | [`validate`], then the ledger's `check` |
 //! | - | what a message must be | [`verify`] |
 //! | - | who has shown what, and who is fresh | [`liveness::Shown`] |
+//! | - | whether the own clock is off | [`clock::Clocks`] |
 //! | - | a lost key | [`lost::Recovery`] |
 //! | - | whom to ask for blocks | [`catchup::CatchUp`] |
 //! | - | every bound | [`limits`] |
@@ -174,6 +175,7 @@
 //! ```
 
 pub mod catchup;
+pub mod clock;
 mod effect;
 mod input;
 pub mod journal;

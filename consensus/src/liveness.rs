@@ -128,7 +128,7 @@ impl Shown {
             return true;
         }
         match (self.recent(unshown), self.recent(height.back(1))) {
-            (Some(from), Some(to)) => to.elapsed - from.elapsed <= grace,
+            (Some(from), Some(to)) => to.elapsed.saturating_sub(from.elapsed) <= grace,
             _ => false,
         }
     }

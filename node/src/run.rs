@@ -122,7 +122,7 @@ pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
     let (stop, stopped) = oneshot::channel();
     let mut driver = std::pin::pin!(node.drive(stopped));
     let name = tokio::select! {
-        ended = &mut driver => return Ok(ended?),
+        ended = &mut driver => return ended,
         _ = interrupt.recv() => "SIGINT",
         _ = terminate.recv() => "SIGTERM",
     };

@@ -66,6 +66,7 @@ impl Replica {
         self.shown.committed(&self.tip, cap);
         let old = std::mem::replace(&mut self.state, HeightState::new(&self.tip, now.instant));
         self.owes_follow |= !old.voted;
+        self.clock_off_ms = old.clocks.off_ms(old.votes.table(), &self.tip.parameters);
         self.previous = Some(old.votes);
         self.valid = None;
         self.journal.locked = None;

@@ -9,6 +9,7 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{BlockId, Height, Round};
 
+use crate::clock::Clocks;
 use crate::limits::{KEPT_ROUNDS, STALL};
 use crate::message::Proposal;
 use crate::time::Instant;
@@ -77,6 +78,8 @@ pub(super) struct HeightState {
     pub committing: Option<BlockId>,
     /// Whether this node has cast a non-nil vote: then it needs no follow message.
     pub voted: bool,
+    /// The clocks of the other voters.
+    pub clocks: Clocks,
     /// Keys whose double signing has been handed on while at this height.
     pub accused: BTreeSet<PublicKey>,
     pub resend_at: Instant,
@@ -100,6 +103,7 @@ impl HeightState {
             once: Once::default(),
             committing: None,
             voted: false,
+            clocks: Clocks::default(),
             accused: BTreeSet::new(),
             resend_at: now.plus(STALL),
             resend_every: STALL,

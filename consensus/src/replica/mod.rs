@@ -70,6 +70,7 @@ pub struct Replica {
     catch_up: CatchUp,
     recovery: Recovery,
     has_work: bool,
+    clock_off_ms: Option<i64>,
     role: Option<Role>,
     halted: bool,
 }
@@ -85,8 +86,11 @@ pub struct View {
     pub step: Step,
     /// Its role at this height.
     pub role: Role,
-    /// The highest height that a connected peer claims to have committed.
+    /// The highest height that more than a third of the connected peers claim to have committed.
     pub best_claim: Height,
+    /// Milliseconds that this node's clock was ahead of the others' (behind is negative) at the last
+    /// height, if by more than the bound: then its proposals, or theirs, are refused.
+    pub clock_off_ms: Option<i64>,
     /// Whether its key is lost and signs nothing yet.
     pub key_lost: bool,
     /// The height at and below which its key signs nothing.
@@ -119,6 +123,7 @@ impl Replica {
             catch_up: CatchUp::default(),
             recovery: Recovery::default(),
             has_work: false,
+            clock_off_ms: None,
             role: None,
             halted: false,
             tip,
@@ -204,6 +209,7 @@ impl Replica {
             step: self.state.step,
             role: self.role_now(),
             best_claim: self.catch_up.best_claim(),
+            clock_off_ms: self.clock_off_ms,
             key_lost: self.journal.guard.is_lost(),
             silent_through: self.journal.guard.silent_through(),
         }

@@ -7,7 +7,7 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::Vote;
 
-use super::height::Step;
+use super::height::{HeightState, Step};
 use super::{Replica, report};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing, Slot};
@@ -33,7 +33,10 @@ impl Replica {
         }
         match message {
             Message::Proposal(proposal) => self.on_proposal(now, from, *proposal, effects),
-            Message::Vote(vote) => self.on_vote(from, &vote, effects),
+            Message::Vote(vote) => {
+                self.note_clock(now, &vote);
+                self.on_vote(from, &vote, effects);
+            }
             Message::Follow(follow) => self.shown.follow(&follow.body),
             Message::Status { .. } => {}
             Message::LostQuery => {
@@ -88,6 +91,14 @@ impl Replica {
             });
         if cast.is_some_and(|own| own.block != vote.block) && !self.halted {
             self.halt_as_doubled(height, round, effects);
+        }
+    }
+
+    fn note_clock(&mut self, now: Now, vote: &Vote) {
+        let HeightState { height, votes, clocks, .. } = &mut self.state;
+        let of_another = vote.validator_address != self.me.address();
+        if vote.height == *height && of_another && is_holders(votes.table(), vote) {
+            clocks.note(vote.validator_index, vote.timestamp, now.wall);
         }
     }
 

@@ -77,7 +77,6 @@ fn a_peer_that_does_not_answer_loses_its_claim_and_the_next_is_asked() {
     assert_eq!(catch_up.expired(Instant(at(FETCH_TIMEOUT).0 - 1)), None);
     let late = at(FETCH_TIMEOUT);
     assert_eq!(catch_up.expired(late), Some((key(2), Height(6))));
-    assert_eq!(catch_up.best_claim(), Height(20));
     // Though it claims the same again, it is not asked for a while.
     catch_up.claim(&key(2), Height(u64::MAX));
     assert_eq!(request(&mut catch_up, 5, late), expected(1, 6));
@@ -205,8 +204,24 @@ fn a_peer_that_is_gone_is_forgotten_with_its_claim_and_its_fetch() {
     request(&mut catch_up, 0, ENTERED);
     catch_up.disconnected(&key(1));
     assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 1));
+    catch_up.disconnected(&key(2));
     catch_up.connected(key(1));
-    assert_eq!(catch_up.best_claim(), Height(10));
+    assert_eq!(catch_up.best_claim(), Height(0));
     catch_up.claim(&key(9), Height(99));
-    assert_eq!(catch_up.best_claim(), Height(10), "who is not connected claims nothing");
+    assert_eq!(catch_up.best_claim(), Height(0), "who is not connected claims nothing");
+}
+
+#[test]
+fn what_a_third_of_the_peers_claim_is_not_believed_yet() {
+    for (claims, believed) in [
+        (vec![], 0),
+        (vec![7], 7),
+        (vec![9, 7], 9),
+        (vec![99, 7, 6], 7),
+        (vec![99, 98, 7, 7, 7, 7, 7], 7),
+        (vec![99, 98, 97, 7, 7, 7, 7], 97),
+    ] {
+        let claims: Vec<(u8, u64)> = (1..).zip(claims).collect();
+        assert_eq!(claiming(&claims).best_claim(), Height(believed), "{claims:?}");
+    }
 }

@@ -82,6 +82,17 @@ fn line_22_a_block_ahead_of_the_clock_gets_nil_at_one_nanosecond_over_the_bound(
 }
 
 #[test]
+fn a_node_whose_clock_is_off_by_more_than_the_bound_is_told_so() {
+    // Votes of the tests are all of time 0.
+    let mut solo = Solo::new(0);
+    solo.decide();
+    assert_eq!(solo.node.replica.view().clock_off_ms, None);
+    solo.pass(250);
+    solo.decide();
+    assert_eq!(solo.node.replica.view().clock_off_ms, Some(450));
+}
+
+#[test]
 fn line_22_no_prevote_before_the_ledger_has_answered() {
     let mut solo = Solo::new(0);
     solo.node.answers_checks = false;

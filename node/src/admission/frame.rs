@@ -9,6 +9,8 @@ use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_TX_BYTES};
 use tandem_chain::tx::Tx;
 use tandem_chain::{Error, codec};
 
+use crate::network::limits::MAX_TRANSACTIONS_FRAME;
+
 /// Bytes of one frame.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
 /// Transactions in one frame.
@@ -19,6 +21,7 @@ const LENGTH_BYTES: usize = 8;
 
 const _: () = assert!(2 * LENGTH_BYTES + MAX_TX_BYTES <= MAX_FRAME_BYTES);
 const _: () = assert!(MAX_FRAME_BYTES <= MAX_ENCODED_BYTES);
+const _: () = assert!(MAX_FRAME_BYTES <= MAX_TRANSACTIONS_FRAME);
 
 /// A transaction whose bytes are not looked at yet: most of those that come twice are thrown away
 /// by their hash alone.

@@ -283,7 +283,7 @@ async fn what_no_block_may_carry_can_be_taken_out() {
     let call = Call::Records(records::Call::Create { data_set });
     let tx = node.chain().sign(&testing::admin(0), 1, call);
     node.submit(&tx).await.unwrap();
-    assert_eq!(node.admission.take(1_000_000, 10), [tx.clone()]);
+    assert_eq!(node.admission.take(1_000_000, 10), std::slice::from_ref(&tx));
     node.admission.remove(&tx.hash());
     assert_eq!(node.admission.waiting(), (0, 0));
 }

@@ -81,11 +81,11 @@ async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     };
     let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let client = Client::new(&listener.local_addr().unwrap().to_string()).unwrap();
-    let (_stop, stopped) = oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(serve(listener, setup, async {
         let _ = stopped.await;
     }));
-    Node { chain: Mutex::new(chain), tip, view, commits, admission, client, _stop }
+    Node { chain: Mutex::new(chain), tip, view, commits, admission, client, _stop: stop }
 }
 
 async fn node() -> Node {

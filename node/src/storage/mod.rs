@@ -169,7 +169,8 @@ impl Database {
         let index = self.column(INDEX);
         batch.put_cf(index, index_key(b'b', &block.id()), codec::encode(&height));
         let record = Hash::of(&codec::encode(&block.record));
-        let hashes = std::iter::once(record).chain(block.txs.iter().map(|tx| tx.hash()));
+        let hashes =
+            std::iter::once(record).chain(block.txs.iter().map(tandem_chain::tx::Tx::hash));
         for (place, hash) in (0u32..).zip(hashes) {
             batch.put_cf(index, index_key(b't', &hash), codec::encode(&(height, place)));
         }

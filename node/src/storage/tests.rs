@@ -77,7 +77,7 @@ fn step(height: u64) -> (CertifiedBlock, Execution) {
         record: SignedRecord { record, signature: Signature([0; 64]) },
         txs: vec![tx(height.0 * 2), tx(height.0 * 2 + 1)],
         evidence: Vec::new(),
-        last_commit: Default::default(),
+        last_commit: tandem_chain::block::Commit::default(),
         header,
     };
     let mut batch = Batch::default();

@@ -1,11 +1,12 @@
 //! The node itself: health, status, connections, mempool, genesis.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
 use tandem_chain::limits::{EVIDENCE_WINDOW, MAX_BLOCK_BYTES};
+use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, Power, Timestamp};
 use tandem_consensus::Role;
 
@@ -28,6 +29,9 @@ pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
     if state.view.has_changed().is_err() {
         faults.push("driver: it has stopped".to_owned());
     }
+    if let Some(quiet) = quiet_for(&state.tip()) {
+        faults.push(format!("chain: no block for {} s", quiet.as_secs()));
+    }
     if view.catching_up {
         let height = state.tip().height;
         faults.push(format!("sync: at height {height}, fetching what the others have"));
@@ -38,6 +42,19 @@ pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
         faults.push(format!("key: it signs nothing up to height {}", view.silent_through));
     }
     if faults.is_empty() { Ok(json!({})) } else { Err(RpcError::busy(faults.join("; "))) }
+}
+
+/// Time since the newest block, when it is longer than a few of the longest rounds.
+fn quiet_for(tip: &Tip) -> Option<Duration> {
+    let parameters = &tip.parameters;
+    let longest = parameters.idle_block_interval_ms + 4 * parameters.timeout_max_ms;
+    let quiet = now().since(tip.time);
+    (quiet > Duration::from_millis(longest)).then_some(quiet)
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since)
 }
 
 fn node_info(state: &RpcState, key: &tandem_chain::keys::PublicKey, listen: &str) -> Value {
@@ -139,8 +156,8 @@ fn own_status(state: &RpcState, view: &NodeView) -> Result<Value, RpcError> {
 fn entry(state: &RpcState, peer: &Peer) -> Value {
     let connected = peer.connected_for;
     let seconds = connected.as_secs().max(1);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let start = Timestamp::default().plus(now.saturating_sub(connected));
+    let start = now().since(Timestamp::default().plus(connected));
+    let start = Timestamp::default().plus(start);
     let monitor = |bytes: u64| {
         let rate = comet::number(bytes / seconds);
         json!({

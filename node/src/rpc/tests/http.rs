@@ -100,10 +100,14 @@ async fn health_names_what_is_not_well() {
         ..NodeView::default()
     };
     node.view.send_replace(Arc::new(view));
+    let long_ago = tandem_chain::types::Timestamp::default();
+    node.tip.send_modify(|tip| {
+        *tip = Arc::new(tandem_chain::tip::Tip { time: long_ago, ..(**tip).clone() });
+    });
     let (status, answer) = get(&node, "health").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     let data = answer["error"]["data"].as_str().unwrap();
-    for part in ["clock", "sync", "key"] {
+    for part in ["clock", "sync", "key", "chain: no block for"] {
         assert!(data.contains(part), "{data}");
     }
 }

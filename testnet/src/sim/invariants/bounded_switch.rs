@@ -1,5 +1,5 @@
 //! 8. Bounded switch: after the network has healed, a dead holder with a live partner is replaced
-//! within detection, the window, and four blocks.
+//!    within detection, the window, and four blocks.
 
 use tandem_chain::modules::parameters::Parameters;
 

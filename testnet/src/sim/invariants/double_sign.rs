@@ -1,5 +1,5 @@
 //! 4. No double signing by a correct node, over crashes that lose unsynced writes: whatever it signs
-//! for a height, round and step, it signs once; when it is sent again, it is the same to the byte.
+//!    for a height, round and step, it signs once; when it is sent again, it is the same to the byte.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! 10. No transaction with a receipt is lost (the one chain never changes, by invariant 1); none is
-//! executed twice; one that is sent again until it has a receipt gets one (asked for at the end).
+//!     executed twice; one that is sent again until it has a receipt gets one (asked for at the end).
 
 use std::collections::BTreeMap;
 

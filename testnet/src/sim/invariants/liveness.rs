@@ -1,6 +1,6 @@
 //! 7. While dead, lost and lying power is at most f: no framing (a live node is not recorded dead,
-//! so no live holder loses its seat), no clinging and no long-dead standby (a node that has been dead
-//! for longer than detection takes is not recorded alive).
+//!    so no live holder loses its seat), no clinging and no long-dead standby (a node that has been dead
+//!    for longer than detection takes is not recorded alive).
 //!
 //! The world says which nodes are live (their messages reach every correct validator within the
 //! bound, and they are at the tip) and which are dead (they send nothing that shows anything).

@@ -1,5 +1,5 @@
 //! 3. One signer: for each seat and height, only the node in the role table has a vote in any
-//! certificate; and a correct node signs proposals and votes only where it holds a seat.
+//!    certificate; and a correct node signs proposals and votes only where it holds a seat.
 
 use std::collections::BTreeSet;
 

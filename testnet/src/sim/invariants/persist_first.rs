@@ -1,5 +1,5 @@
 //! 5. Persist before send: whatever a crash at this moment would leave of the disk holds what is
-//! being sent, and for a precommit the lock and the valid value that go with it.
+//!    being sent, and for a precommit the lock and the valid value that go with it.
 
 use tandem_chain::keys::PublicKey;
 use tandem_chain::vote::{Vote, VoteKind};

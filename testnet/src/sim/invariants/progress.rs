@@ -1,5 +1,5 @@
 //! 9. Progress: after faults stop (but at most f power that stays dead or lying), every live node
-//! commits new blocks within a bound.
+//!    commits new blocks within a bound.
 
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::types::Height;
