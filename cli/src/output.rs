@@ -41,7 +41,7 @@ pub fn table<const N: usize>(
         table.add_row(row);
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
+        column.set_padding((0, 2));
     }
     table.trim_fmt()
 }
