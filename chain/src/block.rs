@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::comet;
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::keys::{Signature, Verifier};
+use crate::limits::{MAX_BLOCK_EVIDENCE, MAX_BLOCK_TXS, MAX_ORGS};
 use crate::liveness::{Observation, SignedRecord};
 use crate::roles::RoleTable;
 use crate::tx::Tx;
@@ -59,8 +61,10 @@ pub struct Block {
     /// Transaction 0, made by the proposer alone.
     pub record: SignedRecord,
     /// Transactions 1 and up, in the order of execution.
+    #[serde(deserialize_with = "codec::list::<MAX_BLOCK_TXS, _, _>")]
     pub txs: Vec<Tx>,
     /// Evidence of double signing.
+    #[serde(deserialize_with = "codec::list::<MAX_BLOCK_EVIDENCE, _, _>")]
     pub evidence: Vec<Evidence>,
     /// Certificate of the block before; empty, of height 0, in block 1.
     pub last_commit: Commit,
@@ -124,6 +128,7 @@ pub struct Commit {
     /// The certified block; none only in the empty certificate of block 1.
     pub block: Option<BlockId>,
     /// By validator index.
+    #[serde(deserialize_with = "codec::list::<MAX_ORGS, _, _>")]
     pub signatures: Vec<Option<CommitSig>>,
 }
 
@@ -188,6 +193,7 @@ pub struct Certificate {
     /// The precommits.
     pub commit: Commit,
     /// By validator index; there exactly where the commit has a signature.
+    #[serde(deserialize_with = "codec::list::<MAX_ORGS, _, _>")]
     pub observations: Vec<Option<Observation>>,
 }
 

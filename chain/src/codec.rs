@@ -4,9 +4,12 @@
 //! signed is decoded with [`decode_canonical`], which encodes it again and demands the same bytes,
 //! so that one value has one encoding.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
 use crate::limits::MAX_ENCODED_BYTES;
@@ -27,7 +30,11 @@ fn config() -> Config {
 /// below that.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(value, config()).expect("a value of our own is within the limit")
+    let bytes = bincode::serde::encode_to_vec(value, config()).expect("all our values have bytes");
+    // bincode holds to its limit only where it decodes.
+    let len = bytes.len();
+    assert!(len <= MAX_ENCODED_BYTES, "a value of {len} bytes is over the limit of our own values");
+    bytes
 }
 
 /// The value whose encoding is all of `bytes`.
@@ -69,6 +76,43 @@ pub fn decode_canonical<T: Serialize + DeserializeOwned>(
         return Err(Error::NotCanonical { what });
     }
     Ok(value)
+}
+
+/// For `#[serde(deserialize_with = "codec::list::<MAX, _, _>")]` on a list in what comes from
+/// outside: more than `MAX` items are refused before the first is read. The limit on bytes does not
+/// bound a list's memory, since an absent item takes one byte of the encoding and a hundred of memory.
+///
+/// # Errors
+/// When there are more than `MAX` items, or one cannot be read.
+pub fn list<'de, const MAX: usize, T, D>(from: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct List<const MAX: usize, T>(PhantomData<T>);
+    impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for List<MAX, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let claimed = seq.size_hint().unwrap_or(0);
+            if claimed > MAX {
+                return Err(A::Error::invalid_length(claimed, &self));
+            }
+            let mut items = Vec::with_capacity(claimed);
+            while let Some(item) = seq.next_element()? {
+                if items.len() == MAX {
+                    return Err(A::Error::invalid_length(MAX + 1, &self));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+    from.deserialize_seq(List::<MAX, T>(PhantomData))
 }
 
 /// For `#[serde(with = "codec::bytes")]` on a field of bytes: the encoding of a `Vec<u8>`, written

@@ -11,7 +11,7 @@ use crate::codec;
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::limits::{MAX_NODES_PER_ORG, MAX_ORGS, MAX_TOTAL_POWER, MAX_USERS_PER_ORG};
-use crate::modules::consortium::check_addresses;
+use crate::modules::consortium::address_faults;
 use crate::modules::parameters::Parameters;
 use crate::roles::{RoleTable, Seat};
 use crate::types::{ChainId, Hash, OrgName, Power, Term, Timestamp};
@@ -76,6 +76,10 @@ pub enum GenesisRole {
     Observer,
 }
 
+/// A century of 36,525 days before the end of nanoseconds in a u64: no time that a chain comes to
+/// overflows.
+const LATEST_GENESIS_TIME: Timestamp = Timestamp(u64::MAX - 36_525 * 86_400 * 1_000_000_000);
+
 fn one() -> Power {
     Power(1)
 }
@@ -124,6 +128,13 @@ impl Genesis {
         if self.genesis_time == Timestamp::default() {
             faults.push("genesis_time is missing or not after 1970-01-01T00:00:00Z".to_owned());
         }
+        if self.genesis_time > LATEST_GENESIS_TIME {
+            faults.push(format!(
+                "genesis_time is {}, at most {} is allowed: times end a century after that",
+                self.genesis_time.to_rfc3339(),
+                LATEST_GENESIS_TIME.to_rfc3339()
+            ));
+        }
         faults.extend(self.parameters.faults().iter().map(Error::to_string));
         if self.organizations.is_empty() {
             faults.push("there is no organisation".to_owned());
@@ -149,12 +160,14 @@ impl Genesis {
 
     fn warnings(&self) -> Vec<String> {
         let table = self.role_table();
+        let f = table.f();
         let mut warnings = Vec::new();
-        if table.seats().len() < 4 {
+        if f.0 == 0 {
             warnings.push(format!(
-                "{} seat(s), fewer than four: the chain stops while any validator is down, and no \
-                 seat is switched automatically",
-                table.seats().len()
+                "{} seat(s) with power {} together, so f = 0: the chain stops while any validator \
+                 is down, and no seat is switched automatically",
+                table.seats().len(),
+                table.total_power()
             ));
         }
         for org in &self.organizations {
@@ -164,13 +177,11 @@ impl Genesis {
                     org.name
                 ));
             }
-            if table.seats().len() >= 4 && org.power > table.f() {
+            if f.0 > 0 && org.power > f {
                 warnings.push(format!(
-                    "the seat of {} has power {}, more than f = {}: the chain stops while its \
+                    "the seat of {} has power {}, more than f = {f}: the chain stops while its \
                      validator is down, and it is never switched automatically",
-                    org.name,
-                    org.power,
-                    table.f()
+                    org.name, org.power
                 ));
             }
         }
@@ -221,9 +232,8 @@ impl GenesisOrg {
             }
         }
         for node in &self.nodes {
-            if let Err(error) = check_addresses(&node.addresses) {
-                faults.push(format!("{name}, node {}: {error}", node.key));
-            }
+            let of_node = address_faults(&node.addresses);
+            faults.extend(of_node.map(|error| format!("{name}, node {}: {error}", node.key)));
         }
     }
 }

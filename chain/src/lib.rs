@@ -7,6 +7,7 @@ pub mod codec;
 pub mod comet;
 mod error;
 pub mod evidence;
+pub mod evidence_pool;
 pub mod genesis;
 pub mod keys;
 pub mod ledger;

@@ -16,8 +16,10 @@ pub const MAX_USERS_PER_ORG: usize = 1_000;
 pub const MAX_ADDRESSES_PER_NODE: usize = 8;
 /// Characters in one address.
 pub const MAX_ADDRESS_LEN: usize = 256;
+/// Data sets of one organisation: none can take the names that others need.
+pub const MAX_DATA_SETS_PER_ORG: usize = 100;
 /// Data sets in one chain.
-pub const MAX_DATA_SETS: usize = 1_000;
+pub const MAX_DATA_SETS: usize = MAX_ORGS * MAX_DATA_SETS_PER_ORG;
 /// Power of all seats together. CometBFT allows 2^60; products with 3 stay far below 2^64.
 pub const MAX_TOTAL_POWER: u64 = 1 << 40;
 /// Rounds in one height: a protobuf int32 that a capped timeout does not reach in a lifetime.
@@ -34,6 +36,8 @@ pub const MAX_BLOCK_TXS: usize = 5_000;
 pub const MAX_BLOCK_TX_BYTES: usize = 4 * 1024 * 1024;
 /// Pieces of evidence in one block.
 pub const MAX_BLOCK_EVIDENCE: usize = 8;
+/// Keys whose double signing waits at one node to be put into a block.
+pub const MAX_ACCUSED: usize = 64;
 /// Bytes of one encoded block with everything in it.
 pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
 /// Heights ahead of the block that carries it to which a transaction may be valid. Hashes of
@@ -46,7 +50,17 @@ pub const MAX_MEMPOOL_TXS: usize = 50_000;
 /// Bytes of all transactions that wait in a mempool.
 pub const MAX_MEMPOOL_BYTES: usize = 128 * 1024 * 1024;
 /// Transactions of one sender that wait in a mempool.
-pub const MAX_MEMPOOL_TXS_PER_SENDER: usize = 30_000;
+pub const MAX_MEMPOOL_TXS_PER_SENDER: usize = MAX_MEMPOOL_TXS / 4;
+/// Their bytes.
+pub const MAX_MEMPOOL_BYTES_PER_SENDER: usize = MAX_MEMPOOL_BYTES / 4;
+/// The last transactions that a mempool has room for: those of module `records` are refused there.
+pub const MEMPOOL_RESERVE_TXS: usize = 1_000;
+/// The last bytes that a mempool has room for, likewise.
+pub const MEMPOOL_RESERVE_BYTES: usize = 4 * 1024 * 1024;
+/// Transactions of a sender, all that wait, above which it is refused in the reserve.
+pub const MEMPOOL_RESERVE_TXS_PER_SENDER: usize = MEMPOOL_RESERVE_TXS / 4;
+/// Their bytes.
+pub const MEMPOOL_RESERVE_BYTES_PER_SENDER: usize = MEMPOOL_RESERVE_BYTES / 4;
 /// Hashes of committed transactions that a mempool remembers, so that late copies are refused.
 pub const MAX_MEMPOOL_REMEMBERED: usize = 100_000;
 /// Switches that the chain's state remembers.
@@ -70,6 +84,14 @@ const _: () = {
     );
     assert!(2 * MAX_BLOCK_BYTES <= MAX_ENCODED_BYTES);
     assert!(MAX_NODES <= u16::MAX as usize);
-    assert!(MAX_MEMPOOL_TXS_PER_SENDER <= MAX_MEMPOOL_TXS);
-    assert!(MAX_BLOCK_TX_BYTES <= MAX_MEMPOOL_BYTES);
+    assert!(MAX_ORGS * MAX_DATA_SETS_PER_ORG <= MAX_DATA_SETS);
+    // A list of all data sets, with two names each, is one answer.
+    assert!(MAX_DATA_SETS * 4 * MAX_NAME_LEN <= MAX_LIST_BYTES);
+    // One sender alone can fill a block, and send any transaction to the reserve.
+    assert!(MAX_BLOCK_TXS <= MAX_MEMPOOL_TXS_PER_SENDER);
+    assert!(MAX_BLOCK_TX_BYTES <= MAX_MEMPOOL_BYTES_PER_SENDER);
+    assert!(MAX_TX_BYTES <= MEMPOOL_RESERVE_BYTES_PER_SENDER);
+    // What is common is most of it.
+    assert!(MEMPOOL_RESERVE_TXS <= MAX_MEMPOOL_TXS / 10);
+    assert!(MEMPOOL_RESERVE_BYTES <= MAX_MEMPOOL_BYTES / 10);
 };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::error::Error;
 use crate::keys::{Domain, PublicKey, Signature, Signer, Verifier};
-use crate::limits::MAX_NODES;
+use crate::limits::{MAX_NODES, MAX_ORGS};
 use crate::roles::{Register, RoleTable};
 use crate::types::{ChainId, Height, Power};
 
@@ -121,6 +121,7 @@ pub struct LivenessRecord {
     pub alive: Bits,
     /// For each entry of block k's last certificate, in its order, the observation that came with
     /// that precommit. Empty in block 1; none where the certificate has no signature.
+    #[serde(deserialize_with = "codec::list::<MAX_ORGS, _, _>")]
     pub observations: Vec<Option<Observation>>,
 }
 

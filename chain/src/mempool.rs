@@ -1,4 +1,14 @@
 //! Transactions that wait for a block: first come, first served, within bounds.
+//!
+//! | of what | transactions and bytes |
+//! |---|---|
+//! | all | [`MAX_MEMPOOL_TXS`], [`MAX_MEMPOOL_BYTES`] |
+//! | one sender | [`MAX_MEMPOOL_TXS_PER_SENDER`], [`MAX_MEMPOOL_BYTES_PER_SENDER`]: a quarter |
+//! | module `records` | all but the reserve, [`MEMPOOL_RESERVE_TXS`] and [`MEMPOOL_RESERVE_BYTES`] |
+//! | one sender, while only the reserve is left | [`MEMPOOL_RESERVE_TXS_PER_SENDER`], [`MEMPOOL_RESERVE_BYTES_PER_SENDER`] |
+//!
+//! So records, however many, and one sender, whatever it sends, leave room for what runs the chain:
+//! planned switches, registrations, parameters.
 
 #[cfg(test)]
 mod tests;
@@ -9,11 +19,54 @@ use crate::block::Block;
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::limits::{
-    MAX_MEMPOOL_BYTES, MAX_MEMPOOL_REMEMBERED, MAX_MEMPOOL_TXS, MAX_MEMPOOL_TXS_PER_SENDER,
-    MAX_TX_VALIDITY,
+    MAX_MEMPOOL_BYTES, MAX_MEMPOOL_BYTES_PER_SENDER, MAX_MEMPOOL_REMEMBERED, MAX_MEMPOOL_TXS,
+    MAX_MEMPOOL_TXS_PER_SENDER, MAX_TX_VALIDITY, MEMPOOL_RESERVE_BYTES,
+    MEMPOOL_RESERVE_BYTES_PER_SENDER, MEMPOOL_RESERVE_TXS, MEMPOOL_RESERVE_TXS_PER_SENDER,
 };
+use crate::modules::Call;
 use crate::tx::Tx;
 use crate::types::{Height, TxHash};
+
+/// A number of transactions and their bytes together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Load {
+    txs: usize,
+    bytes: usize,
+}
+
+impl Load {
+    const MAX: Self = Self { txs: MAX_MEMPOOL_TXS, bytes: MAX_MEMPOOL_BYTES };
+    const MAX_OF_RECORDS: Self = Self {
+        txs: MAX_MEMPOOL_TXS - MEMPOOL_RESERVE_TXS,
+        bytes: MAX_MEMPOOL_BYTES - MEMPOOL_RESERVE_BYTES,
+    };
+    const MAX_OF_SENDER: Self =
+        Self { txs: MAX_MEMPOOL_TXS_PER_SENDER, bytes: MAX_MEMPOOL_BYTES_PER_SENDER };
+    const MAX_OF_SENDER_IN_RESERVE: Self =
+        Self { txs: MEMPOOL_RESERVE_TXS_PER_SENDER, bytes: MEMPOOL_RESERVE_BYTES_PER_SENDER };
+
+    /// Refuses one transaction more that would make this more than `max`; `what` names the two
+    /// numbers.
+    fn check(self, tx: &Tx, max: Self, what: [&'static str; 2]) -> Result<(), Error> {
+        if self.txs >= max.txs {
+            Err(Error::MempoolFull { what: what[0], max: max.txs })
+        } else if self.bytes + tx.bytes().len() > max.bytes {
+            Err(Error::MempoolFull { what: what[1], max: max.bytes })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn add(&mut self, tx: &Tx) {
+        self.txs += 1;
+        self.bytes += tx.bytes().len();
+    }
+
+    fn remove(&mut self, tx: &Tx) {
+        self.txs -= 1;
+        self.bytes -= tx.bytes().len();
+    }
+}
 
 /// Verified transactions in the order in which they came.
 ///
@@ -24,8 +77,8 @@ pub struct Mempool {
     places: BTreeMap<TxHash, u64>,
     queue: BTreeMap<u64, Tx>,
     expiries: BTreeSet<(Height, u64)>,
-    senders: BTreeMap<PublicKey, usize>,
-    bytes: usize,
+    senders: BTreeMap<PublicKey, Load>,
+    load: Load,
     next_place: u64,
     committed: BTreeSet<TxHash>,
     committed_order: VecDeque<TxHash>,
@@ -49,27 +102,28 @@ impl Mempool {
         if self.places.contains_key(&hash) || self.committed.contains(&hash) {
             return Err(Error::Repeated { hash });
         }
-        if self.queue.len() >= MAX_MEMPOOL_TXS {
-            return Err(Error::MempoolFull { what: "transactions", max: MAX_MEMPOOL_TXS });
-        }
-        if self.bytes + tx.bytes().len() > MAX_MEMPOOL_BYTES {
-            return Err(Error::MempoolFull { what: "bytes", max: MAX_MEMPOOL_BYTES });
-        }
-        let of_sender = self.senders.entry(tx.body().sender).or_default();
-        if *of_sender >= MAX_MEMPOOL_TXS_PER_SENDER {
-            return Err(Error::MempoolFull {
-                what: "transactions of this sender",
-                max: MAX_MEMPOOL_TXS_PER_SENDER,
-            });
-        }
-        *of_sender += 1;
+        self.check_room(&tx)?;
         let place = self.next_place;
         self.next_place += 1;
-        self.bytes += tx.bytes().len();
+        self.load.add(&tx);
+        self.senders.entry(tx.body().sender).or_default().add(&tx);
         self.places.insert(hash, place);
         self.expiries.insert((valid_until, place));
         self.queue.insert(place, tx);
         Ok(())
+    }
+
+    fn check_room(&self, tx: &Tx) -> Result<(), Error> {
+        const OF_ALL: [&str; 2] = ["transactions", "bytes"];
+        const OF_SENDER: [&str; 2] = ["transactions of this sender", "bytes of this sender"];
+        let of_sender = self.senders.get(&tx.body().sender).copied().unwrap_or_default();
+        of_sender.check(tx, Load::MAX_OF_SENDER, OF_SENDER)?;
+        let common = self.load.check(tx, Load::MAX_OF_RECORDS, OF_ALL);
+        if common.is_ok() || matches!(tx.body().call, Call::Records(_)) {
+            return common;
+        }
+        self.load.check(tx, Load::MAX, OF_ALL)?;
+        of_sender.check(tx, Load::MAX_OF_SENDER_IN_RESERVE, OF_SENDER)
     }
 
     /// Whether a transaction waits here.
@@ -135,18 +189,18 @@ impl Mempool {
     /// Bytes of the transactions that wait.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.load.bytes
     }
 
     fn remove_place(&mut self, place: u64) {
         let tx = self.queue.remove(&place).expect("an index names a place that is taken");
         self.places.remove(&tx.hash());
         self.expiries.remove(&(tx.body().valid_until, place));
-        self.bytes -= tx.bytes().len();
+        self.load.remove(&tx);
         let sender = tx.body().sender;
         let of_sender = self.senders.get_mut(&sender).expect("senders of the queue are counted");
-        *of_sender -= 1;
-        if *of_sender == 0 {
+        of_sender.remove(&tx);
+        if of_sender.txs == 0 {
             self.senders.remove(&sender);
         }
     }

@@ -26,7 +26,7 @@ fn no_point() -> PublicKey {
 #[test]
 fn every_fault_is_named() {
     type Change = fn(&mut Genesis);
-    let cases: [(&str, Change); 20] = [
+    let cases: [(&str, Change); 21] = [
         ("there is no organisation", |g| g.organizations.clear()),
         ("two organisations are named b", |g| g.organizations[0].name = "b".parse().unwrap()),
         ("101 organisations, at most 100", |g| {
@@ -65,6 +65,9 @@ fn every_fault_is_named() {
         (", node ", |g| g.organizations[0].nodes[1].addresses = vec!["localhost".to_owned()]),
         ("parameter failover_blocks is 0", |g| g.parameters.failover_blocks = 0),
         ("genesis_time is missing", |g| g.genesis_time = Timestamp(0)),
+        ("genesis_time is 2454-07-20T23:34:33.709551616Z, at most 2454-07-20T", |g| {
+            g.genesis_time = Timestamp(LATEST_GENESIS_TIME.0 + 1);
+        }),
     ];
     for (expected, change) in cases {
         let mut genesis = genesis();
@@ -79,15 +82,26 @@ fn all_faults_are_named_at_once() {
     let mut genesis = genesis();
     genesis.organizations[0].power = Power(0);
     genesis.organizations[1].admin_key = PublicKey([0; 32]);
-    genesis.organizations[2].nodes[0].addresses = vec!["a\u{1b}[2J".to_owned()];
+    let addresses = ["a\u{1b}[2J", "/ip4/1.2.3.4/tcp/5", "b", "", "", "", "", "", "c"];
+    genesis.organizations[2].nodes[0].addresses = addresses.map(str::to_owned).to_vec();
     genesis.organizations[3].nodes.clear();
     genesis.parameters.block_max_txs = 0;
     genesis.parameters.max_clock_ahead_ms = 0;
     let faults = faults(&genesis);
-    assert_eq!(faults.len(), 6, "{faults:#?}");
+    let of_addresses = faults.iter().filter(|fault| fault.starts_with("c, node")).count();
+    assert_eq!((faults.len(), of_addresses), (5 + 9, 9), "{faults:#?}");
     let text = Error::Genesis { faults: faults.clone() }.to_string();
     assert!(faults.iter().all(|fault| text.contains(fault)));
     assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn a_chain_has_a_century_before_its_times_end() {
+    let genesis = Genesis { genesis_time: LATEST_GENESIS_TIME, ..genesis() };
+    assert_eq!(genesis.validate(), Ok(vec![]));
+    let century = std::time::Duration::from_secs(36_525 * 86_400);
+    assert_eq!(LATEST_GENESIS_TIME.plus(century).since(LATEST_GENESIS_TIME), century);
+    assert_eq!(LATEST_GENESIS_TIME.plus(century), Timestamp(u64::MAX));
 }
 
 #[test]
@@ -95,7 +109,16 @@ fn what_is_allowed_but_should_be_known_is_a_warning() {
     let warnings = |genesis: &Genesis| genesis.validate().unwrap();
     let three = warnings(&genesis_with(&[("a", 1), ("b", 1), ("c", 1)]));
     assert_eq!(three.len(), 1);
-    assert!(three[0].contains("3 seat(s), fewer than four"));
+    assert!(three[0].contains("3 seat(s) with power 3 together, so f = 0: the chain stops"));
+    let one = warnings(&genesis_with(&[("a", 3)]));
+    assert!(one.len() == 1 && one[0].contains("1 seat(s)"), "{one:?}");
+    // Not the number of seats counts, but their power.
+    let three = warnings(&genesis_with(&[("a", 3), ("b", 2), ("c", 2)]));
+    assert_eq!(three.len(), 1);
+    assert!(three[0].contains("seat of a has power 3, more than f = 2"));
+    let three = warnings(&genesis_with(&[("a", 2), ("b", 2), ("c", 2)]));
+    let heavy = three.iter().filter(|w| w.contains("has power 2, more than f = 1")).count();
+    assert_eq!((three.len(), heavy), (3, 3), "{three:?}");
     let mut single = genesis();
     single.organizations[2].nodes.remove(1);
     let single = warnings(&single);

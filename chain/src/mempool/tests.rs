@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ledger::tests::kit::{Chain, Next, create, secret};
-use crate::modules::Call;
+use crate::ledger::tests::kit::{Chain, Next, create, put, secret, switch};
+use crate::limits::{MAX_RECORD_VALUE_BYTES, MAX_TX_BYTES};
 use crate::tx::TxBody;
 
 fn tx(sender: &str, nonce: u64, valid_until: u64) -> Tx {
@@ -88,42 +88,110 @@ fn transactions_leave_when_no_later_block_may_carry_them() {
     assert!(pool.senders.is_empty() && pool.expiries.is_empty() && pool.places.is_empty());
 }
 
-#[test]
-fn the_mempool_is_bounded_in_transactions_of_a_sender_and_of_all() {
-    let mut pool = Mempool::new();
-    let fill = |pool: &mut Mempool, sender: &str, count: usize| {
-        // Without a signature each: only the bytes matter here.
-        let body = tx(sender, 0, 10).body().clone();
-        for nonce in 0..count as u64 {
-            pool.add(unsigned(&TxBody { nonce, ..body.clone() }), Height(0)).unwrap();
-        }
-    };
-    fill(&mut pool, "a", MAX_MEMPOOL_TXS_PER_SENDER);
-    let refused = |what, max| Err(Error::MempoolFull { what, max });
-    let of_sender = refused("transactions of this sender", MAX_MEMPOOL_TXS_PER_SENDER);
-    assert_eq!(pool.add(tx("a", u64::MAX, 10), Height(0)), of_sender);
-    fill(&mut pool, "b", MAX_MEMPOOL_TXS - MAX_MEMPOOL_TXS_PER_SENDER);
-    assert_eq!(pool.len(), MAX_MEMPOOL_TXS);
-    let of_all = refused("transactions", MAX_MEMPOOL_TXS);
-    assert_eq!(pool.add(tx("c", 1, 10), Height(0)), of_all);
-    let first = pool.take(ALL, 1);
-    pool.committed(&block(1, first));
-    assert_eq!(pool.add(tx("a", u64::MAX, 10), Height(1)), Ok(()));
-    assert_eq!(pool.add(tx("c", 1, 10), Height(1)), of_all);
+/// Adds `call` of a sender, again and again, until it is refused; how often it was not, and why then.
+fn fill(pool: &mut Mempool, sender: &str, call: &Call) -> (usize, Error) {
+    let (before, first) = (pool.len(), pool.next_place);
+    // Without a signature each: only the bytes matter here.
+    let body = tx_with(sender, 0, 10, call.clone()).body().clone();
+    let error = (first..)
+        .find_map(|nonce| pool.add(unsigned(&TxBody { nonce, ..body.clone() }), Height(0)).err());
+    (pool.len() - before, error.unwrap())
+}
+
+fn full(what: &'static str, max: usize) -> Error {
+    Error::MempoolFull { what, max }
+}
+
+/// A call of another module than `records`, of about `bytes` bytes.
+fn control(bytes: usize) -> Call {
+    let addresses = vec!["x".repeat(bytes)];
+    Call::Consortium(crate::modules::consortium::Call::SetAddresses { addresses })
 }
 
 #[test]
-fn the_mempool_is_bounded_in_bytes_and_in_what_it_remembers() {
-    use crate::limits::MAX_RECORD_VALUE_BYTES;
-    let mut pool = Mempool::new();
-    let value = "v".repeat(MAX_RECORD_VALUE_BYTES);
-    let big = crate::ledger::tests::kit::put("x", "k", &value, None);
-    let body = tx_with("a", 0, 10, big).body().clone();
-    let error = (0..)
-        .find_map(|nonce| pool.add(unsigned(&TxBody { nonce, ..body.clone() }), Height(0)).err());
-    assert_eq!(error, Some(Error::MempoolFull { what: "bytes", max: MAX_MEMPOOL_BYTES }));
-    assert!(pool.bytes() <= MAX_MEMPOOL_BYTES);
+fn one_sender_shuts_out_nobody() {
+    let record = put("x", "k", &"v".repeat(MAX_RECORD_VALUE_BYTES), None);
+    let of_sender = |what| {
+        if what == "bytes of this sender" {
+            full(what, MAX_MEMPOOL_BYTES_PER_SENDER)
+        } else {
+            full(what, MAX_MEMPOOL_TXS_PER_SENDER)
+        }
+    };
+    for (call, what) in [
+        (create("x"), "transactions of this sender"),
+        (control(10), "transactions of this sender"),
+        (record.clone(), "bytes of this sender"),
+        (control(MAX_RECORD_VALUE_BYTES), "bytes of this sender"),
+    ] {
+        let mut pool = Mempool::new();
+        let (count, error) = fill(&mut pool, "a", &call);
+        assert_eq!(error, of_sender(what), "{call:?}");
+        assert!(count <= MAX_MEMPOOL_TXS / 4 && pool.bytes() <= MAX_MEMPOOL_BYTES / 4);
+        assert_eq!(pool.add(tx_with("b", 0, 10, record.clone()), Height(0)), Ok(()));
+        assert_eq!(pool.add(tx_with("b", 0, 10, switch("b", "b2", 0)), Height(0)), Ok(()));
+    }
+}
 
+#[test]
+fn the_mempool_is_bounded_in_transactions_and_has_room_in_reserve_for_control() {
+    let mut pool = Mempool::new();
+    let of_sender = |max| full("transactions of this sender", max);
+    let common = MAX_MEMPOOL_TXS - MEMPOOL_RESERVE_TXS;
+    for sender in ["a", "b", "c"] {
+        let expected = (MAX_MEMPOOL_TXS_PER_SENDER, of_sender(MAX_MEMPOOL_TXS_PER_SENDER));
+        assert_eq!(fill(&mut pool, sender, &create("x")), expected);
+    }
+    let rest = common - 3 * MAX_MEMPOOL_TXS_PER_SENDER;
+    assert_eq!(fill(&mut pool, "d", &create("x")), (rest, full("transactions", common)));
+    assert_eq!(fill(&mut pool, "e", &create("x")), (0, full("transactions", common)));
+
+    // The reserve is for calls that run the chain, and of those who send few.
+    assert_eq!(pool.add(tx_with("e", 0, 10, switch("b", "b2", 0)), Height(0)), Ok(()));
+    let (all, each) = (MEMPOOL_RESERVE_TXS, MEMPOOL_RESERVE_TXS_PER_SENDER);
+    assert_eq!(fill(&mut pool, "d", &control(10)), (0, of_sender(each)));
+    assert_eq!(fill(&mut pool, "e", &control(10)), (each - 1, of_sender(each)));
+    for sender in ["f", "g"] {
+        assert_eq!(fill(&mut pool, sender, &control(10)), (each, of_sender(each)));
+    }
+    let left = all - 3 * each;
+    assert_eq!(fill(&mut pool, "h", &control(10)).0, left);
+    assert_eq!(pool.len(), MAX_MEMPOOL_TXS);
+    assert_eq!(fill(&mut pool, "i", &control(10)), (0, full("transactions", MAX_MEMPOOL_TXS)));
+
+    // What becomes free is the reserve's first.
+    let first = pool.take(ALL, 1);
+    pool.committed(&block(1, first));
+    assert_eq!(pool.add(tx("i", 0, 10), Height(1)), Err(full("transactions", common)));
+    assert_eq!(pool.add(tx_with("i", 0, 10, control(10)), Height(1)), Ok(()));
+}
+
+#[test]
+fn the_mempool_is_bounded_in_bytes_and_has_room_in_reserve_for_control() {
+    let mut pool = Mempool::new();
+    let record = put("x", "k", &"v".repeat(MAX_RECORD_VALUE_BYTES), None);
+    let common = MAX_MEMPOOL_BYTES - MEMPOOL_RESERVE_BYTES;
+    for sender in ["a", "b", "c"] {
+        let error = full("bytes of this sender", MAX_MEMPOOL_BYTES_PER_SENDER);
+        assert_eq!(fill(&mut pool, sender, &record).1, error);
+    }
+    assert_eq!(fill(&mut pool, "d", &record).1, full("bytes", common));
+    assert!(pool.bytes() <= common && pool.bytes() + MAX_TX_BYTES > common);
+    assert_eq!(fill(&mut pool, "e", &record), (0, full("bytes", common)));
+
+    let each = full("bytes of this sender", MEMPOOL_RESERVE_BYTES_PER_SENDER);
+    let big = control(MAX_RECORD_VALUE_BYTES);
+    assert_eq!(fill(&mut pool, "d", &big), (0, each.clone()));
+    for sender in ["e", "f", "g", "h"] {
+        assert_eq!(fill(&mut pool, sender, &big), (5, each.clone()));
+    }
+    assert_eq!(fill(&mut pool, "i", &big).1, full("bytes", MAX_MEMPOOL_BYTES));
+    assert!(pool.bytes() <= MAX_MEMPOOL_BYTES && pool.bytes() + MAX_TX_BYTES > MAX_MEMPOOL_BYTES);
+}
+
+#[test]
+fn the_mempool_is_bounded_in_what_it_remembers() {
+    let mut pool = Mempool::new();
     let small = tx("a", 0, 10).body().clone();
     let first = unsigned(&small);
     pool.committed(&block(1, vec![first.clone()]));
@@ -211,7 +279,9 @@ proptest! {
             prop_assert_eq!((pool.len(), pool.bytes()), (list.len(), bytes));
             prop_assert_eq!(pool.places.len(), list.len());
             prop_assert_eq!(pool.expiries.len(), list.len());
-            prop_assert_eq!(pool.senders.values().sum::<usize>(), list.len());
+            let senders = pool.senders.values();
+            let of_senders = senders.fold((0, 0), |sum, of| (sum.0 + of.txs, sum.1 + of.bytes));
+            prop_assert_eq!(of_senders, (list.len(), bytes));
             for tx in &txs {
                 prop_assert_eq!(pool.contains(&tx.hash()), list.contains(tx));
             }

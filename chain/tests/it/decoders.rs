@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, Header};
 use tandem_chain::genesis::Genesis;
 use tandem_chain::ledger::Receipt;
-use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_TX_BYTES};
+use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_ORGS, MAX_TX_BYTES};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::roles::{Register, RoleTable};
@@ -173,6 +173,63 @@ fn what_no_encoder_writes_is_refused() {
 }
 
 #[test]
+fn a_block_with_a_broken_transaction_is_refused_and_the_error_names_it() {
+    let Block { header, record, txs, evidence, last_commit } = samples::block();
+    let block = |txs: &[Vec<u8>]| codec::encode(&(&header, &record, txs, &evidence, &last_commit));
+    let whole: Vec<Vec<u8>> = txs.iter().map(|tx| tx.bytes().to_vec()).collect();
+    assert_eq!(block(&whole), codec::encode(&samples::block()));
+    let certificate = codec::encode(&samples::certificate(8, samples::hash(8)));
+
+    // Transaction 2 puts a record: from its end, the signature and what version is expected.
+    let put = &whole[1];
+    let changed = |from_end: usize, byte: u8| {
+        let mut tx = put.clone();
+        let at = tx.len() - from_end;
+        assert_ne!(std::mem::replace(&mut tx[at], byte), byte);
+        tx
+    };
+    let call = codec::encode(&(samples::chain_id(), samples::public(21), 0_u64, 0_u64)).len();
+    let broken = [
+        ("empty", Vec::new(), "UnexpectedEnd"),
+        ("cut", put[..put.len() - 1].to_vec(), "UnexpectedEnd"),
+        ("with a byte behind it", [put.as_slice(), &[0]].concat(), "1 bytes behind the value"),
+        ("with a call that is none", changed(put.len() - call, 9), "variant"),
+        ("with an option of 2", changed(64 + 9, 2), "transaction cannot be decoded"),
+        ("too long", vec![0; MAX_TX_BYTES + 1], "transaction: "),
+    ];
+    for (name, tx, expected) in broken {
+        let block = block(&[whole[0].clone(), tx]);
+        let refused = [
+            codec::decode::<Block>("block", &block, MAX_ENCODED_BYTES).err(),
+            codec::decode_canonical::<Block>("block", &block, MAX_ENCODED_BYTES).err(),
+            codec::decode::<CertifiedBlock>(
+                "block",
+                &[block.as_slice(), &certificate].concat(),
+                MAX_ENCODED_BYTES,
+            )
+            .err(),
+        ];
+        for error in refused {
+            let Some(Error::Undecodable { what: "block", reason }) = error else {
+                panic!("{name}: {error:?}");
+            };
+            assert!(
+                reason.contains("transaction") && reason.contains(expected),
+                "{name}: {reason}"
+            );
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "over the limit of our own values")]
+fn a_value_that_no_decoder_would_take_is_not_encoded() {
+    let text = |len: usize| "x".repeat(len - 8);
+    assert_eq!(codec::encode(&text(MAX_ENCODED_BYTES)).len(), MAX_ENCODED_BYTES);
+    let _ = codec::encode(&text(MAX_ENCODED_BYTES + 1));
+}
+
+#[test]
 fn errors_hold_no_control_characters_of_what_was_sent() {
     let name = format!("\u{1b}[31m{}\n", "x".repeat(200));
     let error = name.parse::<ChainId>().unwrap_err().to_string();
@@ -251,5 +308,17 @@ proptest! {
     fn observations_come_back_as_extensions(observation in strategies::observation()) {
         let bytes = observation.seen.to_extension();
         prop_assert_eq!(Bits::from_extension(&bytes), Ok(observation.seen));
+    }
+}
+
+#[test]
+fn a_list_of_absent_entries_is_refused_before_it_is_read() {
+    // One byte an entry in the encoding, a hundred in memory.
+    let long = |count: usize| Commit { signatures: vec![None; count], ..Commit::default() };
+    let decoded = |count| codec::decode::<Commit>("commit", &codec::encode(&long(count)), 1 << 20);
+    assert_eq!(decoded(MAX_ORGS).unwrap(), long(MAX_ORGS));
+    for count in [MAX_ORGS + 1, 1_000_000] {
+        let Err(Error::Undecodable { reason, .. }) = decoded(count) else { panic!("{count}") };
+        assert!(reason.contains("at most 100 items"), "{reason}");
     }
 }

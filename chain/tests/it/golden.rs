@@ -1,4 +1,5 @@
-//! Every type that is signed, sent or stored, frozen: a change of a single byte fails here.
+//! Every type of the chain that is signed, sent or stored, frozen: a change of a single byte fails
+//! here. What replicas sign, send and make durable stands in the golden file of `tandem-consensus`.
 //!
 //! The bytes stand in `golden.txt`, which a person can read. After a change that is meant (and that
 //! says so in its version numbers), write the file anew and look at the difference:
@@ -67,7 +68,7 @@ fn key_text(key: &[u8]) -> String {
 
 fn golden() -> String {
     let mut out = Golden(
-        "Bytes of every type that is signed, sent or stored. Test `golden` compares them, and\n\
+        "Bytes of what the chain signs, sends or stores. Test `golden` compares them, and\n\
          TANDEM_WRITE_GOLDEN=1 cargo test --release -p tandem-chain golden\n\
          writes this file. Values are made in samples.rs.\n"
             .to_owned(),
@@ -154,6 +155,9 @@ fn golden() -> String {
     out.encoded("parameters lan", &Parameters::lan());
     out.encoded("genesis", &samples::genesis());
     out.text("genesis, hash", samples::genesis().hash());
+    out.bytes("genesis, JSON", samples::genesis().to_json().as_bytes());
+    let part = &samples::genesis().organizations[0];
+    out.text("part of an organisation, JSON", serde_json::to_string(part).expect("plain values"));
 
     out.section("The state of a chain whose blocks held every kind of call");
     let chain = executed::with_every_call();

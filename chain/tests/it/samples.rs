@@ -285,6 +285,5 @@ pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
         ("transaction", Domain::Transaction.sign_bytes(&id, &tx_body(call))),
         ("liveness record", Domain::LivenessRecord.sign_bytes(&id, &record().record)),
         ("registration", Domain::Registration.sign_bytes(&id, &(org("alpha"), public(14)))),
-        ("follow", Domain::Follow.sign_bytes(&id, &(public(1), Height(8), hash(8), hash(9)))),
     ]
 }

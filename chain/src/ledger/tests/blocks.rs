@@ -2,11 +2,12 @@
 
 use super::kit::*;
 use crate::error::Error;
+use crate::evidence_pool::EvidencePool;
 use crate::ledger::{is_committed, may_send};
 use crate::limits::MAX_TX_VALIDITY;
 use crate::modules::Call;
 use crate::modules::parameters::Parameters;
-use crate::types::Height;
+use crate::types::{Hash, Height};
 
 #[test]
 fn a_transaction_may_stand_up_to_its_last_height_and_not_too_far_before() {
@@ -187,4 +188,45 @@ fn parameters_take_effect_with_more_than_two_thirds_of_the_power() {
     // One organisation alone decides in a chain of its own.
     let mut alone = Chain::with(genesis_with(&[("a", 1)]));
     assert_eq!(alone.send("a-admin", set(&new)).data[0], 1);
+}
+
+#[test]
+fn a_key_that_signs_twice_again_and_again_gives_evidence_that_a_block_may_carry() {
+    let mut chain = Chain::new();
+    chain.run_many(5, &Next::default());
+    let mut pool = EvidencePool::default();
+    let index = table_index(&chain, "c1");
+    let votes = |height: u64| {
+        let vote = |block| chain.vote("c1", height, index, block);
+        (vote(None), vote(Some(Hash([1; 32]))))
+    };
+    // The same key at two heights, twice at one, and at one that is not in the chain yet.
+    for height in [3, 3, 4, 9] {
+        let (one, other) = votes(height);
+        pool.add(key("c1"), one, other);
+    }
+    let evidence = pool.for_block(&chain.ledger).unwrap();
+    assert_eq!(evidence.len(), 1);
+    let next = evidence.iter().cloned().fold(Next::default(), Next::evidence);
+    assert_eq!(chain.check(&next), Ok(()));
+    assert_eq!(pool.for_block(&chain.ledger).unwrap(), evidence, "until it is in the chain");
+    chain.run(&next);
+    assert_eq!(pool.for_block(&chain.ledger).unwrap(), [], "then its key is barred");
+}
+
+#[test]
+fn evidence_of_a_height_to_come_waits_for_it() {
+    let mut chain = Chain::new();
+    chain.run(&Next::default());
+    let index = table_index(&chain, "c1");
+    let vote = |block| chain.vote("c1", 2, index, block);
+    let mut pool = EvidencePool::default();
+    pool.add(key("c1"), vote(None), vote(Some(Hash([1; 32]))));
+    assert_eq!(pool.for_block(&chain.ledger).unwrap(), []);
+    chain.run(&Next::default());
+    assert_eq!(pool.for_block(&chain.ledger).unwrap().len(), 1);
+}
+
+fn table_index(chain: &Chain, node: &str) -> usize {
+    chain.ledger.tip().table.by_key(&key(node)).expect("it holds a seat").0
 }

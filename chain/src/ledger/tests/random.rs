@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::kit::*;
+use crate::keys::PublicKey;
 use crate::ledger::{Ledger, may_send};
 use crate::modules::consortium::{self, KeyRole};
 use crate::modules::{Call, standby};
@@ -23,7 +24,9 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
     let org_name = letter(one);
     let node = format!("{}{}", letter(if three < 200 { one } else { three }), 1 + two % 6);
     let admin = format!("{org_name}-admin");
-    let user = format!("{}-user-{}", letter(three), two % 3);
+    // At times a node's key, that it may come to be a user's.
+    let user =
+        if two >= 200 { node.clone() } else { format!("{}-user-{}", letter(three), two % 3) };
     let expected = [None, Some(0), Some(1), Some(2)][usize::from(three % 4)];
     let data_set = format!("set-{}", two % 2);
     let record = format!("k{}", three % 5);
@@ -45,7 +48,13 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
     }
 }
 
-fn check_invariants(chain: &Chain) {
+/// `barred` are the keys that were barred so far.
+fn check_invariants(chain: &Chain, barred: &BTreeSet<PublicKey>) {
+    for key in barred {
+        let entry = consortium::key(chain.store(), key).unwrap();
+        assert_eq!(entry.map(|entry| entry.role), Some(KeyRole::Barred), "for ever");
+        assert_eq!(may_send(chain.store(), key).unwrap(), None);
+    }
     let tip = chain.ledger.tip();
     let seats = standby::seats(chain.store()).unwrap();
     assert!(!tip.next_next_table.seats().is_empty(), "the last seat is never left out");
@@ -83,6 +92,7 @@ fn check_invariants(chain: &Chain) {
 }
 
 fn play(chain: &mut Chain, blocks: &[Planned]) {
+    let mut barred = BTreeSet::new();
     for (steps, dead, evidence) in blocks {
         let mut next = Next::default();
         for step in steps {
@@ -95,8 +105,9 @@ fn play(chain: &mut Chain, blocks: &[Planned]) {
             let height = chain.height().saturating_sub(u64::from(back % 8));
             next.evidence.extend(chain.evidence(&name, height));
         }
+        barred.extend(next.evidence.iter().map(|evidence| evidence.key));
         chain.run(&next);
-        check_invariants(chain);
+        check_invariants(chain, &barred);
     }
 }
 

@@ -11,18 +11,23 @@ use crate::types::escaped;
 /// # Errors
 /// [`Error::TooMany`], [`Error::Name`].
 pub fn check_addresses(addresses: &[String]) -> Result<(), Error> {
-    if addresses.len() > MAX_ADDRESSES_PER_NODE {
-        let got = addresses.len();
-        return Err(Error::TooMany { what: "addresses", max: MAX_ADDRESSES_PER_NODE, got });
-    }
-    match addresses.iter().find(|address| !is_address(address)) {
-        Some(address) => Err(Error::Name {
-            what: "address",
-            rule: "/ip4|ip6|dns4|dns6/HOST/tcp/PORT, at most 256 characters",
-            got: escaped(address),
-        }),
-        None => Ok(()),
-    }
+    address_faults(addresses).next().map_or(Ok(()), Err)
+}
+
+/// All that [`check_addresses`] could refuse.
+pub(crate) fn address_faults(addresses: &[String]) -> impl Iterator<Item = Error> {
+    let got = addresses.len();
+    let too_many = (got > MAX_ADDRESSES_PER_NODE).then_some(Error::TooMany {
+        what: "addresses",
+        max: MAX_ADDRESSES_PER_NODE,
+        got,
+    });
+    let bad = addresses.iter().filter(|address| !is_address(address)).map(|address| Error::Name {
+        what: "address",
+        rule: "/ip4|ip6|dns4|dns6/HOST/tcp/PORT, at most 256 characters",
+        got: escaped(address),
+    });
+    too_many.into_iter().chain(bad)
 }
 
 fn is_address(text: &str) -> bool {

@@ -87,7 +87,7 @@ fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<V
         return Err(Error::Refused { reason: reason.to_owned() });
     }
     put_org(&mut ctx.state, &sender.org, &entry);
-    delete_key(&mut ctx.state, node);
+    delete_key(&mut ctx.state, node)?;
     ctx.events.push(node_event("node_removed", sender, node));
     if removed.pair { pair_changed(ctx, sender, None) } else { Ok(Vec::new()) }
 }
@@ -171,10 +171,7 @@ fn remove_user(ctx: &mut Context, sender: &Sender, user: &PublicKey) -> Result<V
         Some(entry) if entry.role == KeyRole::User && entry.org == sender.org => {}
         _ => return Err(not_found("user", user)),
     }
-    let mut entry = org(&mut ctx.state, &sender.org)?;
-    entry.users -= 1;
-    put_org(&mut ctx.state, &sender.org, &entry);
-    delete_user(&mut ctx.state, &sender.org, user);
+    delete_user(&mut ctx.state, &sender.org, user)?;
     let attributes = [("org", sender.org.to_string()), ("user", user.to_string())];
     ctx.events.push(Event::new("user_removed", attributes));
     Ok(Vec::new())

@@ -1,8 +1,8 @@
 //! Organisations, their nodes, pairs, addresses and users.
 //!
 //! A key has one role in the whole chain: admin key, node or user of one organisation. The key of a
-//! node that signed twice is barred: it leaves the register as soon as no role table names it, and
-//! never enters the chain again.
+//! node that signed twice is barred, whatever its key is by then and in whichever organisation: it
+//! leaves the register as soon as no role table names it, and never enters the chain again.
 //!
 //! A node is registered with a proof that its key is held by who registers it:
 //! [`registration_proof`], the node's signature over its organisation and key.
@@ -25,13 +25,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::keys::{Domain, PublicKey, Signature, Signer};
+use crate::limits::MAX_ADDRESSES_PER_NODE;
 use crate::types::{ChainId, OrgName, Power};
 
+pub(crate) use address::address_faults;
 pub use address::check_addresses;
 pub(crate) use calls::execute;
 pub use queries::{Organization, key, organization, organizations, users};
-pub(crate) use state::{ORG, bar, genesis, org, org_names, pair, register, sender, unregister};
+pub(crate) use state::{
+    Barred, ORG, bar, genesis, org, org_names, pair, register, sender, unregister,
+};
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +50,7 @@ pub enum Call {
         /// Whether it takes the free place in the pair; else it is an observer.
         pair: bool,
         /// Where it listens for peers.
+        #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
         addresses: Vec<String>,
     },
     /// Takes a node that holds no seat out of the register; signed by the admin key.
@@ -61,6 +67,7 @@ pub enum Call {
     /// Replaces the addresses of the sending node; signed by that node's key.
     SetAddresses {
         /// Where it listens for peers.
+        #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
         addresses: Vec<String>,
     },
     /// Registers a key that may send transactions; signed by the admin key.

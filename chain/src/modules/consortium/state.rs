@@ -67,8 +67,12 @@ pub(super) fn put_key(state: &mut State, key: &PublicKey, org: &OrgName, role: K
     state.write(key_of(KEY, &key.0), &KeyEntry { org: org.clone(), role });
 }
 
-pub(super) fn delete_key(state: &mut State, key: &PublicKey) {
-    state.delete(key_of(KEY, &key.0));
+/// Forgets a key that has a role no more; one that is barred is remembered for ever.
+pub(super) fn delete_key(state: &mut State, key: &PublicKey) -> Result<(), Error> {
+    if key_entry(state, key)?.is_some_and(|entry| entry.role != KeyRole::Barred) {
+        state.delete(key_of(KEY, &key.0));
+    }
+    Ok(())
 }
 
 /// Prefix of an organisation's users.
@@ -85,9 +89,18 @@ pub(super) fn put_user(state: &mut State, org: &OrgName, user: &PublicKey) {
     state.put(user_key(org, user), Vec::new());
 }
 
-pub(super) fn delete_user(state: &mut State, org: &OrgName, user: &PublicKey) {
-    delete_key(state, user);
-    state.delete(user_key(org, user));
+/// Forgets a user of an organisation and counts it no more.
+pub(super) fn delete_user(
+    state: &mut State,
+    name: &OrgName,
+    user: &PublicKey,
+) -> Result<(), Error> {
+    let mut entry = org(state, name)?;
+    entry.users -= 1;
+    put_org(state, name, &entry);
+    delete_key(state, user)?;
+    state.delete(user_key(name, user));
+    Ok(())
 }
 
 /// Who sends a transaction.
@@ -117,15 +130,40 @@ pub(crate) fn pair(state: &mut State, name: &OrgName) -> Result<Vec<PublicKey>, 
     Ok(nodes.into_iter().filter(|(_, node)| node.pair).map(|(key, _)| key).collect())
 }
 
-/// Bars a key that held the seat of `name` once. It leaves the pair at once; [`unregister`] takes
-/// it out of the register. Whether it was of the pair.
-pub(crate) fn bar(state: &mut State, name: &OrgName, key: &PublicKey) -> Result<bool, Error> {
-    put_key(state, key, name, KeyRole::Barred);
-    let mut entry = org(state, name)?;
-    let Some(node) = entry.nodes.get_mut(key) else { return Ok(false) };
-    let was_pair = std::mem::replace(&mut node.pair, false);
-    put_org(state, name, &entry);
-    Ok(was_pair)
+/// What [`bar`] took a key out of.
+pub(crate) struct Barred {
+    /// The organisation that it is of, or was of last.
+    pub(crate) org: OrgName,
+    /// Whether it was a node of that organisation's pair.
+    pub(crate) was_pair: bool,
+}
+
+/// Bars a key that held the seat of `voted_for` once, in whatever role it has now: it may have
+/// gone to another organisation since. A user is one no more; a node leaves its pair at once, and
+/// [`unregister`] takes it out of the register.
+pub(crate) fn bar(
+    state: &mut State,
+    voted_for: &OrgName,
+    key: &PublicKey,
+) -> Result<Barred, Error> {
+    let (name, role) = match key_entry(state, key)? {
+        Some(KeyEntry { org, role }) => (org, Some(role)),
+        None => (voted_for.clone(), None),
+    };
+    let mut was_pair = false;
+    match role {
+        Some(KeyRole::Node) => {
+            let mut entry = org(state, &name)?;
+            let node = entry.nodes.get_mut(key).ok_or_else(|| missing("node"))?;
+            was_pair = std::mem::replace(&mut node.pair, false);
+            put_org(state, &name, &entry);
+        }
+        Some(KeyRole::User) => delete_user(state, &name, key)?,
+        // Admin keys are set at genesis and hold no seat.
+        Some(KeyRole::Admin | KeyRole::Barred) | None => {}
+    }
+    put_key(state, key, &name, KeyRole::Barred);
+    Ok(Barred { org: name, was_pair })
 }
 
 /// Takes a barred key out of the register; nothing happens when it is not there.

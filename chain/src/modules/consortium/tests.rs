@@ -1,10 +1,13 @@
 use crate::keys::{PublicKey, Signature};
+use crate::ledger::state::State;
 use crate::ledger::tests::kit::*;
 use crate::limits::{MAX_NODES_PER_ORG, MAX_USERS_PER_ORG};
 use crate::modules::Call;
+use crate::modules::consortium::state::{delete_key, key_entry, put_key};
 use crate::modules::consortium::{
     self, KeyEntry, KeyRole, organization, organizations, registration_proof, users,
 };
+use crate::store::MemoryStore;
 
 fn call(call: consortium::Call) -> Call {
     Call::Consortium(call)
@@ -104,6 +107,19 @@ fn calls_are_checked_and_leave_nothing_when_they_fail() {
         assert_eq!(receipt.code, code, "{name}: {receipt:?}");
         let after = organizations(chain.store()).unwrap();
         assert_eq!(after == before, code != 0, "{name}");
+    }
+}
+
+#[test]
+fn a_barred_key_is_never_forgotten() {
+    let store = MemoryStore::default();
+    let mut state = State::new(&store);
+    let a1 = key("a1");
+    for (role, left) in [(KeyRole::Node, None), (KeyRole::Barred, Some(KeyRole::Barred))] {
+        put_key(&mut state, &a1, &org("a"), role);
+        delete_key(&mut state, &a1).unwrap();
+        let entry = key_entry(&mut state, &a1).unwrap();
+        assert_eq!(entry.map(|entry| entry.role), left);
     }
 }
 

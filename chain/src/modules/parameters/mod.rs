@@ -67,7 +67,8 @@ pub struct Parameters {
     pub vote_timeout_ms: u64,
     /// What each round adds to both.
     pub timeout_step_ms: u64,
-    /// Most that either grows to.
+    /// Most that either grows to: at least twice the network bound, so that there is a round in
+    /// which every live node is heard in time.
     pub timeout_max_ms: u64,
     /// Bytes of transactions in one block.
     pub block_max_bytes: u64,
@@ -151,6 +152,13 @@ impl Parameters {
                 self.timeout_max_ms,
                 self.timeout_max_ms >= self.propose_timeout_ms.max(self.vote_timeout_ms),
                 "it must be at least propose_timeout_ms and vote_timeout_ms",
+            ),
+            // Else no round could ever succeed, and no vote could change that back.
+            (
+                "timeout_max_ms",
+                self.timeout_max_ms,
+                self.timeout_max_ms >= self.network_bound_ms.saturating_mul(2),
+                "it must be at least twice network_bound_ms",
             ),
         ];
         let broken = relations.into_iter().filter(|(_, _, holds, _)| !holds);

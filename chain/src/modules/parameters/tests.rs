@@ -25,7 +25,7 @@ fn values_at_the_bounds_are_good() {
             p.max_clock_ahead_ms = 1;
         }),
         ("longest timeout", |p| p.timeout_max_ms = MAX_TIMEOUT_MS),
-        ("timeouts all the same", |p| p.timeout_max_ms = p.propose_timeout_ms),
+        ("timeouts all the same", |p| p.propose_timeout_ms = p.timeout_max_ms),
         ("smallest block", |p| p.block_max_bytes = MAX_TX_BYTES as u64),
         ("largest block", |p| p.block_max_bytes = MAX_BLOCK_TX_BYTES as u64),
         ("one transaction", |p| p.block_max_txs = 1),
@@ -56,7 +56,7 @@ fn every_bad_value_is_named() {
         ("propose_timeout_ms", |p| p.propose_timeout_ms = 0),
         ("vote_timeout_ms", |p| p.vote_timeout_ms = 0),
         ("timeout_step_ms", |p| p.timeout_step_ms = 0),
-        ("timeout_max_ms", |p| p.timeout_max_ms = p.propose_timeout_ms - 1),
+        ("timeout_max_ms", |p| p.propose_timeout_ms = p.timeout_max_ms + 1),
         ("timeout_max_ms", |p| p.timeout_max_ms = MAX_TIMEOUT_MS + 1),
         ("block_max_bytes", |p| p.block_max_bytes = MAX_TX_BYTES as u64 - 1),
         ("block_max_bytes", |p| p.block_max_bytes = MAX_BLOCK_TX_BYTES as u64 + 1),
@@ -73,6 +73,26 @@ fn every_bad_value_is_named() {
     }
     let two = Parameters { block_max_txs: 0, failover_blocks: 0, ..Parameters::wan() };
     assert_eq!(two.faults().len(), 2, "faults are named together");
+}
+
+#[test]
+fn timeouts_may_grow_to_twice_the_network_bound_at_least() {
+    for preset in [Parameters::wan(), Parameters::lan()] {
+        let with = |timeout_max_ms| Parameters {
+            propose_timeout_ms: 1,
+            vote_timeout_ms: 1,
+            timeout_step_ms: 1,
+            timeout_max_ms,
+            ..preset.clone()
+        };
+        let least = 2 * preset.network_bound_ms;
+        assert_eq!(with(least).faults(), []);
+        for got in [1, least - 1] {
+            let rule = "it must be at least twice network_bound_ms".to_owned();
+            let fault = Error::Parameter { name: "timeout_max_ms", rule, got };
+            assert_eq!(with(got).faults(), [fault]);
+        }
+    }
 }
 
 #[test]

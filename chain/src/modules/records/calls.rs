@@ -4,7 +4,7 @@ use crate::codec;
 use crate::error::Error;
 use crate::ledger::Event;
 use crate::ledger::context::Context;
-use crate::limits::{MAX_DATA_SETS, MAX_RECORD_KEY_BYTES, MAX_RECORD_VALUE_BYTES};
+use crate::limits::{MAX_DATA_SETS_PER_ORG, MAX_RECORD_KEY_BYTES, MAX_RECORD_VALUE_BYTES};
 use crate::modules::Sender;
 use crate::modules::records::state::{count, owner, put_count, put_owner, record, state_key};
 use crate::modules::records::{Call, Stored};
@@ -25,12 +25,12 @@ fn create(ctx: &mut Context, sender: &Sender, name: &DataSetName) -> Result<Vec<
     if owner(&mut ctx.state, name)?.is_some() {
         return Err(Error::Exists { what: "data set", name: name.to_string() });
     }
-    let count = count(&mut ctx.state)?;
-    if count >= MAX_DATA_SETS as u64 {
-        let max = MAX_DATA_SETS;
-        return Err(Error::TooMany { what: "data sets", max, got: max + 1 });
+    let count = count(&mut ctx.state, &sender.org)?;
+    if count >= MAX_DATA_SETS_PER_ORG as u64 {
+        let max = MAX_DATA_SETS_PER_ORG;
+        return Err(Error::TooMany { what: "data sets of the organisation", max, got: max + 1 });
     }
-    put_count(&mut ctx.state, count + 1);
+    put_count(&mut ctx.state, &sender.org, count + 1);
     put_owner(&mut ctx.state, name, &sender.org);
     let attributes = [("data_set", name.to_string()), ("org", sender.org.to_string())];
     ctx.events.push(Event::new("data_set_created", attributes));

@@ -6,7 +6,7 @@
 //!
 //! | state key | value |
 //! |---|---|
-//! | `records/sets` | number of data sets |
+//! | `records/sets/ORG` | number of data sets that the organisation owns |
 //! | `records/set/NAME` | the organisation that owns the data set |
 //! | `records/data/NAME/KEY` | [`Stored`] |
 
@@ -28,7 +28,8 @@ pub use state::state_key;
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// Creates a data set; the sender's organisation owns it and alone writes to it.
+    /// Creates a data set; the sender's organisation owns it and alone writes to it. It owns up to
+    /// [`crate::limits::MAX_DATA_SETS_PER_ORG`].
     Create {
         /// Its name.
         data_set: DataSetName,

@@ -5,16 +5,21 @@ use crate::ledger::state::{State, key_of};
 use crate::modules::records::Stored;
 use crate::types::{DataSetName, OrgName};
 
-const SETS: &str = "records/sets";
+const SETS: &str = "records/sets/";
 pub(super) const SET: &str = "records/set/";
 const DATA: &str = "records/data/";
 
-pub(super) fn count(state: &mut State) -> Result<u64, Error> {
-    Ok(state.read("number of data sets", SETS.as_bytes())?.unwrap_or(0))
+fn count_key(org: &OrgName) -> Vec<u8> {
+    key_of(SETS, org.as_str().as_bytes())
 }
 
-pub(super) fn put_count(state: &mut State, count: u64) {
-    state.write(SETS.into(), &count);
+/// How many data sets an organisation owns.
+pub(super) fn count(state: &mut State, org: &OrgName) -> Result<u64, Error> {
+    Ok(state.read("number of data sets", &count_key(org))?.unwrap_or(0))
+}
+
+pub(super) fn put_count(state: &mut State, org: &OrgName, count: u64) {
+    state.write(count_key(org), &count);
 }
 
 fn set_key(name: &DataSetName) -> Vec<u8> {

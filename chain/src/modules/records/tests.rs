@@ -1,7 +1,7 @@
 use crate::ledger::Receipt;
 use crate::ledger::tests::kit::*;
 use crate::limits::{
-    MAX_DATA_SETS, MAX_LIST, MAX_LIST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_VALUE_BYTES,
+    MAX_DATA_SETS_PER_ORG, MAX_LIST, MAX_LIST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_VALUE_BYTES,
 };
 use crate::modules::Call;
 use crate::modules::records::{self, DataSet, data_sets, get, list, state_key};
@@ -95,15 +95,28 @@ fn keys_and_values_are_bounded() {
     ] {
         assert_eq!(chain.send("a-user", put(key, value)).code, code, "{key} {value}");
     }
+}
+
+#[test]
+fn an_organisation_can_take_no_more_names_than_its_share() {
+    let mut chain = with_set();
     let mut next = Next::default();
-    for i in 0..MAX_DATA_SETS {
-        next = next.tx(chain.tx("b-user", create(&format!("s{i}"))));
+    for i in 1..=MAX_DATA_SETS_PER_ORG {
+        next = next.tx(chain.tx("a-user", create(&format!("s{i}"))));
     }
     let receipts = chain.run(&next).receipts;
     let (last, rest) = receipts.split_last().unwrap();
     assert!(rest.iter().all(Receipt::is_ok));
     assert_eq!(last.code, 19);
-    assert_eq!(data_sets(chain.store()).unwrap().len(), MAX_DATA_SETS);
+    assert!(last.log.contains("data sets of the organisation: 101 items"), "{}", last.log);
+    assert_eq!(chain.send("a-admin", create("other")).code, 19, "whichever of its keys asks");
+    assert_eq!(chain.send("a-user", create("s1")).code, 11);
+    assert_eq!(data_sets(chain.store()).unwrap().len(), MAX_DATA_SETS_PER_ORG);
+    // The others have theirs, and what was refused left no owner.
+    assert!(chain.send("b-user", create("other")).is_ok());
+    let sets = data_sets(chain.store()).unwrap();
+    assert_eq!(sets.len(), MAX_DATA_SETS_PER_ORG + 1);
+    assert_eq!(sets[0], DataSet { name: set("other"), owner: org("b") });
 }
 
 #[test]

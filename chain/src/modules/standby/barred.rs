@@ -5,9 +5,9 @@ use crate::evidence::Evidence;
 use crate::keys::PublicKey;
 use crate::ledger::Event;
 use crate::ledger::context::Context;
-use crate::modules::consortium;
-use crate::modules::standby::state::{move_seat, read_seats, table, write_seats};
-use crate::modules::standby::{Reason, SeatState, Seats};
+use crate::modules::consortium::{self, Barred};
+use crate::modules::standby::state::{known, move_seat, read_seats, table, write_seats};
+use crate::modules::standby::{Reason, Run, Seats};
 use crate::types::OrgName;
 
 /// The first part of a block: bars the keys that evidence is about, and gives every seat without a
@@ -25,10 +25,8 @@ pub(crate) fn settle(ctx: &mut Context, evidence: &[Evidence]) -> Result<(), Err
     }
     for evidence in evidence {
         let voters = table(ctx.state.store(), evidence.height())?.unwrap_or_default();
-        if let Some((_, voter)) = voters.by_key(&evidence.key)
-            && let Some(seat) = seats.get_mut(&voter.org)
-        {
-            bar(ctx, &voter.org, seat, &evidence.key)?;
+        if let Some((_, voter)) = voters.by_key(&evidence.key) {
+            bar(ctx, &mut seats, &voter.org, &evidence.key)?;
         }
     }
     fill(ctx, &mut seats)?;
@@ -38,24 +36,27 @@ pub(crate) fn settle(ctx: &mut Context, evidence: &[Evidence]) -> Result<(), Err
     Ok(())
 }
 
+/// Bars a key that signed twice for the seat of `voted_for`, and takes it out of the seat or pair
+/// that it is in now, which may be another organisation's.
 fn bar(
     ctx: &mut Context,
-    name: &OrgName,
-    seat: &mut SeatState,
+    seats: &mut Seats,
+    voted_for: &OrgName,
     key: &PublicKey,
 ) -> Result<(), Error> {
-    let attributes = [("org", name.to_string()), ("node", key.to_string())];
+    let Barred { org, was_pair } = consortium::bar(&mut ctx.state, voted_for, key)?;
+    let attributes = [("org", org.to_string()), ("node", key.to_string())];
     ctx.events.push(Event::new("key_barred", attributes));
-    let was_pair = consortium::bar(&mut ctx.state, name, key)?;
+    let seat = known(seats, &org)?;
     if seat.holder == Some(*key) {
         seat.barred = true;
         return Ok(());
     }
     if was_pair {
         seat.effective = ctx.effective();
-        seat.run = super::Run::default();
+        seat.run = Run::default();
     }
-    consortium::unregister(&mut ctx.state, name, key)
+    consortium::unregister(&mut ctx.state, &org, key)
 }
 
 fn fill(ctx: &mut Context, seats: &mut Seats) -> Result<(), Error> {

@@ -4,10 +4,10 @@ use crate::codec;
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::ledger::context::Context;
+use crate::modules::Sender;
 use crate::modules::consortium::{self, KeyRole};
-use crate::modules::standby::state::{move_seat, read_seats, write_seats};
+use crate::modules::standby::state::{known, move_seat, read_seats, write_seats};
 use crate::modules::standby::{Call, Reason, Run, SeatState};
-use crate::modules::{Sender, standby::Seats};
 use crate::types::{Height, OrgName};
 
 /// Executes a call. Its data is the height from which the switch is in effect.
@@ -86,9 +86,4 @@ pub(crate) fn is_holder(
 ) -> Result<bool, Error> {
     let in_next = ctx.table_after().by_key(node).is_some();
     Ok(in_next || holder(ctx, name)? == Some(*node))
-}
-
-fn known<'a>(seats: &'a mut Seats, name: &OrgName) -> Result<&'a mut SeatState, Error> {
-    let found = seats.get_mut(name);
-    found.ok_or_else(|| crate::ledger::state::missing("seat of an organisation"))
 }

@@ -39,6 +39,11 @@ pub(super) fn read_seats(state: &mut State) -> Result<Seats, Error> {
     state.read("seats", SEATS.as_bytes())?.ok_or_else(|| missing("seats"))
 }
 
+/// The seat of an organisation that is known to exist.
+pub(super) fn known<'a>(seats: &'a mut Seats, name: &OrgName) -> Result<&'a mut SeatState, Error> {
+    seats.get_mut(name).ok_or_else(|| missing("seat of an organisation"))
+}
+
 pub(super) fn write_seats(state: &mut State, seats: &Seats) {
     state.write(SEATS.into(), seats);
 }

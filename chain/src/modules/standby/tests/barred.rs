@@ -2,6 +2,8 @@
 
 use crate::ledger::may_send;
 use crate::ledger::tests::kit::*;
+use crate::modules::Call;
+use crate::modules::consortium::{self, KeyRole};
 use crate::modules::standby::{Reason, history};
 
 fn is_registered(chain: &Chain, node: &str) -> bool {
@@ -42,8 +44,7 @@ fn a_barred_holder_with_a_live_partner_is_replaced_at_once() {
             assert_eq!(receipt.code, 17);
         }
     }
-    let user = crate::modules::consortium::Call::AddUser { user: key("a1") };
-    assert_eq!(chain.send("a-admin", crate::modules::Call::Consortium(user)).code, 17);
+    assert_eq!(chain.send("a-admin", add_user("a1")).code, 17);
     let switched = history(chain.store(), 0, 9).unwrap();
     assert_eq!((switched.len(), switched[0].reason), (1, Reason::Barred));
 }
@@ -187,6 +188,122 @@ fn a_holder_that_was_removed_since_is_barred_all_the_same() {
     chain.run(&Next::default().evidence(evidence));
     assert_eq!(chain.holders(), "a2/1 b1/0 c1/0 d1/0");
     assert_eq!(chain.send("a-admin", register("a", "a1", true)).code, 17);
+}
+
+/// a1 held its seat until height 5, has left the register since, and its organisation was sent
+/// `calls` by b's admin key, one a block.
+fn gone_to_b(calls: Vec<Call>) -> Chain {
+    let mut chain = started(genesis());
+    for call in [switch("a", "a2", 0), remove("a1")] {
+        assert!(chain.send("a-admin", call).is_ok());
+    }
+    for call in calls {
+        assert!(chain.send("b-admin", call).is_ok());
+    }
+    chain
+}
+
+fn add_user(name: &str) -> Call {
+    Call::Consortium(consortium::Call::AddUser { user: key(name) })
+}
+
+fn remove_user(name: &str) -> Call {
+    Call::Consortium(consortium::Call::RemoveUser { user: key(name) })
+}
+
+/// Whatever is tried, the key gets no role again and is not judged again.
+fn expect_barred_for_ever(chain: &mut Chain, node: &str) {
+    for org_name in ["a", "b"] {
+        let admin = format!("{org_name}-admin");
+        for (call, code) in [
+            (remove(node), 10),
+            (remove_user(node), 10),
+            (set_partner(node), 10),
+            (register(org_name, node, true), 17),
+            (register(org_name, node, false), 17),
+            (add_user(node), 17),
+        ] {
+            assert_eq!(chain.send(&admin, call.clone()).code, code, "{org_name} {call:?}");
+        }
+    }
+    assert_eq!(chain.send(node, create("x")).code, 7);
+    let entry = consortium::key(chain.store(), &key(node)).unwrap().unwrap();
+    assert_eq!(entry.role, KeyRole::Barred);
+    assert_eq!(chain.evidence(node, 2), None);
+}
+
+#[test]
+fn a_key_that_holds_another_organisation_s_seat_by_now_loses_that() {
+    for (partner, holders) in [("alive", "a2/1 b1/2 c1/0 d1/0"), ("dead", "a2/1 -/2 c1/0 d1/0")] {
+        let mut chain = gone_to_b(vec![remove("b2"), register("b", "a1", true), create("x")]);
+        assert!(chain.send("b-admin", switch("b", "a1", 0)).is_ok());
+        assert_eq!(chain.holders(), "a2/1 a1/1 c1/0 d1/0");
+        let evidence = chain.evidence("a1", 2).unwrap();
+        let next = if partner == "alive" { dead(&[]) } else { dead(&["b1"]) };
+        let try_remove = chain.tx("b-admin", remove("a1"));
+        let execution = chain.run(&next.evidence(evidence).tx(try_remove));
+        assert_eq!(chain.holders(), holders, "partner {partner}");
+        let barred = &execution.events[0];
+        assert_eq!((barred.kind.as_str(), barred.attribute("org")), ("key_barred", Some("b")));
+        assert_eq!(execution.receipts[1].code, 17, "others must reach it for a block more");
+        assert!(is_registered(&chain, "a1"));
+        assert!(!chain.ledger.tip().register.nodes[&key("a1")].pair);
+        assert_eq!(may_send(chain.store(), &key("a1")).unwrap(), None);
+        chain.run(&Next::default());
+        assert!(!is_registered(&chain, "a1"));
+        expect_barred_for_ever(&mut chain, "a1");
+    }
+}
+
+#[test]
+fn a_key_that_is_of_another_organisation_s_pair_by_now_leaves_it_and_is_never_given_the_seat() {
+    let mut chain = gone_to_b(vec![remove("b2"), register("b", "a1", true)]);
+    chain.run_many(9, &dead(&["b1"]));
+    assert!(chain.seat("b").run.count > 0);
+    let evidence = chain.evidence("a1", 2).unwrap();
+    chain.run(&dead(&["b1"]).evidence(evidence));
+    let seat = chain.seat("b");
+    assert_eq!((seat.partner, seat.run.count), (None, 0));
+    assert_eq!(seat.effective.0, chain.height() + 2);
+    assert!(!is_registered(&chain, "a1"));
+    chain.run_many(30, &dead(&["b1"]));
+    assert_eq!(chain.holders(), "a2/1 b1/0 c1/0 d1/0");
+    expect_barred_for_ever(&mut chain, "a1");
+    assert!(chain.send("b-admin", register("b", "b4", true)).is_ok(), "its place is free");
+}
+
+#[test]
+fn a_key_that_is_another_organisation_s_observer_by_now_leaves_the_register() {
+    let mut chain = gone_to_b(vec![register("b", "a1", false)]);
+    let before = chain.seat("b");
+    let evidence = chain.evidence("a1", 2).unwrap();
+    chain.run(&Next::default().evidence(evidence));
+    assert!(!is_registered(&chain, "a1"));
+    assert_eq!(chain.seat("b"), before, "no seat has changed");
+    expect_barred_for_ever(&mut chain, "a1");
+}
+
+#[test]
+fn a_key_that_is_a_user_by_now_is_one_no_more() {
+    for org_name in ["a", "b"] {
+        let admin = format!("{org_name}-admin");
+        let mut chain = gone_to_b(vec![]);
+        assert!(chain.send(&admin, add_user("a1")).is_ok());
+        assert!(chain.send("a1", create("set")).is_ok());
+        let users = |chain: &Chain| {
+            let name = org(org_name);
+            let count = consortium::organization(chain.store(), &name).unwrap().unwrap().users;
+            (count, consortium::users(chain.store(), &name, None, 9).unwrap().len())
+        };
+        assert_eq!(users(&chain), (2, 2));
+        let evidence = chain.evidence("a1", 2).unwrap();
+        chain.run(&Next::default().evidence(evidence));
+        assert_eq!(users(&chain), (1, 1));
+        assert_eq!(may_send(chain.store(), &key("a1")).unwrap(), None);
+        expect_barred_for_ever(&mut chain, "a1");
+        assert_eq!(users(&chain), (1, 1));
+        assert_eq!(chain.holders(), "a2/1 b1/0 c1/0 d1/0");
+    }
 }
 
 #[test]
