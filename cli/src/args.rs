@@ -49,7 +49,7 @@ pub struct Global {
         default_value = "http://127.0.0.1:26657"
     )]
     pub node: Vec<String>,
-    /// Answer in JSON, for scripts
+    /// Answer in JSON, for scripts; an error too, on standard error
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -86,7 +86,7 @@ pub enum Command {
     Switch(Switch),
     /// Print the version
     Version {
-        /// Versions of protocol, database and network too
+        /// Versions of blocks, network and database too
         #[arg(long, short)]
         verbose: bool,
     },
@@ -217,7 +217,7 @@ pub struct Sending {
     /// Send once and do not wait for the receipt
     #[arg(long)]
     pub no_wait: bool,
-    /// Print the signed transaction in hex in the place of sending it
+    /// Print the signed transaction in hex in the place of sending it, for `tx raw`
     #[arg(long, conflicts_with = "no_wait")]
     pub sign_only: bool,
 }
@@ -495,5 +495,36 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{line}");
         }
         assert_eq!(Cli::try_parse_from(["tandem", "--help"]).unwrap_err().exit_code(), 0);
+    }
+    /// The interface as docs/cli.md says it.
+    const DOCS: &str = include_str!("../../docs/cli.md");
+
+    #[test]
+    fn the_docs_have_every_command() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let is_there = |text: String| DOCS.contains(&text);
+            assert!(is_there(format!("`{name}")) || is_there(format!("`tandem {name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_example_in_the_docs_is_a_command() {
+        let text = DOCS.replace("\\\n", " ").replace("HASH", &Hash::EMPTY.to_string());
+        let examples = text.lines().filter_map(|line| line.strip_prefix("    tandem "));
+        let examples: Vec<&str> = examples.collect();
+        assert!(examples.len() > 8, "{examples:?}");
+        for example in examples {
+            let words = ["tandem"].into_iter().chain(example.split_whitespace());
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{example}: {error}"));
+        }
+    }
+
+    #[test]
+    fn the_docs_have_the_exit_codes_of_the_help() {
+        for line in EXIT_CODES.lines().skip(1) {
+            let (code, meaning) = line.trim().split_once("  ").expect("code and meaning");
+            assert!(DOCS.contains(&format!("| {code} | {meaning} |")), "{line}");
+        }
     }
 }

@@ -66,8 +66,8 @@ pub fn clients(global: &Global) -> anyhow::Result<Vec<Client>> {
     Ok(global.node.iter().map(|url| Client::new(url)).collect::<Result<_, _>>()?)
 }
 
-/// The first node on the command line that answers, with a word on standard error about those that
-/// do not; when none does, the last.
+/// The first node on the command line that answers; when none does, the last. About those that do
+/// not there is a word on standard error, which with `--json` is kept for the command's own error.
 pub async fn client(global: &Global) -> anyhow::Result<Client> {
     let mut clients = clients(global)?;
     let Some(last) = clients.pop() else {
@@ -76,6 +76,7 @@ pub async fn client(global: &Global) -> anyhow::Result<Client> {
     for client in clients {
         match client.call::<serde_json::Value>("abci_info", serde_json::Value::Null).await {
             Ok(_) => return Ok(client),
+            Err(_) if global.json => {}
             Err(error) => eprintln!("{error}"),
         }
     }

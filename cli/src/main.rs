@@ -14,14 +14,34 @@ use args::{Cli, Command};
 use exit::Exit;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return no_command(&answer),
+    };
+    let json = cli.global.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            Exit::of(&error).into()
+            let exit = Exit::of(&error);
+            output::error(json, &format!("{error:#}"), exit);
+            exit.into()
         }
     }
+}
+
+/// Where the command line names nothing to do: help or version was asked for, or it is wrong.
+fn no_command(answer: &clap::Error) -> ExitCode {
+    let wrong = answer.use_stderr();
+    // Nothing was parsed, so the option is looked for.
+    let mut options = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+    if wrong && options.any(|argument| argument == "--json") {
+        let text = answer.to_string();
+        output::error(true, text.trim_start_matches("error: ").trim_end(), Exit::Usage);
+    } else {
+        // That the reader has gone is no error.
+        let _ = answer.print();
+    }
+    if wrong { Exit::Usage.into() } else { ExitCode::SUCCESS }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -32,7 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Keys(keys) => commands::keys::keys(&global, keys),
         Command::Start(start) => commands::start::start(&global, &start),
         Command::Version { verbose } => commands::version::version(&global, verbose),
-        Command::Completions { shell } => commands::version::completions(shell),
+        Command::Completions { shell } => commands::version::completions(&global, shell),
         Command::Status => wait(commands::status::status(&global)),
         Command::Seats(seats) => wait(commands::seats::seats(&global, &seats)),
         Command::Switches { limit } => wait(commands::seats::switches(&global, limit)),

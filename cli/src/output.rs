@@ -3,9 +3,11 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
+use serde_json::json;
 use tandem_chain::keys::PublicKey;
 
 use crate::args::Global;
+use crate::exit::Exit;
 
 /// Hex digits of a key in a table: enough to tell nodes apart; `--json` has them all.
 const KEY_DIGITS: usize = 12;
@@ -26,6 +28,15 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n')) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// Says on standard error why the command failed; as JSON it is one object on one line.
+pub fn error(json: bool, text: &str, exit: Exit) {
+    if json {
+        eprintln!("{}", json!({ "error": text, "code": exit as u8 }));
+    } else {
+        eprintln!("error: {text}");
     }
 }
 

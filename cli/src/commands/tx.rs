@@ -135,7 +135,10 @@ pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
         term = term.or(Some(seat.term));
     }
     let (Some(target), Some(term)) = (target, term) else {
-        bail!("seat {} has no partner that it could go to", args.seat);
+        bail!(
+            "seat {} has no partner that it could go to; `tandem tx node register --pair` makes one",
+            args.seat
+        );
     };
     let call = standby::Call::Switch { seat: args.seat.clone(), target, term };
     let Some(info) = submit(global, &client, Call::Standby(call), &args.sending).await? else {
@@ -178,7 +181,12 @@ async fn submit(
     let key = input::secret_key(&sending.key)?;
     let tx = prepare(client, &key, call, sending.valid_for).await?;
     if sending.sign_only {
-        output::print(&hex::encode_upper(tx.bytes()))?;
+        let signed = json!({
+            "hash": tx.hash(),
+            "valid_until": tx.body().valid_until.to_string(),
+            "tx": hex::encode_upper(tx.bytes()),
+        });
+        output::show(global, &signed, |_| hex::encode_upper(tx.bytes()))?;
         return Ok(None);
     }
     if sending.no_wait {

@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 use serde_json::json;
 use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
+use tandem_node::network::PROTOCOL_VERSION;
 use tandem_node::storage::FORMAT;
 
 use crate::args::{Cli, Global};
@@ -14,6 +15,7 @@ pub fn version(global: &Global, verbose: bool) -> anyhow::Result<()> {
         "version": version,
         "block_version": BLOCK_VERSION,
         "app_version": APP_VERSION,
+        "network_version": PROTOCOL_VERSION,
         "database_format": FORMAT,
     });
     output::show(global, &answer, |_| {
@@ -24,13 +26,16 @@ pub fn version(global: &Global, verbose: bool) -> anyhow::Result<()> {
             ("tandem", version.to_owned()),
             ("block version", BLOCK_VERSION.to_string()),
             ("app version", APP_VERSION.to_string()),
+            ("network version", PROTOCOL_VERSION.to_string()),
             ("database format", FORMAT.to_string()),
         ])
     })
 }
 
-pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
+pub fn completions(global: &Global, shell: clap_complete::Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut script);
-    output::print(&String::from_utf8(script)?)
+    let script = String::from_utf8(script)?;
+    let answer = json!({ "shell": shell.to_string(), "script": script });
+    output::show(global, &answer, |_| script)
 }

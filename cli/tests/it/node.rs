@@ -1,0 +1,254 @@
+//! A node and what is asked of it: `start` to SIGTERM, every answer as text and JSON, transactions
+//! from signature to receipt, and the exit code of each way to fail.
+
+use serde_json::{Value, json};
+
+use crate::support::{Desk, Node};
+
+const KEY: &str = "--key alpha-user.json";
+
+/// Sends a transaction and returns its receipt.
+async fn send(node: &Node<'_>, tx: &str) -> Value {
+    let receipt = node.run(&format!("tx {tx} --json")).await.json();
+    assert_eq!(receipt["code"], 0, "{receipt}");
+    receipt
+}
+
+#[tokio::test]
+async fn a_network_of_one_runs_until_it_is_told_to_stop_and_goes_on_later() {
+    let desk = Desk::new();
+    let hash = desk.network(&["alpha"]).await;
+    let node = desk.start("alpha", &format!("--genesis-hash {hash}")).await;
+    let created = send(&node, &format!("record create prices {KEY}")).await;
+
+    let words = ["another tandem process uses alpha/data", "stop it first", "another home"];
+    let second = desk.run("start --home alpha").await.stderr(1);
+    let error = second.lines().next_back().unwrap();
+    assert!(error.starts_with("error: ") && words.iter().all(|w| error.contains(w)), "{second}");
+    // Where the log is, too, the object is the last line.
+    let second = desk.run("start --home alpha --json").await.stderr(1);
+    let error: Value = serde_json::from_str(second.lines().next_back().unwrap()).unwrap();
+    assert_eq!(error["code"], 1);
+    assert!(words.iter().all(|word| error["error"].as_str().unwrap().contains(word)), "{error}");
+
+    // The first has taken no notice.
+    send(&node, &format!("record put prices oil 81.20 {KEY}")).await;
+    let log = node.stop().await;
+    let is_stop = |line: &str| line.contains("\"stopping\"") && line.contains("SIGTERM");
+    assert!(log.lines().any(is_stop) && log.contains("\"stopped\""), "{log}");
+
+    let node = desk.start("alpha", "").await;
+    let (_, receipt) = node.ask(&format!("query tx {}", created["hash"].as_str().unwrap())).await;
+    assert_eq!(receipt, created);
+    assert_eq!(node.run("query record prices oil").await.done(), "81.20");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn another_genesis_is_refused() {
+    let desk = Desk::new();
+    let hash = desk.network(&["alpha"]).await;
+    let wrong = "AB".repeat(32);
+    let words = ["alpha/config/genesis.json", &hash, &wrong, "get the genesis file of this chain"];
+    desk.fail(&format!("start --home alpha --genesis-hash {wrong}"), 1, &words).await;
+    // The guard record says that the key has signed nothing yet.
+    assert!(desk.read("alpha/config/guard.json").contains("\"new\""));
+
+    desk.start("alpha", "").await.stop().await;
+    let mut genesis: Value = serde_json::from_str(&desk.read("genesis.json")).unwrap();
+    genesis["chain_id"] = json!("cli-2");
+    desk.write("alpha/config/genesis.json", &genesis.to_string());
+    let error = desk.run("start --home alpha").await.stderr(1);
+    assert!(error.contains("alpha/data is of genesis") && error.contains(&hash), "{error}");
+}
+
+#[tokio::test]
+async fn every_question_has_an_answer_for_people_and_for_scripts() {
+    let desk = Desk::new();
+    let genesis_hash = desk.network(&["alpha"]).await;
+    let node_key = desk.run("keys show --home alpha --json").await.json()["public_key"].take();
+    let key = node_key.as_str().unwrap();
+    let node = desk.start("alpha", "").await;
+    send(&node, &format!("record create prices {KEY}")).await;
+    let put = send(&node, &format!("record put prices oil 81.20 {KEY}")).await;
+    let height = put["height"].as_str().unwrap();
+
+    let (text, status) = node.ask("status").await;
+    assert_eq!(status["node_info"]["network"], "cli-1");
+    assert_eq!(status["tandem"]["genesis_hash"], genesis_hash);
+    assert_eq!(status["tandem"]["public_key"], node_key);
+    assert_eq!(status["tandem"]["role"], "validator");
+    assert_eq!(status["tandem"]["alarms"], json!([]));
+    assert!(text.contains("cli-1") && text.contains("validator of alpha, term 0"), "{text}");
+
+    let (text, seats) = node.ask("seats --blocks 1").await;
+    assert_eq!(seats["seats"].as_array().map(Vec::len), Some(1));
+    let seat = &seats["seats"][0];
+    assert_eq!((&seat["seat"], &seat["holder"]), (&json!("alpha"), &node_key));
+    assert_eq!((&seat["partner"], &seat["is_down"]), (&Value::Null, &json!(false)));
+    assert_eq!(seat["holder_grid"], "1");
+    let never = seat["never_automatic"].as_str().unwrap();
+    assert!(text.contains('█') && text.contains(never), "{text}");
+
+    let (text, switches) = node.ask("switches").await;
+    assert_eq!(switches["switches"], json!([]));
+    assert!(text.contains("no seat has changed its holder"), "{text}");
+
+    let (_, block) = node.ask(&format!("query block {height}")).await;
+    assert_eq!(block["block"]["header"]["height"], height);
+    node.ask("query block").await;
+    let (_, found) = node.ask("query organizations").await;
+    assert_eq!(found["organizations"][0]["name"], "alpha");
+    let (text, found) = node.ask("query nodes").await;
+    assert_eq!(found["nodes"][0]["key"], node_key);
+    assert!(text.contains(&key[..12]), "{text}");
+    let (text, found) = node.ask("query parameters").await;
+    assert_eq!(found["parameters"]["idle_block_interval_ms"], 100);
+    assert!(text.contains("idle_block_interval_ms"), "{text}");
+    let (text, found) = node.ask(&format!("query key {key}")).await;
+    assert_eq!(found["organization"], "alpha");
+    assert!(text.contains("node of alpha"), "{text}");
+    desk.run("keys new other.json").await.done();
+    let (text, _) = node.ask("query key other.json").await;
+    assert!(text.contains("not a key of this chain"), "{text}");
+    let (_, answer) = node.ask(&format!("query rpc block height={height}")).await;
+    assert_eq!(answer, block);
+    node.fail("query rpc frobnicate", 1, &["frobnicate", "-32601"]).await;
+
+    // The first that answers, of several.
+    let (nobody, url) = ("http://127.0.0.1:0", node.url());
+    let both = desk.run(&format!("status --node {nobody},{url} --json")).await.json();
+    assert_eq!(both["tandem"]["public_key"], node_key);
+    let word = desk.run(&format!("status --node {nobody},{url}")).await.stderr(0);
+    assert!(word.contains("127.0.0.1:0 is not reachable"), "{word}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_is_written_and_read() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    let node = desk.start("alpha", "").await;
+    let text = node.run(&format!("tx record create prices {KEY}")).await.done();
+    assert!(text.contains("transaction") && text.contains("data_set=prices"), "{text}");
+
+    let put = send(&node, &format!("record put prices oil 81.20 --expect 0 {KEY}")).await;
+    assert_eq!(put["events"][0]["type"], "record_put");
+    assert_eq!(put["events"][0]["attributes"]["version"], "1");
+    desk.write("report", "two\nlines\n");
+    send(&node, &format!("record put prices 0x00ff @report {KEY}")).await;
+
+    let (text, record) = node.ask("query record prices oil").await;
+    assert_eq!(text, "81.20", "the value as it is, with no line feed behind it");
+    assert_eq!((&record["text"], &record["version"]), (&json!("81.20"), &json!("1")));
+    assert_eq!(record["value"], "38312e3230");
+    assert_eq!(node.run("query record prices 0x00ff").await.done(), "two\nlines\n");
+    let (text, found) = node.ask("query records prices").await;
+    assert_eq!(found["records"].as_array().map(Vec::len), Some(2));
+    assert!(text.contains("oil") && text.contains("0x00ff"), "{text}");
+    let (_, found) = node.ask("query records prices --prefix o").await;
+    assert_eq!(found["records"].as_array().map(Vec::len), Some(1));
+    let (text, found) = node.ask("query data-sets").await;
+    assert_eq!(found["data_sets"][0]["name"], "prices");
+    assert!(text.contains("prices") && text.contains("alpha"), "{text}");
+
+    send(&node, &format!("record delete prices oil --expect 1 {KEY}")).await;
+    node.fail("query record prices oil", 1, &["oil"]).await;
+    node.fail("query records none", 1, &["none"]).await;
+    let nothing = "0".repeat(64);
+    node.fail(&format!("query tx {nothing}"), 1, &["is not in the chain", &nothing]).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_can_be_signed_here_and_sent_there() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    let node = desk.start("alpha", "").await;
+    let signed = node.run(&format!("tx record create prices {KEY} --sign-only")).await.done();
+    assert!(!signed.trim().is_empty() && signed.trim().bytes().all(|b| b.is_ascii_hexdigit()));
+    desk.write("signed.hex", &signed);
+    let receipt = send(&node, "raw @signed.hex").await;
+    // Sent again, it is the same transaction with the same receipt.
+    assert_eq!(send(&node, &format!("raw {}", signed.trim())).await, receipt);
+
+    let line = format!("tx record put prices oil 1 {KEY} --sign-only --json");
+    let signed = node.run(&line).await.json();
+    let receipt = send(&node, &format!("raw {}", signed["tx"].as_str().unwrap())).await;
+    assert_eq!(receipt["hash"], signed["hash"]);
+    let number = |value: &Value| value.as_str().unwrap().parse::<u64>().unwrap();
+    assert!(number(&receipt["height"]) <= number(&signed["valid_until"]));
+
+    // Sent without waiting, there is a hash and no receipt.
+    let sent = format!("tx record put prices oil 2 {KEY} --no-wait");
+    let hash = node.run(&sent).await.done();
+    assert_eq!(hash.trim().len(), 64, "{hash}");
+    let sent = node.run(&format!("{sent} --json")).await.json();
+    assert_eq!((&sent["code"], sent["hash"].as_str().map(str::len)), (&json!(0), Some(64)));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_ledger_refuses_has_exit_code_3() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    desk.run("keys new stranger.json").await.done();
+    let node = desk.start("alpha", "").await;
+    send(&node, &format!("record create prices {KEY}")).await;
+
+    // In a block, with a receipt that says why; its JSON is there all the same.
+    for (tx, words) in [
+        ("record create prices", &["prices", "height", "code"][..]),
+        ("record put none oil 1", &["none"]),
+        ("record put prices oil 1 --expect 7", &["version", "7"]),
+        ("record delete prices oil", &["oil"]),
+    ] {
+        node.fail(&format!("tx {tx} {KEY}"), 3, words).await;
+        let ran = node.run(&format!("tx {tx} {KEY} --json")).await;
+        let receipt = ran.answer();
+        assert!(receipt["code"].as_u64().is_some_and(|code| code > 0), "{receipt}");
+        let error = ran.failed_json(3);
+        assert!(error.contains(receipt["log"].as_str().unwrap()), "{error}: {receipt}");
+    }
+
+    // Before it comes into a block.
+    for tx in [
+        "record create mine --key stranger.json",
+        "record create mine --no-wait --key stranger.json",
+    ] {
+        node.fail(&format!("tx {tx}"), 3, &["is refused"]).await;
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_seat_without_a_partner_is_not_switched() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    let node_key = desk.run("keys show --home alpha").await.done();
+    let node = desk.start("alpha", "").await;
+    let words = ["seat alpha has no partner", "tandem tx node register --pair"];
+    node.fail("switch alpha --key alpha-admin.json", 1, &words).await;
+    let words = ["there is no seat beta", "there are alpha"];
+    node.fail("switch beta --key alpha-admin.json", 2, &words).await;
+    let holder = format!("switch alpha --to {} --key alpha-admin.json", node_key.trim());
+    node.fail(&holder, 3, &["holds"]).await;
+    let (_, seats) = node.ask("seats").await;
+    assert_eq!(seats["seats"][0]["term"], "0");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_quorum_there_is_no_receipt_and_exit_code_5() {
+    let desk = Desk::new();
+    desk.network(&["alpha", "beta"]).await;
+    // The other of two validators is down, so there is no block.
+    let node = desk.start("alpha", "").await;
+    let words = ["no receipt for transaction", "ask later with `tandem query tx"];
+    node.fail(&format!("tx record create prices {KEY} --timeout 100ms"), 5, &words).await;
+    let (text, status) = node.ask("status").await;
+    assert_eq!(status["sync_info"]["latest_block_height"], "0");
+    assert!(text.contains("validator of alpha"), "{text}");
+    node.ask("seats").await;
+    node.stop().await;
+}

@@ -1,0 +1,283 @@
+//! What an operator has: a folder with files, the program, running nodes.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Bound on each command, and on the start and stop of a node: far above what any of them takes on
+/// a busy machine, so that only what hangs meets it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A folder to work in. File names on its command lines are relative to it.
+pub struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// Where a file lies.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The text of a file.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Runs `tandem` with the words of `line`.
+    pub async fn run(&self, line: &str) -> Ran {
+        let running = self.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        // When the time is over, the process is killed as its handle is dropped.
+        let output = timeout(LIMIT, running.wait_with_output()).await;
+        let output = output.unwrap_or_else(|_| panic!("tandem {line}: not done within {LIMIT:?}"));
+        let output = output.unwrap();
+        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Ran {
+            line: line.to_owned(),
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+
+    /// Runs a command that only reads, or that changes nothing the second time, as text and as JSON.
+    pub async fn ask(&self, line: &str) -> (String, Value) {
+        let text = self.run(line).await.done();
+        assert!(!text.trim().is_empty(), "tandem {line} says nothing");
+        (text, self.run(&format!("{line} --json")).await.json())
+    }
+
+    /// Runs a command that fails, for people and for scripts: both name `words`.
+    pub async fn fail(&self, line: &str, code: i32, words: &[&str]) {
+        let text = self.run(line).await.failed(code);
+        let json = self.run(&format!("{line} --json")).await.failed_json(code);
+        for word in words {
+            assert!(text.contains(word), "tandem {line}: {word:?} is not in {text:?}");
+            assert!(json.contains(word), "tandem {line} --json: {word:?} is not in {json:?}");
+        }
+    }
+
+    /// Makes keys, homes and genesis of a network with one validator for each of `orgs`, as
+    /// docs/cli.md says. A node's home is named as its organisation. Returns the genesis hash.
+    pub async fn network(&self, orgs: &[&str]) -> String {
+        for org in orgs {
+            self.run(&format!("keys new {org}-admin.json")).await.done();
+            self.run(&format!("keys new {org}-user.json")).await.done();
+            let init = format!(
+                "init --home {org} --listen /ip4/127.0.0.1/tcp/0 --rpc-listen 127.0.0.1:0 \
+                 --org-part {org}.json --org {org} --admin-key {org}-admin.json \
+                 --user {org}-user.json"
+            );
+            self.run(&init).await.done();
+            let config = format!("{org}/config/config.toml");
+            let plain = self.read(&config);
+            let json = plain.replace("format = \"plain\"", "format = \"json\"");
+            assert_ne!(json, plain, "the format of log lines is in the file");
+            self.write(&config, &json);
+        }
+        let parts: Vec<String> = orgs.iter().map(|org| format!("{org}.json")).collect();
+        let make = format!("genesis make {} --chain-id cli-1 --preset lan --json", parts.join(" "));
+        let genesis = self.run(&make).await.json();
+        for org in orgs {
+            self.write(&format!("{org}/config/genesis.json"), &self.read("genesis.json"));
+        }
+        genesis["hash"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts the node of a home that [`Desk::network`] made, with further options, and waits until
+    /// it answers RPC.
+    pub async fn start(&self, home: &str, options: &str) -> Node<'_> {
+        let mut child = self.command(&format!("start --home {home} {options}")).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Log::default();
+        let address = timeout(LIMIT, rpc_address(&mut lines, &log)).await;
+        let address = address
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| panic!("the node of {home} does not come up:\n{}", log.text()));
+        // A node whose log nobody takes would stand still.
+        let reader = tokio::spawn({
+            let log = log.clone();
+            async move { while log.next(&mut lines).await.is_some() {} }
+        });
+        Node { desk: self, url: format!("http://{address}"), child, log, reader }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        command.args(line.split_whitespace()).current_dir(self.dir.path());
+        command.env_remove("TANDEM_HOME").env_remove("TANDEM_NODE");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        command
+    }
+}
+
+/// Where the node answers, from its log; none when it has ended before.
+async fn rpc_address(lines: &mut Lines<BufReader<ChildStderr>>, log: &Log) -> Option<String> {
+    loop {
+        let line = log.next(lines).await?;
+        let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+        if event["message"] == "rpc listens" {
+            return event["address"].as_str().map(str::to_owned);
+        }
+    }
+}
+
+/// The lines that a node has written.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    /// Keeps the next line; none at the end.
+    async fn next(&self, lines: &mut Lines<BufReader<ChildStderr>>) -> Option<String> {
+        let line = lines.next_line().await.unwrap()?;
+        let mut text = self.0.lock().unwrap();
+        text.push_str(&line);
+        text.push('\n');
+        Some(line)
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// How a command ended.
+pub struct Ran {
+    line: String,
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// What it wrote: it did what it was told.
+    #[track_caller]
+    pub fn done(self) -> String {
+        self.check(0);
+        self.out
+    }
+
+    /// As [`Ran::done`], with the answer in JSON and no word beside it.
+    #[track_caller]
+    pub fn json(self) -> Value {
+        self.check(0);
+        assert_eq!(self.err, "", "tandem {}", self.line);
+        self.answer()
+    }
+
+    /// The answer in JSON of a command that may have failed.
+    #[track_caller]
+    pub fn answer(&self) -> Value {
+        let (line, out) = (&self.line, &self.out);
+        serde_json::from_str(out).unwrap_or_else(|error| panic!("tandem {line}: {error}: {out:?}"))
+    }
+
+    /// All that it wrote on standard error.
+    #[track_caller]
+    pub fn stderr(self, code: i32) -> String {
+        self.check(code);
+        self.err
+    }
+
+    /// The error: it failed, and wrote no other word on standard error.
+    #[track_caller]
+    pub fn failed(self, code: i32) -> String {
+        self.check(code);
+        let Self { line, err, .. } = self;
+        assert!(err.starts_with("error: "), "tandem {line}: {err:?}");
+        err
+    }
+
+    /// The text of the error in JSON: it failed, and said so in one object and nothing else.
+    #[track_caller]
+    pub fn failed_json(self, code: i32) -> String {
+        self.check(code);
+        let Self { line, err, .. } = self;
+        let object: Value = serde_json::from_str(&err)
+            .unwrap_or_else(|error| panic!("tandem {line}: {error}: {err:?}"));
+        assert_eq!(object.as_object().map(serde_json::Map::len), Some(2), "tandem {line}: {err}");
+        assert_eq!(object["code"], code, "tandem {line}: {err}");
+        assert_eq!(err.lines().count(), 1, "one line, whatever else is there: {err}");
+        object["error"].as_str().unwrap_or_else(|| panic!("tandem {line}: {err}")).to_owned()
+    }
+
+    #[track_caller]
+    fn check(&self, code: i32) {
+        let Self { line, out, err, .. } = self;
+        assert_eq!(self.code, Some(code), "tandem {line}\nstdout: {out}\nstderr: {err}");
+    }
+}
+
+/// A running node. When it is dropped it is killed, and a test that fails shows its log.
+pub struct Node<'a> {
+    desk: &'a Desk,
+    url: String,
+    child: Child,
+    log: Log,
+    reader: JoinHandle<()>,
+}
+
+impl Node<'_> {
+    /// [`Desk::run`], of this node.
+    pub async fn run(&self, line: &str) -> Ran {
+        self.desk.run(&self.line(line)).await
+    }
+
+    /// [`Desk::ask`], of this node.
+    pub async fn ask(&self, line: &str) -> (String, Value) {
+        self.desk.ask(&self.line(line)).await
+    }
+
+    /// [`Desk::fail`], of this node.
+    pub async fn fail(&self, line: &str, code: i32, words: &[&str]) {
+        self.desk.fail(&self.line(line), code, words).await;
+    }
+
+    fn line(&self, line: &str) -> String {
+        format!("--node {} {line}", self.url)
+    }
+
+    /// Where it answers RPC.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks it to stop (SIGTERM): it does, with status 0. Returns its log.
+    pub async fn stop(mut self) -> String {
+        let id = self.child.id().expect("nobody has waited for it yet").cast_signed();
+        kill_process(Pid::from_raw(id).expect("not zero"), Signal::TERM).unwrap();
+        let status = timeout(LIMIT, self.child.wait()).await.expect("it ends").unwrap();
+        timeout(LIMIT, &mut self.reader).await.expect("its log ends with it").unwrap();
+        assert_eq!(status.code(), Some(0), "{status}");
+        self.log.text()
+    }
+}
+
+impl Drop for Node<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of {}:\n{}", self.url, self.log.text());
+        }
+    }
+}
