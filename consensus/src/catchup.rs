@@ -5,25 +5,56 @@ use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
-use tandem_chain::types::Height;
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{Height, OrgName, Power};
 
 use crate::limits::{
-    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_TIMEOUT, MAX_FETCH_BLOCKS, MAX_FETCHED_BLOCKS,
+    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
+    MAX_FETCH_BLOCKS, MAX_FETCH_PEERS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
 };
 use crate::time::Instant;
 
-/// A connected peer. What height it has is a claim: asked for, and forgotten if not made good.
-#[derive(Clone, Copy, Debug, Default)]
+/// A peer. What height it has is a claim: asked for, and forgotten if not made good. It is remembered
+/// when it has gone, so that a new connection does not wipe out its failures.
+#[derive(Clone, Copy, Debug)]
 struct Peer {
+    connected: bool,
     claimed: Height,
     not_before: Instant,
+    /// Fetches in a row that gave nothing useful.
+    failures: u32,
+    /// Blocks to ask for: fewer when they did not come in time.
+    count: u64,
+    /// Whether its last answer took long.
+    slow: bool,
+    asked: Instant,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            connected: true,
+            claimed: Height::ZERO,
+            not_before: Instant::default(),
+            failures: 0,
+            count: MAX_FETCH_BLOCKS,
+            slow: false,
+            asked: Instant::default(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     peer: PublicKey,
     first: Height,
-    deadline: Instant,
+    at: Instant,
+}
+
+impl Asked {
+    fn deadline(&self) -> Instant {
+        self.at.plus(FETCH_TIMEOUT)
+    }
 }
 
 /// A fetch to be made.
@@ -54,12 +85,17 @@ pub struct CatchUp {
 impl CatchUp {
     /// A peer is connected.
     pub fn connected(&mut self, peer: PublicKey) {
-        self.peers.insert(peer, Peer::default());
+        if self.peers.len() >= MAX_FETCH_PEERS {
+            self.peers.retain(|_, peer| peer.connected);
+        }
+        self.peers.entry(peer).or_default().connected = true;
     }
 
     /// A peer is gone, and so is what was asked of it.
     pub fn disconnected(&mut self, peer: &PublicKey) {
-        self.peers.remove(peer);
+        if let Some(peer) = self.peers.get_mut(peer) {
+            (peer.connected, peer.claimed) = (false, Height::ZERO);
+        }
         if self.asked.is_some_and(|asked| asked.peer == *peer) {
             self.asked = None;
         }
@@ -67,30 +103,48 @@ impl CatchUp {
 
     /// The connected peers.
     pub fn peers(&self) -> impl Iterator<Item = &PublicKey> {
-        self.peers.keys()
+        self.peers.iter().filter(|(_, peer)| peer.connected).map(|(key, _)| key)
     }
 
     /// A peer claims to have committed a height.
     pub fn claim(&mut self, peer: &PublicKey, height: Height) {
-        if let Some(peer) = self.peers.get_mut(peer) {
+        if let Some(peer) = self.peers.get_mut(peer).filter(|peer| peer.connected) {
             peer.claimed = peer.claimed.max(height);
         }
     }
 
-    /// The highest height that more than a third of the connected peers claim at least, so that no
-    /// few liars can make a node look behind.
+    /// The highest height that organisations with more than a third of the power claim at least, each
+    /// by any of its connected nodes: so neither a few liars nor many nodes of one organisation can
+    /// make a node look behind.
     #[must_use]
-    pub fn best_claim(&self) -> Height {
-        let mut claims: Vec<Height> = self.peers.values().map(|peer| peer.claimed).collect();
-        claims.sort_by(|a, b| b.cmp(a));
-        claims.get(claims.len() / 3).copied().unwrap_or_default()
+    pub fn best_claim(&self, tip: &Tip) -> Height {
+        let mut claims: BTreeMap<&OrgName, Height> = BTreeMap::new();
+        for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.connected) {
+            let Some(node) = tip.register.nodes.get(key) else { continue };
+            let claim = claims.entry(&node.org).or_default();
+            *claim = (*claim).max(peer.claimed);
+        }
+        let seats = tip.next_table.seats();
+        let power = |org: &OrgName| seats.get(org).map_or(0, |seat| seat.power.0);
+        let mut claims: Vec<(Height, u64)> =
+            claims.into_iter().map(|(org, claim)| (claim, power(org))).collect();
+        claims.sort_unstable_by(|a, b| b.cmp(a));
+        let mut sum = 0;
+        let believed = claims.iter().find(|(_, power)| {
+            sum += power;
+            tip.next_table.is_third(Power(sum))
+        });
+        believed.map_or(Height::ZERO, |(claim, _)| *claim)
     }
 
     /// What a peer sent is wrong, or it sent nothing: its claim is forgotten, it is not asked for a
-    /// while, and everything that it sent and that still waits is dropped.
+    /// while that doubles each time, and everything that it sent and that still waits is dropped.
     pub fn failed(&mut self, peer: &PublicKey, now: Instant) {
         if let Some(peer) = self.peers.get_mut(peer) {
-            *peer = Peer { claimed: Height::ZERO, not_before: now.plus(FETCH_PENALTY) };
+            let penalty = FETCH_PENALTY.saturating_mul(1 << peer.failures.min(16));
+            peer.failures = peer.failures.saturating_add(1);
+            peer.claimed = Height::ZERO;
+            peer.not_before = now.plus(penalty.min(FETCH_PENALTY_MAX));
         }
         if let Some(first) = self.queue.iter().position(|(from, _)| from == peer) {
             self.queue.truncate(first);
@@ -100,16 +154,25 @@ impl CatchUp {
     /// The answer to a fetch. False when it is not an answer to what was asked, or not consecutive
     /// blocks from there on: then nothing of it is kept.
     #[must_use]
-    pub fn fetched(&mut self, from: PublicKey, first: Height, blocks: Vec<CertifiedBlock>) -> bool {
-        match self.asked {
-            Some(asked) if asked.peer == from && asked.first == first => self.asked = None,
-            // An answer after its deadline: the peer has had its penalty.
-            _ => return true,
-        }
+    pub fn fetched(
+        &mut self,
+        from: PublicKey,
+        first: Height,
+        blocks: Vec<CertifiedBlock>,
+        now: Instant,
+    ) -> bool {
+        // Else it came after its deadline: the peer has had its penalty.
+        let is_answer = |asked: &mut Asked| asked.peer == from && asked.first == first;
+        let Some(asked) = self.asked.take_if(is_answer) else { return true };
         let heights = (first.0..).map(Height);
         let good = !blocks.is_empty()
             && blocks.len() as u64 <= MAX_FETCH_BLOCKS
             && blocks.iter().zip(heights).all(|(b, height)| b.block.header.height == height);
+        if let Some(peer) = self.peers.get_mut(&from).filter(|_| good) {
+            peer.slow = now.since(asked.at) > FETCH_SLOW;
+            peer.count =
+                if peer.slow { peer.count } else { (peer.count * 2).min(MAX_FETCH_BLOCKS) };
+        }
         if good && self.queue.back().is_none_or(|(_, b)| b.block.header.height.next() == first) {
             self.queue.extend(blocks.into_iter().map(|block| (from, Arc::new(block))));
         }
@@ -138,6 +201,20 @@ impl CatchUp {
         self.verifying.take_if(|(_, b)| b.block.header.height == height)
     }
 
+    /// A block that a peer sent was verified.
+    pub fn made_good(&mut self, peer: &PublicKey) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.failures = 0;
+        }
+    }
+
+    /// Whether a block of this height was fetched and waits for its verdict.
+    #[must_use]
+    pub fn has(&self, height: Height) -> bool {
+        let waiting = self.queue.front().into_iter().chain(&self.verifying);
+        waiting.into_iter().any(|(_, block)| block.block.header.height == height)
+    }
+
     fn wanted(&self, tip: Height) -> Height {
         self.queue.back().map_or(tip, |(_, b)| b.block.header.height.max(tip)).next()
     }
@@ -153,39 +230,50 @@ impl CatchUp {
 
     /// Whether another answer might not fit.
     fn is_full(&self) -> bool {
+        let txs = self.queue.iter().flat_map(|(_, block)| &block.block.txs);
         self.queue.len() as u64 + MAX_FETCH_BLOCKS > MAX_FETCHED_BLOCKS
+            || txs.map(|tx| tx.bytes().len()).sum::<usize>() > MAX_FETCHED_TX_BYTES
     }
 
     /// A fetch that ran out of time; its peer is to be reported.
     pub fn expired(&mut self, now: Instant) -> Option<(PublicKey, Height)> {
-        let asked = self.asked.filter(|asked| asked.deadline <= now)?;
-        self.asked = None;
+        let asked = self.asked.take_if(|asked| asked.deadline() <= now)?;
+        if let Some(peer) = self.peers.get_mut(&asked.peer) {
+            peer.count = (peer.count / 2).max(1);
+        }
         self.failed(&asked.peer, now);
         Some((asked.peer, asked.first))
     }
 
-    /// The fetch to make now: of a peer that claims to have the next block that is lacking, the one
-    /// with the highest claim.
-    pub fn request(&mut self, tip: Height, entered: Instant, now: Instant) -> Option<Request> {
+    /// The fetch to make now: of the peers that claim to have the next block that is lacking, one
+    /// that is not slow, has all that can be asked for, and was asked longest ago. By turns, so that
+    /// none can hold up this node alone, whatever it claims.
+    pub fn request(&mut self, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
         if self.asked.is_some() || self.is_full() {
             return None;
         }
-        let first = self.wanted(tip);
-        let (peer, _) = self
-            .peers
-            .iter()
-            .filter(|(_, p)| p.not_before <= now && self.is_worth(p.claimed, tip, entered, now))
-            .max_by_key(|(_, p)| p.claimed)?;
-        let peer = *peer;
-        self.asked = Some(Asked { peer, first, deadline: now.plus(FETCH_TIMEOUT) });
-        Some(Request { peer, first, count: MAX_FETCH_BLOCKS })
+        let first = self.wanted(tip.height);
+        let may =
+            |p: &Peer| p.not_before <= now && self.is_worth(p.claimed, tip.height, entered, now);
+        let candidates: Vec<(&PublicKey, &Peer)> =
+            self.peers.iter().filter(|(_, peer)| may(peer)).collect();
+        if candidates.is_empty() {
+            return None;
+        }
+        let plenty = self.best_claim(tip).min(first.plus(MAX_FETCH_BLOCKS - 1));
+        let order = |p: &Peer| (p.slow, p.claimed < plenty, p.asked);
+        let key = *candidates.into_iter().min_by_key(|(_, peer)| order(peer))?.0;
+        let peer = self.peers.get_mut(&key)?;
+        peer.asked = now;
+        self.asked = Some(Asked { peer: key, first, at: now });
+        Some(Request { peer: key, first, count: peer.count })
     }
 
     /// When something here is next due.
     #[must_use]
     pub fn next_wakeup(&self, tip: Height, entered: Instant) -> Option<Instant> {
         if let Some(asked) = self.asked {
-            return Some(asked.deadline);
+            return Some(asked.deadline());
         }
         if self.is_full() {
             return None;

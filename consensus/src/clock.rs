@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::roles::RoleTable;
-use tandem_chain::types::{Power, Timestamp};
+use tandem_chain::types::{OrgName, Power, Timestamp};
 
 /// By voter index, how far its clock is ahead of this node's, in nanoseconds; behind is negative.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +48,22 @@ impl Clocks {
     }
 }
 
+impl Clocks {
+    /// The seats whose holders' clocks are ahead of this node's by more than fresh proposals may be.
+    /// None when this node's own clock is off. One that is behind cannot be told from votes that come
+    /// late; its holder's own node tells it.
+    #[must_use]
+    pub fn ahead(&self, table: &RoleTable, parameters: &Parameters) -> Vec<OrgName> {
+        if self.off_ms(table, parameters).is_some() {
+            return Vec::new();
+        }
+        let bound = i64::try_from(parameters.max_clock_ahead_ms).unwrap_or(i64::MAX);
+        let over = self.0.iter().filter(|(_, ahead)| **ahead / 1_000_000 > bound);
+        let holders = over.filter_map(|(index, _)| table.validators().get(usize::from(*index)));
+        holders.map(|holder| holder.org.clone()).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tandem_chain::keys::PublicKey;
@@ -58,8 +74,8 @@ mod tests {
 
     const NOW: u64 = 10_000;
 
-    /// Index and clock, in milliseconds, of each voter; four of power 1 on `lan` parameters.
-    fn off(votes: &[(u16, u64)]) -> Option<i64> {
+    /// Four holders of power 1, and their clocks by index and milliseconds.
+    fn clocks(votes: &[(u16, u64)]) -> (RoleTable, Clocks) {
         let seat = |n: u8| {
             let name = format!("org-{n}").parse().expect("a name");
             (name, Seat { holder: PublicKey([n; 32]), power: Power(1), term: Term(0) })
@@ -69,7 +85,24 @@ mod tests {
         for (index, ms) in votes {
             clocks.note(*index, Timestamp::from_millis(*ms), Timestamp::from_millis(NOW));
         }
+        (table, clocks)
+    }
+
+    fn off(votes: &[(u16, u64)]) -> Option<i64> {
+        let (table, clocks) = clocks(votes);
         clocks.off_ms(&table, &Parameters::lan())
+    }
+
+    #[test]
+    fn others_whose_clocks_are_ahead_are_named_unless_the_own_is_off() {
+        let ahead = |votes: &[(u16, u64)]| {
+            let (table, clocks) = clocks(votes);
+            clocks.ahead(&table, &Parameters::lan()).len()
+        };
+        assert_eq!(ahead(&[(1, NOW + 101), (2, NOW), (3, NOW)]), 1);
+        assert_eq!(ahead(&[(1, NOW + 100), (2, NOW - 9_000), (3, NOW)]), 0);
+        assert_eq!(ahead(&[(1, NOW + 101), (2, NOW + 101), (3, NOW + 101)]), 0);
+        assert_eq!(ahead(&[(8, NOW + 9_000), (2, NOW), (3, NOW)]), 0, "no such seat");
     }
 
     #[test]

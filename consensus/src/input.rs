@@ -35,7 +35,7 @@ pub enum Input {
     Connected(PublicKey),
     /// The connection to a peer is gone.
     Disconnected(PublicKey),
-    /// Whether there is something to put into a block: transactions or evidence.
+    /// Whether there are transactions to put into a block.
     Work(bool),
     /// The answer to [`crate::Effect::Build`].
     Built {

@@ -58,7 +58,7 @@
 //! | 49-54 | > 2/3 precommits for a block, of any round: decide | `replica/commit.rs` `decide` |
 //! | 55-56 | > 1/3 of the power in later rounds: go there | [`votes::HeightVotes::round_to_join`] |
 //! | 57-67 | timeouts | `replica/rounds.rs` `fire_timers` |
-//! | - | > 2/3 precommits for nil: the next round, at once | `replica/rounds.rs` `leave_on_nil` |
+//! | - | > 2/3 precommits for nil: the next round, at once while seats have not had their turn | `replica/rounds.rs` `leave_on_nil` |
 //! | - | no round is left without votes in it | `replica/rounds.rs` `leave_for_round` |
 //! | - | whose turn it is | [`proposer::proposer`] |
 //! | - | every signature through one guard | [`journal::VoteGuard`] |

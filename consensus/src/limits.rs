@@ -18,8 +18,8 @@ pub const KEPT_ROUNDS: u32 = 4;
 pub const MAX_NEXT_VOTES_PER_VALIDATOR: usize = 8;
 /// Prevotes that a proposal may carry: one per validator.
 pub const MAX_PREVOTES: usize = tandem_chain::limits::MAX_ORGS;
-/// Own votes that are sent again to a peer at once.
-pub const MAX_RESENT_VOTES: usize = 256;
+/// Own votes of one height that are kept, and sent again to a peer at once: the newest.
+pub const MAX_OWN_VOTES: usize = 256;
 /// Bytes of one encoded message.
 pub const MAX_MESSAGE_BYTES: usize =
     tandem_chain::limits::MAX_BLOCK_BYTES + MAX_PREVOTES * 512 + 4_096;
@@ -29,14 +29,23 @@ pub const MAX_FETCH_BLOCKS: u64 = 64;
 pub const MAX_FETCH_BYTES: usize = tandem_chain::limits::MAX_ENCODED_BYTES - 65_536;
 /// Time that a peer has to answer a fetch.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for which a peer that answered a fetch with nothing useful is not asked again.
+/// Time for which a peer that answered a fetch with nothing useful is not asked again; it doubles
+/// with each such answer in a row.
 pub const FETCH_PENALTY: Duration = Duration::from_secs(2);
+/// Longest such time.
+pub const FETCH_PENALTY_MAX: Duration = Duration::from_secs(60);
+/// Time for an answer to a fetch from which on its peer is asked only when no quicker one can be.
+pub const FETCH_SLOW: Duration = Duration::from_secs(1);
+/// Peers that catch-up remembers before it forgets those that have gone: more than are registered.
+pub const MAX_FETCH_PEERS: usize = 2 * tandem_chain::limits::MAX_NODES;
 /// Blocks that a peer must be ahead for a fetch at once.
 pub const FETCH_AHEAD: u64 = 8;
 /// Time without a new block after which less than that is enough for a fetch.
 pub const FETCH_DELAY: Duration = Duration::from_millis(100);
 /// Blocks that are fetched ahead of the one that is executed.
 pub const MAX_FETCHED_BLOCKS: u64 = 2 * MAX_FETCH_BLOCKS;
+/// Bytes of the transactions of fetched blocks from which on no more are asked for.
+pub const MAX_FETCHED_TX_BYTES: usize = 16 * 1024 * 1024;
 /// Time without a new block after which a replica sends its votes again.
 pub const STALL: Duration = Duration::from_millis(500);
 /// Longest time between two such sendings while a height takes long.

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tandem_chain::block::Block;
+use tandem_chain::codec;
 use tandem_chain::comet;
 use tandem_chain::keys::{Domain, PublicKey, Signature, Signer};
 use tandem_chain::types::{BlockId, ChainId, Hash, Height, Round};
 use tandem_chain::vote::Vote;
+
+use crate::limits::MAX_PREVOTES;
 
 /// A proposal of a block for a round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,7 @@ pub struct Proposal {
     /// The block.
     pub block: Arc<Block>,
     /// With a valid round: the prevotes of that round for the block. Empty for a fresh one.
+    #[serde(deserialize_with = "codec::list::<MAX_PREVOTES, _, _>")]
     pub prevotes: Vec<Vote>,
 }
 

@@ -357,5 +357,9 @@ pub fn certified_block(
     block.check_hashes()?;
     let author = keys.key("block", block.header.proposer_address)?;
     block.record.verify(verifier, &keys.chain_id, author)?;
+    // The header's hash of evidence does not cover the key that it is about: its signatures do.
+    for evidence in &block.evidence {
+        evidence.verify(verifier, &keys.chain_id)?;
+    }
     keys.last_commit(verifier, &block.last_commit, &block.record)
 }

@@ -44,11 +44,11 @@ pub fn load_part(path: &Path) -> Result<GenesisOrg, HomeError> {
     })
 }
 
-/// Makes or extends an organisation's part file.
+/// An organisation's part as it would be with a change; nothing is written.
 ///
 /// # Errors
 /// [`HomeError::Content`] when the change contradicts what is in the file.
-pub fn change_part(path: &Path, change: PartChange) -> Result<GenesisOrg, HomeError> {
+pub fn changed_part(path: &Path, change: PartChange) -> Result<GenesisOrg, HomeError> {
     let wrong = |reason: String| HomeError::Content { path: path.to_owned(), reason };
     let PartChange { org, admin_key, power, node, users } = change;
     let mut part = if path.exists() {
@@ -75,9 +75,16 @@ pub fn change_part(path: &Path, change: PartChange) -> Result<GenesisOrg, HomeEr
             part.users.push(user);
         }
     }
-    let text = serde_json::to_string_pretty(&part).expect("strings, numbers and lists");
-    files::write_atomic(path, format!("{text}\n").as_bytes(), 0o644)?;
     Ok(part)
+}
+
+/// Writes an organisation's part file.
+///
+/// # Errors
+/// [`HomeError::Io`].
+pub fn store_part(path: &Path, part: &GenesisOrg) -> Result<(), HomeError> {
+    let text = serde_json::to_string_pretty(part).expect("strings, numbers and lists");
+    files::write_atomic(path, format!("{text}\n").as_bytes(), 0o644)
 }
 
 /// The role in a part: `validator`, `standby` or `observer`.
@@ -164,6 +171,12 @@ mod tests {
         });
         let org = org.parse().unwrap();
         PartChange { org, admin_key: None, power: None, node, users: Vec::new() }
+    }
+
+    fn change_part(path: &Path, change: PartChange) -> Result<GenesisOrg, HomeError> {
+        let part = changed_part(path, change)?;
+        store_part(path, &part)?;
+        Ok(part)
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod driver;
 pub mod genesis_files;
 pub mod home;
 pub mod network;
+mod pairs;
 pub mod rpc;
 pub mod run;
 pub mod storage;

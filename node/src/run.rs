@@ -15,20 +15,19 @@ use tandem_consensus::journal::{Durable, Journal, KeyState, VoteGuard};
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot, watch};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
 use crate::config::{Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers};
-use crate::home::{GuardFile, GuardState, Home, HomeError, files};
+use crate::genesis_files;
+use crate::home::{GuardFile, GuardState, Home, HomeError};
 use crate::network::{Channel, Network, NetworkConfig, Rates};
 use crate::rpc;
 use crate::storage::{self, Database, StorageConfig};
 use crate::telemetry;
 use crate::view::NodeView;
 
-/// Bytes that a genesis file may have.
-const MAX_GENESIS_BYTES: u64 = 16 * 1024 * 1024;
 /// Committed blocks that a slow watcher may be behind before it must look them up.
 const COMMITS_BUFFER: usize = 256;
 
@@ -41,7 +40,7 @@ pub enum NodeError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The genesis, or state that is damaged.
+    /// State that is damaged, or storage that fails.
     #[error(transparent)]
     Chain(#[from] tandem_chain::Error),
     /// The genesis file is not the one that was asked for.
@@ -88,24 +87,22 @@ pub struct Options {
     pub genesis_hash: Option<Hash>,
 }
 
-/// Reads and validates the genesis file of a home folder.
+/// Reads and validates the genesis file of a home folder; with it come warnings for the operator.
 ///
 /// # Errors
-/// [`NodeError::Home`], [`NodeError::Chain`] with all faults, [`NodeError::GenesisHash`].
-pub fn load_genesis(home: &Home, expected: Option<Hash>) -> Result<Genesis, NodeError> {
+/// [`NodeError::Home`], with all faults; [`NodeError::GenesisHash`].
+pub fn load_genesis(
+    home: &Home,
+    expected: Option<Hash>,
+) -> Result<(Genesis, Vec<String>), NodeError> {
     let path = home.genesis_path();
-    let text = files::read(&path, MAX_GENESIS_BYTES)?.ok_or_else(|| HomeError::Missing {
-        path: path.clone(),
-        hint: "copy the chain's genesis file there, or assemble one with tandem genesis",
-    })?;
-    let genesis = Genesis::from_json(&text)?;
-    genesis.validate()?;
+    let (genesis, warnings) = genesis_files::load(&path)?;
     let got = genesis.hash();
     match expected {
         Some(expected) if expected != got => {
             Err(NodeError::GenesisHash { path: path.display().to_string(), expected, got })
         }
-        _ => Ok(genesis),
+        _ => Ok((genesis, warnings)),
     }
 }
 
@@ -116,6 +113,7 @@ pub fn load_genesis(home: &Home, expected: Option<Hash>) -> Result<Genesis, Node
 pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
     let config = Config::load(&home.config_path())?;
     telemetry::init(&config.log).map_err(NodeError::Log)?;
+    end_on_panic();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let node = start(home, config, options).await?;
@@ -132,6 +130,17 @@ pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
     driver.await?;
     info!("stopped");
     Ok(())
+}
+
+/// Makes a panic in any thread or task the end of the process. A node that goes on without one of its
+/// threads looks alive and does nothing, and its standby would not be told.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        error!("a part of the node has failed, see above; the process ends: please report this");
+        std::process::abort();
+    }));
 }
 
 /// Everything of a node, ready to run.
@@ -155,19 +164,32 @@ impl Node {
         // The RPC gives open requests a bounded moment.
         let _ = rpc.await;
         self.network.shutdown().await;
-        self.db.sync()?;
-        Ok(ended?)
+        outcome(ended, self.db.sync())
     }
 }
 
+/// How a node has ended. What the driver says comes first: it names the cause, and a disk that failed
+/// there fails here, too.
+fn outcome(
+    ended: Result<(), Fatal>,
+    synced: Result<(), tandem_chain::Error>,
+) -> Result<(), NodeError> {
+    if let (Err(_), Err(error)) = (&ended, &synced) {
+        error!(%error, "nor can the database be brought to the disk");
+    }
+    ended?;
+    Ok(synced?)
+}
+
 async fn start(home: &Home, config: Config, options: Options) -> Result<Node, NodeError> {
-    let genesis = load_genesis(home, options.genesis_hash)?;
-    for warning in genesis.validate()? {
+    let (genesis, warnings) = load_genesis(home, options.genesis_hash)?;
+    for warning in warnings {
         warn!(%warning, "genesis");
     }
     let key = home.node_key()?;
     let me = key.public();
-    let db = Database::open(&home.data_path(), genesis.hash(), &StorageConfig::default())?;
+    let db =
+        Database::open(&home.data_path(), genesis.hash(), &StorageConfig::from(&config.storage))?;
     db.initialise(&Ledger::<Database>::genesis(&genesis))?;
     let ledger = Ledger::open(db.clone(), &genesis)?;
     let durable = durable(home, &db, me)?;
@@ -306,5 +328,125 @@ impl Forward for Transactions {
         for peer in to {
             self.0.send(peer, Channel::Transactions, Arc::clone(&frame));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_chain::types::Round;
+    use tandem_consensus::journal::{Place, Signing};
+
+    use super::*;
+    use crate::testing::key;
+
+    /// The files that the key's state stands in.
+    struct Files {
+        home: Home,
+        db: Database,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Files {
+        fn new(guard: Option<GuardFile>, journal: Option<&Journal>) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let home = Home::new(dir.path());
+            std::fs::create_dir(dir.path().join("config")).unwrap();
+            let config = StorageConfig::default();
+            let db = Database::open(&home.data_path(), Hash([7; 32]), &config).unwrap();
+            if let Some(guard) = guard {
+                guard.store(&home.guard_path()).unwrap();
+            }
+            if let Some(journal) = journal {
+                driver::store_journal(&db, journal).unwrap();
+            }
+            Self { home, db, _dir: dir }
+        }
+
+        fn durable(&self) -> Result<Durable, NodeError> {
+            durable(&self.home, &self.db, key(1).public())
+        }
+
+        fn stored(&self) -> Option<Journal> {
+            driver::load_durable(&self.db).unwrap().map(|durable| durable.journal)
+        }
+    }
+
+    /// The journal of a key that has signed at height 5, when its record was in this state.
+    fn journal(state: KeyState) -> Journal {
+        let mut guard = VoteGuard::new(KeyState::Good);
+        assert!(guard.admit(Place { height: Height(5), round: Round(1), step: Signing::Prevote }));
+        match state {
+            KeyState::Good => Journal { guard, height: Height(5), ..Journal::new(state) },
+            KeyState::Lost => Journal { height: Height(5), ..Journal::new(state) },
+        }
+    }
+
+    #[test]
+    fn the_keys_state_is_that_of_journal_and_guard_file_together() {
+        let signed = journal(KeyState::Good);
+        let lost = journal(KeyState::Lost);
+        let (new, anew) = (Journal::new(KeyState::Good), Journal::new(KeyState::Lost));
+        let cases = [
+            ("just made", None, Some(GuardState::New), &new),
+            ("its database is gone", None, Some(GuardState::Used), &anew),
+            ("restored, with an empty database", None, Some(GuardState::Restored), &anew),
+            ("neither is there", None, None, &anew),
+            (
+                "a crash before the guard file was marked",
+                Some(&signed),
+                Some(GuardState::New),
+                &signed,
+            ),
+            ("in use", Some(&signed), Some(GuardState::Used), &signed),
+            ("restored from a backup", Some(&signed), Some(GuardState::Restored), &anew),
+            ("its guard file is gone", Some(&signed), None, &anew),
+            ("lost, and a crash before the mark", Some(&lost), Some(GuardState::New), &anew),
+            ("lost already", Some(&lost), Some(GuardState::Used), &anew),
+            ("lost, then restored", Some(&lost), Some(GuardState::Restored), &anew),
+            ("lost, and its guard file is gone", Some(&lost), None, &anew),
+        ];
+        let public_key = key(1).public();
+        for (name, journal, state, expected) in cases {
+            let guard = state.map(|state| GuardFile { public_key, state });
+            let files = Files::new(guard, journal);
+            // The second start finds what the first left, and changes nothing.
+            for start in ["first", "second"] {
+                let durable = files.durable().unwrap();
+                assert_eq!(durable.journal, *expected, "{name}, {start} start");
+                assert_eq!(files.stored().as_ref(), Some(expected), "{name}: it is durable");
+                let used = GuardFile { public_key, state: GuardState::Used };
+                assert_eq!(files.home.guard().unwrap(), Some(used), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_guard_file_of_another_key_is_refused_by_name_and_nothing_is_changed() {
+        let signed = journal(KeyState::Good);
+        for state in [GuardState::New, GuardState::Used, GuardState::Restored] {
+            for journal in [None, Some(&signed)] {
+                let other = GuardFile { public_key: key(2).public(), state };
+                let files = Files::new(Some(other.clone()), journal);
+                let text = files.durable().unwrap_err().to_string();
+                let path = files.home.guard_path().display().to_string();
+                for part in [path, key(1).public().to_string(), key(2).public().to_string()] {
+                    assert!(text.contains(&part), "{text}");
+                }
+                assert_eq!(files.home.guard().unwrap(), Some(other));
+                assert_eq!(files.stored().as_ref(), journal);
+            }
+        }
+    }
+
+    #[test]
+    fn the_drivers_own_error_comes_before_that_of_the_last_sync() {
+        let storage = |reason: &str| tandem_chain::Error::Storage { reason: reason.to_owned() };
+        let fatal = || Err(Fatal::Storage(storage("no space left")));
+        let fault = || Err(storage("sync failed"));
+        let text = |result: Result<(), NodeError>| result.unwrap_err().to_string();
+        assert!(outcome(Ok(()), Ok(())).is_ok());
+        assert!(text(outcome(fatal(), fault())).contains("no space left; the node stops"));
+        assert!(text(outcome(fatal(), Ok(()))).contains("no space left; the node stops"));
+        assert!(text(outcome(Ok(()), fault())).contains("sync failed"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{Height, Round};
+use tandem_chain::types::{Height, OrgName, Round};
 use tandem_consensus::Role;
 
 /// Where a node stands. Published after each step; readers never touch what consensus works on.
@@ -32,6 +32,8 @@ pub struct NodeView {
     pub fsyncs: u64,
     /// What an operator must look at, for people; empty when all is well.
     pub alarms: Vec<String>,
+    /// Seats whose validators' clocks are ahead of this node's.
+    pub clocks_ahead: Vec<OrgName>,
 }
 
 impl Default for NodeView {
@@ -47,6 +49,7 @@ impl Default for NodeView {
             silent_through: Height::ZERO,
             fsyncs: 0,
             alarms: Vec::new(),
+            clocks_ahead: Vec::new(),
         }
     }
 }

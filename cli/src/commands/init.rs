@@ -29,15 +29,21 @@ pub fn init(global: &Global, init: Init) -> anyhow::Result<()> {
     let users: Vec<_> =
         init.user.iter().map(|user| input::public_key(user)).collect::<Result<_, _>>()?;
 
-    let key = home.init(&config, &input::new_key())?;
+    let secret = input::new_key();
+    let mut part = None;
+    if let Some((path, org)) = init.org_part.as_ref().zip(init.org) {
+        let addresses = config.p2p.addresses.clone();
+        let node = Some(GenesisNode { key: secret.public(), role: init.role, addresses });
+        let change = PartChange { org, admin_key, power: init.power, node, users };
+        part = Some((path, genesis_files::changed_part(path, change)?));
+    }
+
+    let key = home.init(&config, &secret)?;
     if let Some((genesis, _)) = &genesis {
         files::write_atomic(&home.genesis_path(), genesis.to_json().as_bytes(), 0o644)?;
     }
-    if let Some((path, org)) = init.org_part.as_ref().zip(init.org) {
-        let addresses = config.p2p.addresses.clone();
-        let node = Some(GenesisNode { key, role: init.role, addresses });
-        let change = PartChange { org, admin_key, power: init.power, node, users };
-        genesis_files::change_part(path, change)?;
+    if let Some((path, part)) = &part {
+        genesis_files::store_part(path, part)?;
     }
     let answer = json!({
         "home": home.root(),

@@ -125,6 +125,7 @@ async fn a_part_holds_one_organisation() {
     ] {
         let error = desk.run(&format!("init --home x{n} {options}")).await.failed(1);
         assert!(error.contains(words), "{options}: {error}");
+        assert!(!desk.path(&format!("x{n}")).exists(), "{options}: a home is left behind");
     }
     assert_eq!(desk.read("alpha.json"), before);
     assert!(!desk.path("new.json").exists());

@@ -21,7 +21,10 @@ impl Replica {
     pub(super) fn decide(&mut self, round: Round, id: BlockId, effects: &mut Vec<Effect>) -> bool {
         let Some(candidate) = self.state.candidates.get(&id) else { return false };
         match candidate.valid {
-            None => return false,
+            None => {
+                self.check(id, effects);
+                return false;
+            }
             Some(false) => {
                 self.halt_as_different(id, "it was refused when it was proposed", effects);
                 return true;
@@ -66,7 +69,9 @@ impl Replica {
         self.shown.committed(&self.tip, cap);
         let old = std::mem::replace(&mut self.state, HeightState::new(&self.tip, now.instant));
         self.owes_follow |= !old.voted;
-        self.clock_off_ms = old.clocks.off_ms(old.votes.table(), &self.tip.parameters);
+        let (table, parameters) = (old.votes.table(), &self.tip.parameters);
+        self.clock_off_ms = old.clocks.off_ms(table, parameters);
+        self.clocks_ahead = old.clocks.ahead(table, parameters);
         self.previous = Some(old.votes);
         self.valid = None;
         self.journal.locked = None;
@@ -87,22 +92,22 @@ impl Replica {
             let what = "no answer in time";
             effects.push(report(peer, Fault::Fetch { from: first, what }));
         }
-        let tip = self.tip.height;
-        if let Some((from, certified)) = self.catch_up.next_block(tip) {
+        let height = self.tip.height;
+        if let Some((from, certified)) = self.catch_up.next_block(height) {
             match validate::check_certificate(&self.tip, &certified.certificate) {
                 Ok(()) => effects.push(Effect::Verify {
                     block: certified,
                     table: Arc::clone(&self.tip.next_table),
                 }),
                 Err(error) => {
-                    let _ = self.catch_up.verified(tip.next());
+                    let _ = self.catch_up.verified(height.next());
                     self.catch_up.failed(&from, now.instant);
                     effects.push(report(from, error.into()));
                 }
             }
         }
         let entered = self.state.entered;
-        if let Some(request) = self.catch_up.request(tip, entered, now.instant) {
+        if let Some(request) = self.catch_up.request(&self.tip, entered, now.instant) {
             let crate::catchup::Request { peer, first, count } = request;
             effects.push(Effect::Fetch { from: peer, first, count });
         }
@@ -120,8 +125,10 @@ impl Replica {
         if let Err(fault) = verdict {
             self.catch_up.failed(&from, now.instant);
             effects.push(report(from, fault));
+            self.propose_if_due(effects);
             return;
         }
+        self.catch_up.made_good(&from);
         if height != self.state.height || self.state.committing.is_some() {
             return;
         }
@@ -166,7 +173,8 @@ impl Replica {
         let reason = format!(
             "a signature of this node's own key at height {height} round {round} has come, and this \
              node never made it: the key runs on another machine too, or the data folder was rolled \
-             back. Stop the other one; or mark the key as lost before starting again"
+             back. Stop the other one, delete this node's data folder, and start again: the key counts \
+             as lost then, and signs nothing before the others have told how far the chain is"
         );
         self.halt(reason, effects);
     }

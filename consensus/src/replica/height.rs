@@ -30,7 +30,9 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub block: Arc<Block>,
-    /// None while the ledger checks it.
+    /// Whether the ledger has been asked to check it.
+    pub asked: bool,
+    /// None before the ledger's answer.
     pub valid: Option<bool>,
 }
 
@@ -68,6 +70,8 @@ pub(super) struct HeightState {
     pub height: Height,
     pub entered: Instant,
     pub round: Round,
+    /// When the round began here.
+    pub began: Instant,
     pub step: Step,
     pub votes: HeightVotes,
     pub proposals: BTreeMap<Round, Proposed>,
@@ -84,6 +88,8 @@ pub(super) struct HeightState {
     pub accused: BTreeSet<PublicKey>,
     pub resend_at: Instant,
     pub resend_every: Duration,
+    /// How often what peers may lack was sent again.
+    pub resends: usize,
 }
 
 impl HeightState {
@@ -95,6 +101,7 @@ impl HeightState {
             height,
             entered: now,
             round: Round::ZERO,
+            began: now,
             step: Step::Propose,
             votes,
             proposals: BTreeMap::new(),
@@ -107,6 +114,7 @@ impl HeightState {
             accused: BTreeSet::new(),
             resend_at: now.plus(STALL),
             resend_every: STALL,
+            resends: 0,
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tandem_chain::block::{Block, Certificate};
 use tandem_chain::keys::{PublicKey, Signer};
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{Address, BlockId, Height, Round};
+use tandem_chain::types::{Address, BlockId, Height, OrgName, Round};
 use tandem_chain::vote::Vote;
 
 pub use self::height::Step;
@@ -71,6 +71,7 @@ pub struct Replica {
     recovery: Recovery,
     has_work: bool,
     clock_off_ms: Option<i64>,
+    clocks_ahead: Vec<OrgName>,
     role: Option<Role>,
     halted: bool,
 }
@@ -86,11 +87,11 @@ pub struct View {
     pub step: Step,
     /// Its role at this height.
     pub role: Role,
-    /// The highest height that more than a third of the connected peers claim to have committed.
-    pub best_claim: Height,
     /// Milliseconds that this node's clock was ahead of the others' (behind is negative) at the last
     /// height, if by more than the bound: then its proposals, or theirs, are refused.
     pub clock_off_ms: Option<i64>,
+    /// Seats whose holders' clocks were ahead of this node's by more than the bound at the last height.
+    pub clocks_ahead: Vec<OrgName>,
     /// Whether its key is lost and signs nothing yet.
     pub key_lost: bool,
     /// The height at and below which its key signs nothing.
@@ -124,6 +125,7 @@ impl Replica {
             recovery: Recovery::default(),
             has_work: false,
             clock_off_ms: None,
+            clocks_ahead: Vec::new(),
             role: None,
             halted: false,
             tip,
@@ -162,7 +164,7 @@ impl Replica {
             }
             Input::Executed { tip } => self.on_executed(now, tip, effects),
             Input::Fetched { from, first, blocks } => {
-                if !self.catch_up.fetched(from, first, blocks) {
+                if !self.catch_up.fetched(from, first, blocks, now.instant) {
                     self.catch_up.failed(&from, now.instant);
                     let what = "the answer is not what was asked for";
                     effects.push(report(from, Fault::Fetch { from: first, what }));
@@ -208,11 +210,18 @@ impl Replica {
             round: self.state.round,
             step: self.state.step,
             role: self.role_now(),
-            best_claim: self.catch_up.best_claim(),
             clock_off_ms: self.clock_off_ms,
+            clocks_ahead: self.clocks_ahead.clone(),
             key_lost: self.journal.guard.is_lost(),
             silent_through: self.journal.guard.silent_through(),
         }
+    }
+
+    /// The highest height that organisations with more than a third of the power claim to have
+    /// committed.
+    #[must_use]
+    pub fn best_claim(&self) -> Height {
+        self.catch_up.best_claim(&self.tip)
     }
 
     /// The state after the newest block that it has committed.
@@ -248,7 +257,7 @@ impl Replica {
         self.valid = valid.filter(|valid| valid.height == state.height);
         let blocks = self.valid.iter().map(|valid| (valid.block_id, Arc::clone(&valid.block)));
         for (id, block) in blocks {
-            state.candidates.insert(id, Candidate { block, valid: None });
+            state.candidates.insert(id, Candidate { block, asked: false, valid: None });
         }
         if let Some(valid) = &self.valid {
             for vote in &valid.prevotes {
@@ -264,9 +273,9 @@ impl Replica {
     fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.state.entered = now.instant;
         self.state.resend_at = now.instant.plus(self.state.resend_every);
-        for (id, candidate) in &self.state.candidates {
-            let block = Arc::clone(&candidate.block);
-            effects.push(Effect::Check { id: *id, block });
+        let candidates: Vec<BlockId> = self.state.candidates.keys().copied().collect();
+        for id in candidates {
+            self.check(id, effects);
         }
         self.announce_role(effects);
         if self.state.step == Step::Propose {

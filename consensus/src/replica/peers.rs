@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use tandem_chain::keys::PublicKey;
 use tandem_chain::types::{BlockId, Height, Round};
-use tandem_chain::vote::Vote;
+use tandem_chain::vote::{Vote, VoteKind};
 
-use super::height::{HeightState, Step};
+use super::height::HeightState;
 use super::{Replica, report};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing, Slot};
-use crate::limits::{
-    FOLLOWS_PER_GRACE, MAX_NEXT_VOTES_PER_VALIDATOR, MAX_RESENT_VOTES, RESEND_MAX,
-};
+use crate::limits::{FOLLOWS_PER_GRACE, MAX_NEXT_VOTES_PER_VALIDATOR, RESEND_MAX};
 use crate::message::{FollowBody, Message, Proposal};
 use crate::time::{Instant, Now};
 use crate::validate;
@@ -232,19 +230,25 @@ impl Replica {
         if self.halted || !self.state.make_room(proposal.round, &proposer, &self.kept_blocks()) {
             return;
         }
-        let id = proposal.block_id;
+        let Proposal { block_id: id, round, .. } = proposal;
         let block = Arc::clone(&proposal.block);
         let is_new = !self.state.candidates.contains_key(&id);
         self.accept_proposal(proposal, timely);
-        if !is_new {
-            return;
+        if is_new && let Err(fault) = validate::check(&self.tip, &self.fixed, &block) {
+            self.set_verdict(id, false);
+            effects.push(report(proposer, fault));
+        } else if round <= self.state.round {
+            self.check(id, effects);
         }
-        match validate::check(&self.tip, &self.fixed, &block) {
-            Ok(()) => effects.push(Effect::Check { id, block }),
-            Err(fault) => {
-                self.set_verdict(id, false);
-                effects.push(report(proposer, fault));
-            }
+    }
+
+    /// Has the ledger check a candidate, once. Those of later rounds wait until their round begins or
+    /// they are decided, so that nobody makes work with rounds that are never reached.
+    pub(super) fn check(&mut self, id: BlockId, effects: &mut Vec<Effect>) {
+        let candidate = self.state.candidates.get_mut(&id);
+        if let Some(candidate) = candidate.filter(|c| c.valid.is_none() && !c.asked) {
+            candidate.asked = true;
+            effects.push(Effect::Check { id, block: Arc::clone(&candidate.block) });
         }
     }
 
@@ -290,7 +294,8 @@ impl Replica {
     /// A connection is up: the peer gets whatever it may lack.
     pub(super) fn on_connected(&mut self, now: Now, peer: PublicKey, effects: &mut Vec<Effect>) {
         self.catch_up.connected(peer);
-        let mut messages = self.what_peers_may_lack();
+        let mut messages = self.status_and_votes();
+        messages.extend(self.round_proposal());
         if let Some(follow) = self.follow_message() {
             messages.push(follow);
         }
@@ -302,16 +307,41 @@ impl Replica {
         self.followed.get_or_insert(now.instant);
     }
 
-    /// The height committed, the round's proposal, and this node's own votes of the height.
-    fn what_peers_may_lack(&self) -> Vec<Message> {
+    /// The height committed, and this node's own votes of the height.
+    fn status_and_votes(&self) -> Vec<Message> {
         let mut messages = vec![Message::Status { committed: self.tip.height }];
-        let proposed = self.state.proposals.get(&self.state.round);
-        if let Some(proposed) = proposed.filter(|p| !self.state.is_invalid(p.block)) {
-            messages.push(Message::Proposal(Box::new(proposed.message.clone())));
-        }
-        let votes = self.journal.votes.iter().rev().take(MAX_RESENT_VOTES);
+        let votes = self.journal.votes.iter().rev();
         messages.extend(votes.map(|vote| Message::Vote(Box::new(vote.clone()))));
         messages
+    }
+
+    /// The round's proposal, unless it is invalid.
+    fn round_proposal(&self) -> Option<Message> {
+        let proposed = self.state.proposals.get(&self.state.round)?;
+        let is_sound = !self.state.is_invalid(proposed.block);
+        is_sound.then(|| Message::Proposal(Box::new(proposed.message.clone())))
+    }
+
+    /// Sends the round's proposal to holders that should have it by now and have not voted for its
+    /// block. Each is sent it by a third of the others at a time, by turns: a block is large, and if
+    /// all sent it to all, votes would wait behind it.
+    fn resend_proposal(&self, now: Now, effects: &mut Vec<Effect>) {
+        let HeightState { round, began, votes, resends, .. } = &self.state;
+        let validators = votes.table().validators();
+        let Some((me, _)) = votes.table().by_key(&self.me) else { return };
+        if now.instant.since(*began) < self.propose_timeout() {
+            return;
+        }
+        let Some(message) = self.round_proposal() else { return };
+        let block = self.state.proposals.get(round).map(|proposed| proposed.block);
+        for (index, validator) in (0u16..).zip(validators) {
+            let vote = votes.vote_of(VoteKind::Prevote, *round, index);
+            let has_it = vote.is_some_and(|vote| vote.block == block);
+            let turn = (resends + me + usize::from(index)) % validators.len();
+            if validator.key != self.me && !has_it && turn <= validators.len() / 3 {
+                effects.push(Effect::Send { to: validator.key, message: message.clone() });
+            }
+        }
     }
 
     /// While a height takes long, what peers may lack is sent again from time to time.
@@ -322,12 +352,11 @@ impl Replica {
         }
         state.resend_every = (state.resend_every * 2).min(RESEND_MAX);
         state.resend_at = now.instant.plus(state.resend_every);
-        let idle = state.round.0 == 0 && state.step == Step::Propose;
-        for message in self.what_peers_may_lack() {
-            if !idle || matches!(message, Message::Status { .. }) {
-                Self::broadcast(effects, message);
-            }
+        state.resends += 1;
+        for message in self.status_and_votes() {
+            Self::broadcast(effects, message);
         }
+        self.resend_proposal(now, effects);
     }
 
     /// This node's follow message; none while it could not sign a vote, so that a node with a lost

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tandem_chain::types::{BlockId, Round};
 use tandem_chain::vote::VoteKind::{Precommit, Prevote};
 
-use super::height::{Once, Proposed, Step, Timers};
+use super::height::{HeightState, Once, Proposed, Step, Timers};
 use super::{Candidate, Replica};
 use crate::effect::Effect;
 use crate::journal::{Lock, Valid};
@@ -23,7 +23,7 @@ impl Replica {
         Duration::from_millis(grown.min(parameters.timeout_max_ms.max(first_ms)))
     }
 
-    fn propose_timeout(&self) -> Duration {
+    pub(super) fn propose_timeout(&self) -> Duration {
         self.timeout(self.tip.parameters.propose_timeout_ms, self.state.round)
     }
 
@@ -43,6 +43,7 @@ impl Replica {
     /// Line 11: begins a round.
     pub(super) fn start_round(&mut self, now: Now, round: Round, effects: &mut Vec<Effect>) {
         self.state.round = round;
+        self.state.began = now.instant;
         self.state.step = Step::Propose;
         self.state.timers = Timers::default();
         self.state.once = Once::default();
@@ -53,7 +54,12 @@ impl Replica {
         let begin = if round == Round::ZERO { self.state.entered } else { now.instant };
         self.state.timers.propose =
             Some(begin.max(now.instant).plus(wait + self.propose_timeout()));
-        if !self.is_my_turn() || self.state.proposals.contains_key(&round) {
+        if let Some(proposed) = self.state.proposals.get(&round) {
+            let block = proposed.block;
+            self.check(block, effects);
+            return;
+        }
+        if !self.is_my_turn() {
             return;
         }
         if self.valid.is_some() {
@@ -86,8 +92,22 @@ impl Replica {
         self.start_round(now, round, effects);
     }
 
+    /// Asks for a block after all when it is this node's turn, and the fetched block for which it was
+    /// not asked for turned out to be none.
+    pub(super) fn propose_if_due(&mut self, effects: &mut Vec<Effect>) {
+        let HeightState { round, step, timers, proposals, committing, .. } = &self.state;
+        let waits = timers.idle.is_some() || committing.is_some() || proposals.contains_key(round);
+        if *step == Step::Propose && !waits && self.is_my_turn() {
+            self.state.once.build = false;
+            self.ask_for_block(effects);
+        }
+    }
+
     fn ask_for_block(&mut self, effects: &mut Vec<Effect>) {
         self.state.timers.idle = None;
+        if self.valid.is_some() || self.catch_up.has(self.state.height) {
+            return;
+        }
         if !std::mem::replace(&mut self.state.once.build, true) {
             let (height, round) = (self.state.height, self.state.round);
             effects.push(Effect::Build { height, round });
@@ -219,10 +239,13 @@ impl Replica {
     }
 
     /// A quorum of precommits for nil: no block can be decided in this round any more, so the
-    /// timeout of line 47 is not waited for.
+    /// timeout of line 47 is not waited for, while there are seats that have not had their turn. After
+    /// that it is: where rounds end for nil by themselves, as when most clocks are behind the chain's,
+    /// they must not race.
     fn leave_on_nil(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
         let round = self.state.round;
-        let nil = self.state.votes.quorum_for(Precommit, round, None);
+        let seats = self.tip.next_table.seats().len() as u64;
+        let nil = u64::from(round.0) < seats && self.state.votes.quorum_for(Precommit, round, None);
         if nil {
             self.leave_for_round(now, round.next(), effects);
         }
@@ -259,7 +282,8 @@ impl Replica {
             return;
         }
         let block = Arc::clone(&proposal.block);
-        self.state.candidates.entry(block_id).or_insert(Candidate { block, valid: None });
+        let new = Candidate { block, asked: false, valid: None };
+        self.state.candidates.entry(block_id).or_insert(new);
         let proposed = Proposed { block: block_id, valid_round, timely, message: proposal };
         self.state.proposals.insert(round, proposed);
     }

@@ -17,6 +17,7 @@ use super::height::{HeightState, Step};
 use super::{Replica, shared};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing, Slot, Valid};
+use crate::limits::MAX_OWN_VOTES;
 use crate::message::{Message, Proposal};
 use crate::time::Now;
 use crate::validate;
@@ -31,6 +32,10 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         if self.state.step != Step::Propose || !self.is_my_turn() || self.valid.is_some() {
+            return;
+        }
+        // The height is decided already: a proposal would only burden everyone.
+        if self.catch_up.has(self.state.height) {
             return;
         }
         // Later than the parent, even when this node's clock is behind.
@@ -138,6 +143,9 @@ impl Replica {
         };
         self.state.voted |= block.is_some();
         self.journal.votes.retain(|own| is_worth_keeping(own, round));
+        if self.journal.votes.len() >= MAX_OWN_VOTES {
+            self.journal.votes.remove(0);
+        }
         self.journal.votes.push(vote.clone());
         let mut values = vec![(Slot::Journal, self.encoded_journal())];
         if kind == VoteKind::Precommit

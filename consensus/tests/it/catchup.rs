@@ -1,13 +1,16 @@
 //! Whom a replica that is behind asks for blocks, and what it makes of the answers.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
+use tandem_chain::tip::Tip;
 use tandem_chain::types::Height;
 use tandem_consensus::catchup::{CatchUp, Request};
 use tandem_consensus::limits::{
-    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_TIMEOUT, MAX_FETCH_BLOCKS,
+    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
+    MAX_FETCH_BLOCKS,
 };
 use tandem_consensus::time::Instant;
 
@@ -19,8 +22,22 @@ fn at(duration: Duration) -> Instant {
     ENTERED.plus(duration)
 }
 
+static WORLD: LazyLock<World> = LazyLock::new(|| World::new(&[1; 4]));
+
+/// Keys 1 to 4 hold the seats, in the order in which peers that are alike are asked; 5 to 8 are their
+/// standbys, 9 is a stranger.
 fn key(n: u8) -> PublicKey {
-    PublicKey([n; 32])
+    let mut orgs: Vec<usize> = (0..4).collect();
+    orgs.sort_by_key(|org| WORLD.validator(*org));
+    match n {
+        1..=4 => WORLD.validator(orgs[usize::from(n - 1)]),
+        5..=8 => WORLD.standby(orgs[usize::from(n - 5)]),
+        _ => PublicKey([n; 32]),
+    }
+}
+
+fn tip(height: u64) -> Tip {
+    Tip { height: Height(height), ..Tip::clone(WORLD.ledger().tip()) }
 }
 
 fn claiming(claims: &[(u8, u64)]) -> CatchUp {
@@ -32,8 +49,18 @@ fn claiming(claims: &[(u8, u64)]) -> CatchUp {
     catch_up
 }
 
-fn request(catch_up: &mut CatchUp, tip: u64, now: Instant) -> Option<Request> {
-    catch_up.request(Height(tip), ENTERED, now)
+fn request(catch_up: &mut CatchUp, height: u64, now: Instant) -> Option<Request> {
+    catch_up.request(&tip(height), ENTERED, now)
+}
+
+/// An answer that comes at once.
+fn fetched(
+    catch_up: &mut CatchUp,
+    from: PublicKey,
+    first: Height,
+    blocks: Vec<CertifiedBlock>,
+) -> bool {
+    catch_up.fetched(from, first, blocks, at(FETCH_DELAY))
 }
 
 fn blocks(count: u64) -> Vec<CertifiedBlock> {
@@ -63,7 +90,7 @@ fn nobody_is_asked_who_claims_no_more_than_is_here() {
 }
 
 #[test]
-fn the_highest_claim_is_asked_first_and_one_peer_at_a_time() {
+fn who_has_all_that_can_be_asked_for_is_asked_first_and_one_peer_at_a_time() {
     let mut catch_up = claiming(&[(1, 20), (2, 30), (3, 25)]);
     assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
     assert_eq!(request(&mut catch_up, 5, ENTERED), None);
@@ -71,20 +98,86 @@ fn the_highest_claim_is_asked_first_and_one_peer_at_a_time() {
 }
 
 #[test]
+fn peers_take_turns_whatever_they_claim() {
+    let chain = blocks(8);
+    let mut catch_up = claiming(&[(1, 90), (2, u64::MAX), (3, 90), (4, 90)]);
+    let mut asked = Vec::new();
+    for (height, block) in (1..).zip(&chain) {
+        let now = at(FETCH_DELAY * u32::try_from(height).unwrap());
+        let request = request(&mut catch_up, 0, now).unwrap();
+        assert!(catch_up.fetched(request.peer, request.first, vec![block.clone()], now));
+        asked.push(request.peer);
+    }
+    asked[..4].sort_unstable();
+    assert_eq!(asked[..4], [key(1), key(2), key(3), key(4)]);
+    asked[4..].sort_unstable();
+    assert_eq!(asked[4..], asked[..4]);
+}
+
+#[test]
+fn who_answers_slowly_is_asked_when_no_other_can_be() {
+    let chain = blocks(4);
+    let mut catch_up = claiming(&[(1, 90), (2, 90)]);
+    let slow = at(FETCH_SLOW * 2);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..1].to_vec(), slow));
+    for block in &chain[1..3] {
+        let first = block.block.header.height;
+        assert_eq!(request(&mut catch_up, 0, slow), expected(2, first.0));
+        assert!(catch_up.fetched(key(2), first, vec![block.clone()], slow));
+    }
+    catch_up.disconnected(&key(2));
+    assert_eq!(request(&mut catch_up, 0, slow), expected(1, 4));
+}
+
+#[test]
+fn who_has_no_time_for_many_blocks_is_asked_for_fewer_and_more_again_when_they_come_quickly() {
+    let chain = blocks(2);
+    let mut catch_up = claiming(&[(1, 90)]);
+    let mut now = at(FETCH_DELAY);
+    let mut counts = Vec::new();
+    for _ in 0..8 {
+        counts.push(request(&mut catch_up, 0, now).unwrap().count);
+        now = now.plus(FETCH_TIMEOUT);
+        assert!(catch_up.expired(now).is_some());
+        // The penalty doubles to its end; a new connection does not shorten it.
+        now = catch_up_again(&mut catch_up, now);
+    }
+    assert_eq!(counts, [64, 32, 16, 8, 4, 2, 1, 1]);
+    for (block, count) in chain.iter().zip([1, 2]) {
+        let request = request(&mut catch_up, 0, now).unwrap();
+        assert_eq!(request.count, count);
+        assert!(catch_up.fetched(key(1), request.first, vec![block.clone()], now));
+    }
+}
+
+/// Connects the one peer anew, which claims as before, and tells when it may be asked.
+fn catch_up_again(catch_up: &mut CatchUp, now: Instant) -> Instant {
+    catch_up.disconnected(&key(1));
+    catch_up.connected(key(1));
+    catch_up.claim(&key(1), Height(90));
+    assert_eq!(request(catch_up, 0, now), None);
+    let wakeup = catch_up.next_wakeup(Height(0), ENTERED).expect("after its penalty");
+    assert!(wakeup.since(now) >= FETCH_PENALTY && wakeup.since(now) <= FETCH_PENALTY_MAX);
+    wakeup
+}
+
+#[test]
 fn a_peer_that_does_not_answer_loses_its_claim_and_the_next_is_asked() {
-    let mut catch_up = claiming(&[(1, 20), (2, u64::MAX)]);
-    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
+    let mut catch_up = claiming(&[(1, u64::MAX), (2, 20)]);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, 6));
     assert_eq!(catch_up.expired(Instant(at(FETCH_TIMEOUT).0 - 1)), None);
     let late = at(FETCH_TIMEOUT);
-    assert_eq!(catch_up.expired(late), Some((key(2), Height(6))));
+    assert_eq!(catch_up.expired(late), Some((key(1), Height(6))));
     // Though it claims the same again, it is not asked for a while.
-    catch_up.claim(&key(2), Height(u64::MAX));
-    assert_eq!(request(&mut catch_up, 5, late), expected(1, 6));
-    catch_up.disconnected(&key(1));
+    catch_up.claim(&key(1), Height(u64::MAX));
+    assert_eq!(request(&mut catch_up, 5, late), expected(2, 6));
+    catch_up.disconnected(&key(2));
     assert_eq!(request(&mut catch_up, 5, late), None);
     let wakeup = catch_up.next_wakeup(Height(5), ENTERED).expect("after its penalty");
     assert_eq!(wakeup, late.plus(FETCH_PENALTY));
-    assert_eq!(request(&mut catch_up, 5, wakeup), expected(2, 6));
+    let again = Request { count: MAX_FETCH_BLOCKS / 2, ..expected(1, 6).unwrap() };
+    assert_eq!(request(&mut catch_up, 5, wakeup), Some(again));
 }
 
 #[test]
@@ -102,7 +195,7 @@ fn an_answer_is_consecutive_blocks_from_the_height_asked_for() {
     for (name, answer, good) in cases {
         let mut catch_up = claiming(&[(1, 9)]);
         assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 1));
-        assert_eq!(catch_up.fetched(key(1), Height(1), answer), good, "{name}");
+        assert_eq!(fetched(&mut catch_up, key(1), Height(1), answer), good, "{name}");
         assert_eq!(catch_up.next_block(Height(0)).is_some(), good, "{name}");
     }
 }
@@ -111,14 +204,14 @@ fn an_answer_is_consecutive_blocks_from_the_height_asked_for() {
 fn what_was_not_asked_for_is_ignored() {
     let chain = blocks(3);
     let mut catch_up = claiming(&[(1, 3), (2, 2)]);
-    assert!(catch_up.fetched(key(1), Height(1), chain.clone()));
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain.clone()));
     request(&mut catch_up, 0, at(FETCH_DELAY));
-    assert!(catch_up.fetched(key(2), Height(1), chain.clone()), "of another peer");
-    assert!(catch_up.fetched(key(1), Height(2), chain[1..].to_vec()), "of another height");
+    assert!(fetched(&mut catch_up, key(2), Height(1), chain.clone()), "of another peer");
+    assert!(fetched(&mut catch_up, key(1), Height(2), chain[1..].to_vec()), "of another height");
     assert!(catch_up.next_block(Height(0)).is_none());
     let late = at(FETCH_DELAY).plus(FETCH_TIMEOUT);
     assert!(catch_up.expired(late).is_some());
-    assert!(catch_up.fetched(key(1), Height(1), chain), "after its deadline");
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain), "after its deadline");
     assert!(catch_up.next_block(Height(0)).is_none());
 }
 
@@ -127,7 +220,7 @@ fn blocks_are_verified_one_after_another_and_fetched_meanwhile() {
     let chain = blocks(5);
     let mut catch_up = claiming(&[(1, 5)]);
     request(&mut catch_up, 0, at(FETCH_DELAY));
-    assert!(catch_up.fetched(key(1), Height(1), chain[..2].to_vec()));
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..2].to_vec()));
     assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 3));
     let height = |block: Option<tandem_consensus::catchup::FetchedBlock>| {
         block.map(|(_, block)| block.block.header.height.0)
@@ -144,12 +237,12 @@ fn a_verdict_is_never_taken_for_that_on_another_block_of_its_height() {
     let (good, other) = (blocks(2), World::new(&[1; 4]).chain(2, &[1, 2, 3]));
     let mut catch_up = claiming(&[(1, 9), (2, 8)]);
     request(&mut catch_up, 0, at(FETCH_DELAY));
-    assert!(catch_up.fetched(key(1), Height(1), good[..1].to_vec()));
+    assert!(fetched(&mut catch_up, key(1), Height(1), good[..1].to_vec()));
     assert!(catch_up.next_block(Height(0)).is_some());
     // While it is verified its sender fails, and another sends another block of that height.
     catch_up.failed(&key(1), at(FETCH_DELAY));
     assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 1));
-    assert!(catch_up.fetched(key(2), Height(1), other[..1].to_vec()));
+    assert!(fetched(&mut catch_up, key(2), Height(1), other[..1].to_vec()));
     assert!(catch_up.next_block(Height(0)).is_none());
     let (from, block) = catch_up.verified(Height(1)).expect("the block that was verified");
     assert_eq!((from, block.as_ref()), (key(1), &good[0]));
@@ -163,10 +256,10 @@ fn what_a_peer_that_failed_sent_before_is_dropped_with_all_that_follows() {
     let chain = blocks(6);
     let mut catch_up = claiming(&[(1, 9), (2, 8)]);
     request(&mut catch_up, 0, at(FETCH_DELAY));
-    assert!(catch_up.fetched(key(1), Height(1), chain[..2].to_vec()));
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..2].to_vec()));
     catch_up.claim(&key(2), Height(10));
     assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 3));
-    assert!(catch_up.fetched(key(2), Height(3), chain[2..4].to_vec()));
+    assert!(fetched(&mut catch_up, key(2), Height(3), chain[2..4].to_vec()));
     catch_up.failed(&key(2), at(FETCH_DELAY));
     assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 3));
 }
@@ -177,10 +270,10 @@ fn what_is_fetched_ahead_is_bounded() {
     let first = |n: u64| usize::try_from(n).expect("small");
     let mut catch_up = claiming(&[(1, 1_000)]);
     request(&mut catch_up, 0, ENTERED);
-    assert!(catch_up.fetched(key(1), Height(1), chain[..first(MAX_FETCH_BLOCKS)].to_vec()));
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..first(MAX_FETCH_BLOCKS)].to_vec()));
     assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, MAX_FETCH_BLOCKS + 1));
     let more = chain[first(MAX_FETCH_BLOCKS)..].to_vec();
-    assert!(catch_up.fetched(key(1), Height(MAX_FETCH_BLOCKS + 1), more));
+    assert!(fetched(&mut catch_up, key(1), Height(MAX_FETCH_BLOCKS + 1), more));
     assert_eq!(request(&mut catch_up, 0, ENTERED), None);
     assert_eq!(catch_up.next_wakeup(Height(0), ENTERED), None, "and nothing is waited for");
 }
@@ -190,7 +283,7 @@ fn blocks_that_came_by_votes_meanwhile_are_passed_over() {
     let chain = blocks(6);
     let mut catch_up = claiming(&[(1, 9)]);
     request(&mut catch_up, 0, at(FETCH_DELAY));
-    assert!(catch_up.fetched(key(1), Height(1), chain[..4].to_vec()));
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..4].to_vec()));
     assert!(catch_up.next_block(Height(0)).is_some());
     let (_, block) = catch_up.next_block(Height(2)).expect("the one after the tip");
     assert_eq!(block.block.header.height, Height(3));
@@ -206,22 +299,25 @@ fn a_peer_that_is_gone_is_forgotten_with_its_claim_and_its_fetch() {
     assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 1));
     catch_up.disconnected(&key(2));
     catch_up.connected(key(1));
-    assert_eq!(catch_up.best_claim(), Height(0));
-    catch_up.claim(&key(9), Height(99));
-    assert_eq!(catch_up.best_claim(), Height(0), "who is not connected claims nothing");
+    assert_eq!(catch_up.best_claim(&tip(0)), Height(0));
+    catch_up.claim(&key(2), Height(99));
+    catch_up.claim(&key(3), Height(99));
+    assert_eq!(catch_up.best_claim(&tip(0)), Height(0), "who is not connected claims nothing");
 }
 
 #[test]
-fn what_a_third_of_the_peers_claim_is_not_believed_yet() {
+fn what_organisations_with_a_third_of_the_power_claim_is_not_believed_yet() {
     for (claims, believed) in [
         (vec![], 0),
-        (vec![7], 7),
-        (vec![9, 7], 9),
-        (vec![99, 7, 6], 7),
-        (vec![99, 98, 7, 7, 7, 7, 7], 7),
-        (vec![99, 98, 97, 7, 7, 7, 7], 97),
+        (vec![(1, 9)], 0),
+        (vec![(1, 9), (2, 7)], 7),
+        (vec![(1, 99), (2, 7), (3, 6)], 7),
+        // All nodes of an organisation together count once.
+        (vec![(1, 99), (5, 98)], 0),
+        (vec![(1, 99), (5, 98), (2, 7), (3, 7), (4, 7)], 7),
+        (vec![(5, 99), (6, 8), (7, 7)], 8),
+        (vec![(9, 99), (1, 98), (2, 7)], 7),
     ] {
-        let claims: Vec<(u8, u64)> = (1..).zip(claims).collect();
-        assert_eq!(claiming(&claims).best_claim(), Height(believed), "{claims:?}");
+        assert_eq!(claiming(&claims).best_claim(&tip(0)), Height(believed), "{claims:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod catchup;
 mod follow;
+mod golden;
 mod locking;
 mod lost_key;
 mod messages;

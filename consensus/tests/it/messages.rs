@@ -253,7 +253,7 @@ fn a_new_peer_gets_the_height_the_rounds_proposal_and_the_own_votes() {
     let peer = solo.world.validator(2);
     let messages = sent(&solo.feed(Input::Connected(peer)));
     assert_eq!(messages[0], Message::Status { committed: Height(0) });
-    let Message::Proposal(proposal) = &messages[1] else { panic!("{messages:?}") };
+    let Message::Proposal(proposal) = &messages[3] else { panic!("{messages:?}") };
     assert_eq!(proposal.block_id, block.id());
     assert_eq!(votes_in(&messages), solo.node.journal().votes);
     assert_eq!(messages.len(), 4);
@@ -292,17 +292,34 @@ fn an_idle_height_resends_no_more_than_a_status() {
 }
 
 #[test]
-fn a_resent_proposal_is_the_same_and_so_are_the_votes() {
+fn what_is_resent_is_the_same_and_the_proposal_goes_to_who_has_not_voted_for_it_by_turns() {
     let mut solo = Solo::new(1);
     let first = solo.feed(Input::Work(true));
     let proposal = proposed(&first).remove(0);
-    let again = broadcast(&solo.pass(500));
-    let expected = [
-        Message::Status { committed: Height(0) },
-        Message::Proposal(Box::new(proposal)),
-        Message::Vote(Box::new(solo.node.journal().votes.remove(0))),
-    ];
-    assert_eq!(again, expected);
+    // One other has the proposal and says so; the rest are silent.
+    solo.votes(&[2], Prevote, 0, Some(proposal.block_id));
+    let has_it = solo.world.validator(2);
+    let mut sent_to = Vec::new();
+    for turn in 0..4 {
+        let effects = solo.pass(if turn == 0 { 500 } else { 1_000 << turn.min(2) });
+        let again = broadcast(&effects);
+        let expected = [
+            Message::Status { committed: Height(0) },
+            Message::Vote(Box::new(solo.node.journal().votes[0].clone())),
+        ];
+        assert_eq!(again, expected);
+        let proposals = effects.iter().filter_map(|effect| match effect {
+            Effect::Send { to, message: Message::Proposal(p) } => Some((*to, p.as_ref())),
+            _ => None,
+        });
+        let proposals: Vec<_> = proposals.collect();
+        assert!(proposals.iter().all(|(to, p)| *to != has_it && **p == proposal));
+        assert!(proposals.len() <= 2, "a third of those who have it, and one, for each");
+        sent_to.extend(proposals.into_iter().map(|(to, _)| to));
+    }
+    for org in [0, 3] {
+        assert!(sent_to.contains(&solo.world.validator(org)), "{org}");
+    }
 }
 
 #[test]

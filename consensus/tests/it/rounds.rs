@@ -284,6 +284,19 @@ fn timeouts_grow_by_a_step_each_round_to_the_cap() {
 }
 
 #[test]
+fn rounds_that_end_for_nil_do_not_race_when_every_seat_has_had_its_turn() {
+    let mut solo = Solo::new(0);
+    let mut lengths = Vec::new();
+    for round in 0..8u32 {
+        let begun = solo.ms();
+        solo.next_round();
+        let vote_timeout = (200 + 200 * u64::from(round)).min(3_000);
+        lengths.push((solo.ms() - begun, if round < 4 { 0 } else { vote_timeout }));
+    }
+    assert!(lengths.iter().all(|(length, expected)| length == expected), "{lengths:?}");
+}
+
+#[test]
 fn work_that_comes_during_the_wait_shortens_it_and_never_lengthens_it() {
     let mut solo = Solo::new(0);
     solo.pass(50);

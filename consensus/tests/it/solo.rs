@@ -167,12 +167,17 @@ impl Solo {
         self.receive(self.turn(round), &Message::Proposal(Box::new(proposal)))
     }
 
-    /// Goes on to the next round by a quorum of nil precommits.
+    /// Goes on to the next round by a quorum of nil precommits; when every seat has had its turn,
+    /// after the vote timeout.
     pub fn next_round(&mut self) -> Vec<Effect> {
         let round = self.round();
         let orgs = self.others();
         let mut effects = self.votes(&orgs, Prevote, round, None);
         effects.extend(self.votes(&orgs, Precommit, round, None));
+        let seats = u32::try_from(orgs.len()).expect("few") + 1;
+        while round >= seats && self.round() == round {
+            effects.extend(self.pass(1));
+        }
         assert_eq!(self.round(), round + 1, "a quorum for nil ends a round");
         effects
     }

@@ -431,14 +431,16 @@ fn a_fetched_block_is_verified_whole() {
     let fixture = Fixture::new();
     let world = &fixture.world;
     let b = world.validator(1);
-    let block = world.block(&fixture.tip, &b, at(100), fixture.last());
+    let mut block = world.block(&fixture.tip, &b, at(100), fixture.last());
+    block.evidence = vec![fixture.evidence()];
+    block.header.evidence_hash = tandem_chain::comet::evidence_hash(&block.evidence);
     let certificate = world.certificate(&fixture.tip, &[0, 2, 3], 0, &block);
     let good = CertifiedBlock { block, certificate };
     let verify = |certified: &CertifiedBlock| {
         certified_block(&Strict, &Keys::of(&fixture.tip), &fixture.tip.next_table, certified)
     };
     assert_eq!(verify(&good), Ok(()));
-    let changes: [(&str, fn(&mut CertifiedBlock)); 9] = [
+    let changes: [(&str, fn(&mut CertifiedBlock)); 13] = [
         ("another block", |c| c.certificate.commit.block = Some(Hash([1; 32]))),
         ("another height", |c| c.certificate.commit.height = Height(9)),
         ("another round", |c| c.certificate.commit.round = Round(1)),
@@ -457,6 +459,16 @@ fn a_fetched_block_is_verified_whole() {
         ("a changed header", |c| c.block.header.time = Timestamp(1)),
         ("changed content", |c| c.block.record.signature = BAD),
         ("a changed certificate inside", |c| c.block.last_commit.round = Round(1)),
+        // What the header's hash of evidence does not cover.
+        ("another key accused", |c| {
+            c.block.evidence[0].key = SecretKey::from_seed(&[77; 32]).public();
+        }),
+        ("evidence at another index", |c| c.block.evidence[0].vote_a.validator_index = 9),
+        ("an observation in evidence", |c| {
+            let observation = c.certificate.observations.iter().flatten().next().cloned();
+            c.block.evidence[0].vote_a.observation = observation;
+        }),
+        ("evidence of another round", |c| c.block.evidence[0].vote_a.round = Round(7)),
     ];
     for (name, change) in changes {
         let mut bad = good.clone();

@@ -1,6 +1,8 @@
-//! What admission counts.
+//! What admission counts, and how often it warns.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tandem_chain::Error as ChainError;
 
@@ -27,7 +29,7 @@ pub enum Counted {
     Committed,
     /// A client's that found queue or mempool full.
     Full,
-    /// A peer's that found its share of the queue full.
+    /// A peer's that found its share of the queue full, or had to make room for other peers'.
     PeerQueueFull,
     /// Frame of a peer that was refused as a whole.
     BadFrame,
@@ -88,9 +90,37 @@ impl Counters {
     }
 }
 
+/// Least time between two warnings of one kind.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
+/// Lets a warning through now and then, so that whoever causes them cannot fill the log.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(Mutex<Option<Instant>>);
+
+impl Warnings {
+    /// Whether the next one may be given.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().expect("no holder of the lock panics");
+        let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= WARN_EVERY);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warnings_come_once_a_second() {
+        let (start, warnings) = (Instant::now(), Warnings::default());
+        let due = [0, 1, 999, 1_000, 1_500, 2_001]
+            .map(|ms| warnings.is_due(start + Duration::from_millis(ms)));
+        assert_eq!(due, [true, false, false, true, false, true]);
+        assert!(!warnings.is_due(start), "another thread was slower");
+    }
 
     #[test]
     fn every_kind_has_its_name_at_its_place() {

@@ -1,13 +1,14 @@
 //! Forwarding: what clients brought goes to every validator, again and again until it is
 //! committed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
+use tandem_chain::types::TxHash;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -21,6 +22,31 @@ pub const REPEAT_AFTER: Duration = Duration::from_secs(3);
 const REPEAT_TICK: Duration = Duration::from_secs(1);
 /// Transactions that are forwarded again in one go, to all or to one that has connected.
 const MAX_REPEATED: usize = 5_000;
+
+/// What clients have brought here and this node therefore forwards. At most what the mempool holds
+/// and what came in since the last repeats.
+#[derive(Default)]
+pub struct Brought {
+    hashes: HashSet<TxHash>,
+    /// Of those, what was not forwarded yet.
+    fresh: Vec<Tx>,
+}
+
+impl Brought {
+    /// Whether this node forwards it already.
+    pub fn contains(&self, hash: &TxHash) -> bool {
+        self.hashes.contains(hash)
+    }
+
+    /// Adds one. Returns whether it is to be forwarded for the first time.
+    pub fn add(&mut self, tx: Tx) -> bool {
+        let is_new = self.hashes.insert(tx.hash());
+        if is_new {
+            self.fresh.push(tx);
+        }
+        is_new
+    }
+}
 
 /// A transaction that this node forwards until it is committed or expires.
 struct Own {
@@ -77,7 +103,7 @@ impl Forwarding {
 
     /// Sends what has come in since the last time.
     fn forward_fresh(&mut self) {
-        let fresh = std::mem::take(&mut *self.shared.fresh());
+        let fresh = std::mem::take(&mut self.shared.brought().fresh);
         let targets: Vec<PublicKey> = self.targets.iter().copied().collect();
         self.send(&targets, &fresh);
         self.keep(fresh, Instant::now());
@@ -111,15 +137,22 @@ impl Forwarding {
 
     /// Sends what has waited for long to all, and forgets what waits no longer.
     pub fn repeat(&mut self, now: Instant) {
-        let mut txs = Vec::new();
+        let (mut txs, mut gone) = (Vec::new(), Vec::new());
         let mempool = self.shared.mempool();
         while txs.len() < MAX_REPEATED && self.own.front().is_some_and(|own| own.due <= now) {
             let own = self.own.pop_front().expect("there is a first");
             if mempool.contains(&own.tx.hash()) {
                 txs.push(own.tx);
+            } else {
+                gone.push(own.tx.hash());
             }
         }
         drop(mempool);
+        let mut brought = self.shared.brought();
+        for hash in &gone {
+            brought.hashes.remove(hash);
+        }
+        drop(brought);
         let targets: Vec<PublicKey> = self.targets.iter().copied().collect();
         self.send(&targets, &txs);
         self.keep(txs, now);
@@ -141,4 +174,22 @@ fn targets(tip: &Tip, me: &PublicKey) -> BTreeSet<PublicKey> {
     let tables = [&tip.next_table, &tip.next_next_table];
     let keys = tables.into_iter().flat_map(|table| table.validators()).map(|v| v.key);
     keys.filter(|key| key != me).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Chain;
+
+    #[test]
+    fn what_is_brought_twice_is_forwarded_once() {
+        let tx = Chain::new().create(1);
+        let mut brought = Brought::default();
+        assert!(!brought.contains(&tx.hash()));
+        assert!(brought.add(tx.clone()) && !brought.add(tx.clone()));
+        assert!(brought.contains(&tx.hash()));
+        assert_eq!(std::mem::take(&mut brought.fresh), std::slice::from_ref(&tx));
+        assert!(!brought.add(tx), "it was forwarded, and is repeated");
+        assert!(brought.fresh.is_empty());
+    }
 }

@@ -125,6 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes() {
+        let mut frame = vec![2, 0, 0, 0, 0, 0, 0, 0];
+        frame.extend([1, 0, 0, 0, 0, 0, 0, 0, 0xaa]);
+        frame.extend([2, 0, 0, 0, 0, 0, 0, 0, 0xbb, 0xcc]);
+        assert_eq!(decode(&frame).unwrap(), [vec![0xaa], vec![0xbb, 0xcc]]);
+
+        let txs = [tx(1, 1), tx(2, 600)];
+        let mut expected = vec![2, 0, 0, 0, 0, 0, 0, 0];
+        for tx in &txs {
+            expected.extend((tx.bytes().len() as u64).to_le_bytes());
+            expected.extend(tx.bytes());
+        }
+        assert_eq!(encode(&txs).concat(), expected);
+    }
+
+    #[test]
     fn bad_frames_are_refused() {
         let raws = |count: usize, len: usize| {
             codec::encode(&(0..count).map(|_| Raw(vec![0; len])).collect::<Vec<_>>())

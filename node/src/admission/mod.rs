@@ -5,7 +5,7 @@
 //!   client ── submit ──┐                                   ┌── reply
 //!                      ├─> bounded queue ─> worker threads ─┤
 //!   peer ─── incoming ─┘                                   ├── mempool ─> proposals
-//!                                                          └── forwarding (from clients only)
+//!                                                          └── forwarding (what clients bring)
 //! ```
 //!
 //! # Rules
@@ -18,7 +18,8 @@
 //!   link once, and no loop is possible.
 //! - The node that a client brought it to is responsible: it forwards the transaction again every
 //!   few seconds while it waits, and at once to a validator that connects or that has just become
-//!   one. A crash of any other node loses nothing. If this node crashes, the client sends again.
+//!   one. A crash of any other node loses nothing. If this node crashes, the client sends again, here
+//!   or to another node: that one is responsible from then on, also for what a peer had brought to it.
 //! - To bring a waiting transaction again is no error: the answer is the same as the first time.
 //! - Every queue has a bound; what does not fit is refused with an error that names it.
 
@@ -50,7 +51,9 @@ pub use counters::{Counted, Counters};
 pub use frame::{MAX_FRAME_BYTES, MAX_FRAME_TXS};
 pub use queue::{MAX_QUEUED, MAX_QUEUED_BYTES, MAX_QUEUED_PER_PEER};
 
-use queue::{Job, Queue};
+use counters::Warnings;
+use forward::Brought;
+use queue::Queue;
 use seen::Seen;
 
 /// Connections that wait to be served by forwarding; more are served by the regular repeats.
@@ -126,11 +129,12 @@ struct Shared {
     seen: Mutex<Seen>,
     store: Arc<dyn Store + Send + Sync>,
     tip: watch::Receiver<Arc<Tip>>,
-    /// Admitted from clients and not forwarded yet: at most what the mempool holds.
-    fresh: Mutex<Vec<Tx>>,
+    brought: Mutex<Brought>,
     forward_wakes: Notify,
     arrivals: Notify,
     counters: Counters,
+    /// Of peers' bad signatures.
+    warnings: Warnings,
 }
 
 impl Shared {
@@ -142,8 +146,8 @@ impl Shared {
         self.seen.lock().expect("no holder of the lock panics")
     }
 
-    fn fresh(&self) -> MutexGuard<'_, Vec<Tx>> {
-        self.fresh.lock().expect("no holder of the lock panics")
+    fn brought(&self) -> MutexGuard<'_, Brought> {
+        self.brought.lock().expect("no holder of the lock panics")
     }
 
     fn tip(&self) -> Arc<Tip> {
@@ -169,10 +173,11 @@ impl Admission {
             seen: Mutex::new(Seen::default()),
             store: setup.store,
             tip: setup.tip,
-            fresh: Mutex::default(),
+            brought: Mutex::default(),
             forward_wakes: Notify::new(),
             arrivals: Notify::new(),
             counters: Counters::default(),
+            warnings: Warnings::default(),
         });
         for number in 0..workers {
             let shared = shared.clone();
@@ -213,8 +218,7 @@ impl Admission {
 
     fn enqueue(&self, bytes: Vec<u8>, reply: Option<queue::Reply>) -> Result<(), AdmissionError> {
         let counters = &self.0.shared.counters;
-        let queued = check_length(&bytes)
-            .and_then(|()| self.0.shared.queue.push(Job { bytes, from: None, reply }));
+        let queued = check_length(&bytes).and_then(|()| self.0.shared.queue.push(bytes, reply));
         queued.inspect_err(|error| counters.refused(error))?;
         Ok(())
     }
@@ -227,12 +231,8 @@ impl Admission {
     pub fn incoming(&self, frame: &[u8], from: PublicKey) -> Result<(), ChainError> {
         let counters = &self.0.shared.counters;
         let txs = frame::decode(frame).inspect_err(|_| counters.count(Counted::BadFrame, 1))?;
-        for bytes in txs {
-            let job = Job { bytes, from: Some(from), reply: None };
-            if self.0.shared.queue.push(job).is_err() {
-                counters.count(Counted::PeerQueueFull, 1);
-            }
-        }
+        let dropped = self.0.shared.queue.push_many(from, txs);
+        counters.count(Counted::PeerQueueFull, dropped as u64);
         Ok(())
     }
 
@@ -240,6 +240,12 @@ impl Admission {
     #[must_use]
     pub fn is_verified(&self, hash: &TxHash) -> bool {
         self.0.shared.seen().contains(hash)
+    }
+
+    /// Remembers transactions whose signatures were found good in a proposal.
+    pub fn verified(&self, hashes: impl Iterator<Item = TxHash>) {
+        let mut seen = self.0.shared.seen();
+        hashes.for_each(|hash| seen.insert(hash));
     }
 
     /// The longest-waiting transactions for a block: see [`Mempool::take`].

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::forward::{Forwarding, REPEAT_AFTER};
-use super::{Admission, AdmissionError, Counted, Forward, Setup, frame};
+use super::{Admission, AdmissionError, Counted, Forward, Setup, frame, queue, worker};
 use crate::testing::{self, Chain};
 
 /// Frames in the order in which they were handed to the network.
@@ -214,6 +214,90 @@ async fn what_a_peer_brings_is_admitted_and_not_forwarded() {
     assert_eq!(frame, [of_client.bytes().to_vec()]);
     assert_eq!(node.admission.incoming(&[1, 2, 3], peer).unwrap_err().code(), 1);
     assert_eq!(node.count(Counted::BadFrame), 1);
+}
+
+/// The node that a client brought it to first forwards it no more, if it has crashed.
+#[tokio::test]
+async fn what_a_client_brings_after_a_peer_is_forwarded_too() {
+    let mut node = node();
+    let peer = testing::validator(1).public();
+    let [twice, later] = [1, 2].map(|nonce| node.chain().put(nonce, "key", b"value"));
+    for frame in frame::encode(std::slice::from_ref(&twice)) {
+        node.admission.incoming(&frame, peer).unwrap();
+    }
+    node.admission.arrived().await;
+    for tx in [&twice, &twice, &later] {
+        node.submit(tx).await.unwrap();
+    }
+    let mut forwarded = Vec::new();
+    while !forwarded.contains(&later.bytes().to_vec()) {
+        forwarded.extend(node.sent.recv().await.unwrap().1);
+    }
+    // On a slow machine the regular repeat may be among them.
+    forwarded.dedup();
+    assert_eq!(forwarded, [twice.bytes().to_vec(), later.bytes().to_vec()]);
+    assert_eq!((node.count(Counted::Admitted), node.count(Counted::Duplicate)), (2, 2));
+}
+
+#[tokio::test]
+async fn what_waits_no_longer_is_forgotten_by_forwarding() {
+    let node = node();
+    let tx = node.chain().create(1);
+    node.submit(&tx).await.unwrap();
+    let shared = node.admission.0.shared.clone();
+    let (sender, _sent) = mpsc::unbounded_channel();
+    let me = testing::validator(0).public();
+    let mut forwarding = Forwarding::new(me, Arc::new(Network(sender)), shared.clone());
+    let start = Instant::now();
+    forwarding.keep(vec![tx.clone()], start);
+    forwarding.repeat(start + REPEAT_AFTER);
+    assert!(shared.brought().contains(&tx.hash()));
+    node.commit(vec![tx.clone()]);
+    forwarding.repeat(start + REPEAT_AFTER * 2);
+    assert!(!shared.brought().contains(&tx.hash()));
+}
+
+/// Lines of a log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn bad_signatures_of_peers_are_warned_of_and_do_not_fill_the_log() {
+    let node = node();
+    let peer = testing::validator(1).public();
+    let mut bytes = node.chain().create(1).bytes().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(move || writer.clone())
+        .finish();
+    let take_in = |from| {
+        let job = || queue::Job { bytes: bytes.clone(), from, reply: None };
+        let jobs = (0..3).map(|_| job()).collect();
+        worker::take_in(&node.admission.0.shared, &mut worker::Senders::default(), jobs);
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        take_in(None);
+        assert!(log.0.lock().unwrap().is_empty(), "clients may be wrong");
+        take_in(Some(peer));
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains(&peer.to_string()) && log.contains("bad signatures"), "{log}");
+    assert_eq!(node.count(Counted::BadSignature), 6);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a worker thread does.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use tandem_chain::Error as ChainError;
 use tandem_chain::keys::PublicKey;
@@ -9,7 +10,7 @@ use tandem_chain::mempool::check_validity;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Hash, Height, TxHash};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::queue::{Job, Reply};
 use super::{AdmissionError, Counted, Shared};
@@ -23,8 +24,8 @@ const MAX_SENDERS: usize = 4_096;
 enum Verdict {
     /// It may wait in the mempool.
     Good(Tx),
-    /// It waits there already.
-    Waiting(TxHash),
+    /// It waits there already; with it, when a client brought what only peers had brought so far.
+    Waiting(TxHash, Option<Tx>),
     /// It may not.
     Bad(ChainError),
 }
@@ -34,7 +35,7 @@ type Answer = (Result<TxHash, ChainError>, Option<PublicKey>, Option<Reply>);
 
 /// Which senders may send, as of one height.
 #[derive(Default)]
-struct Senders {
+pub struct Senders {
     height: Height,
     known: HashMap<PublicKey, bool>,
 }
@@ -47,11 +48,14 @@ pub fn run(shared: &Shared) {
     }
 }
 
-fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
+/// Checks transactions and takes in those that are good.
+pub fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
     let tip = shared.tip();
     let checked: Vec<_> = jobs
         .into_iter()
-        .map(|job| (check(shared, senders, &tip, job.bytes), job.from, job.reply))
+        .map(|Job { bytes, from, reply }| {
+            (check(shared, senders, &tip, bytes, from.is_none()), from, reply)
+        })
         .collect();
     let mut answers: Vec<Answer> = Vec::with_capacity(checked.len());
     let mut fresh = Vec::new();
@@ -60,8 +64,9 @@ fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
     for (verdict, from, reply) in checked {
         let answer = match verdict {
             Verdict::Bad(error) => Err(error),
-            Verdict::Waiting(hash) => {
+            Verdict::Waiting(hash, tx) => {
                 shared.counters.count(Counted::Duplicate, 1);
+                fresh.extend(tx);
                 Ok(hash)
             }
             Verdict::Good(tx) => {
@@ -77,6 +82,7 @@ fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
                     // Another worker was faster with the same transaction.
                     Err(ChainError::Repeated { .. }) if mempool.contains(&hash) => {
                         shared.counters.count(Counted::Duplicate, 1);
+                        fresh.extend(from.is_none().then_some(tx));
                         Ok(hash)
                     }
                     Err(error) => Err(error),
@@ -90,15 +96,19 @@ fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
         shared.counters.count(Counted::Admitted, admitted);
         shared.arrivals.notify_one();
     }
-    if !fresh.is_empty() {
-        shared.fresh().append(&mut fresh);
+    let mut brought = shared.brought();
+    let mut is_any_new = false;
+    for tx in fresh {
+        is_any_new |= brought.add(tx);
+    }
+    drop(brought);
+    if is_any_new {
         shared.forward_wakes.notify_one();
     }
+    let now = Instant::now();
     for (answer, from, reply) in answers {
         if let Err(error) = &answer {
-            shared.counters.refused(error);
-            let source = from.map_or("client".to_owned(), |key| key.to_string());
-            debug!(%source, %error, "transaction refused");
+            refused(shared, error, from, now);
         }
         if let Some(reply) = reply {
             // The client may have gone.
@@ -107,10 +117,33 @@ fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
     }
 }
 
-fn check(shared: &Shared, senders: &mut Senders, tip: &Tip, bytes: Vec<u8>) -> Verdict {
+/// Counts and logs what was refused. Peers check signatures before they forward, so that a bad one is
+/// a sign of a faulty or hostile node.
+fn refused(shared: &Shared, error: &ChainError, from: Option<PublicKey>, now: Instant) {
+    shared.counters.refused(error);
+    match (from, error) {
+        (Some(peer), ChainError::BadSignature { .. }) if shared.warnings.is_due(now) => {
+            let total = shared.counters.get(Counted::BadSignature);
+            warn!(%peer, %error, total, "a peer brings transactions with bad signatures");
+        }
+        (Some(peer), _) => debug!(%peer, %error, "transaction refused"),
+        (None, _) => debug!(%error, "transaction of a client refused"),
+    }
+}
+
+fn check(
+    shared: &Shared,
+    senders: &mut Senders,
+    tip: &Tip,
+    bytes: Vec<u8>,
+    of_client: bool,
+) -> Verdict {
     let hash = Hash::of(&bytes);
     if shared.mempool().contains(&hash) {
-        return Verdict::Waiting(hash);
+        // The bytes are those of the copy that waits, whose signature is good.
+        let is_new = of_client && !shared.brought().contains(&hash);
+        let tx = if is_new { Tx::decode(bytes).ok() } else { None };
+        return Verdict::Waiting(hash, tx);
     }
     match examine(shared, senders, tip, bytes) {
         Ok(tx) => Verdict::Good(tx),

@@ -1,6 +1,7 @@
 //! A client of the RPC, for the command line and the test networks.
 
 mod answers;
+mod plain;
 mod submit;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::rpc::shapes::tandem::{
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
 pub use submit::{Submission, SubmitError, prepare, submit_and_wait};
+
+use plain::{plain, short};
 
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -185,13 +188,10 @@ impl Client {
         })
     }
 
-    fn result<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        mut answer: Value,
-    ) -> Result<T, ClientError> {
+    fn result<T: DeserializeOwned>(&self, method: &str, answer: Value) -> Result<T, ClientError> {
+        let mut answer = plain(answer);
         if let Some(error) = answer.get("error") {
-            let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+            let text = |name: &str| short(error[name].as_str().unwrap_or_default());
             return Err(ClientError::Rpc {
                 method: method.to_owned(),
                 code: error["code"].as_i64().unwrap_or_default(),
@@ -364,6 +364,7 @@ impl Client {
             });
         }
         serde_json::from_slice(&answer.value)
+            .and_then(|value| serde_json::from_value(plain(value)))
             .map_err(|error| self.bad_answer("abci_query", &error.to_string()))
     }
 }
@@ -398,6 +399,19 @@ mod tests {
         for bad in ["", "https://x", "ftp://x:1", "http://", "a b"] {
             assert!(matches!(Client::new(bad), Err(ClientError::BadUrl { .. })), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_text_of_a_node_reaches_the_terminal_as_it_is() {
+        let client = Client::new("localhost:1").unwrap();
+        let evil = "\u{1b}[2J\u{7}\nfine";
+        let answer = json!({ "error": { "code": -32000, "message": evil, "data": evil } });
+        let error = client.result::<Value>("status", answer).unwrap_err().to_string();
+        assert!(error.contains("fine") && !error.contains(char::is_control), "{error:?}");
+        let hash = tandem_chain::types::Hash::EMPTY;
+        let answer = json!({ "result": { "code": 7, "log": evil, "hash": hash } });
+        let answer: Broadcast = client.result("broadcast_tx_sync", answer).unwrap();
+        assert_eq!(answer.log, "\\u{1b}[2J\\u{7}\\nfine");
     }
 
     #[tokio::test]

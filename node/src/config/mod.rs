@@ -19,10 +19,12 @@ use tandem_chain::limits::{MAX_ADDRESSES_PER_NODE, MAX_NODES};
 use tandem_chain::modules::consortium::check_addresses;
 
 use crate::home::{HomeError, files};
+use crate::storage::StorageConfig;
 use crate::telemetry;
 
 /// Bytes that a configuration file may have.
 const MAX_BYTES: u64 = 1024 * 1024;
+const MIB: usize = 1024 * 1024;
 
 /// What can be wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,8 @@ pub struct Config {
     pub rpc: Rpc,
     /// Admission of transactions.
     pub admission: Admission,
+    /// The database.
+    pub storage: Storage,
     /// Log lines.
     pub log: Log,
 }
@@ -130,6 +134,40 @@ pub struct Admission {
     pub threads: usize,
 }
 
+/// Table `storage`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// MiB of the cache for blocks, indexes and filters of tables.
+    pub cache_mib: usize,
+    /// MiB of what was written and is not in tables yet.
+    pub write_buffer_mib: usize,
+    /// Files that are kept open.
+    pub open_files: usize,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let StorageConfig { cache_bytes, write_buffer_bytes, open_files } =
+            StorageConfig::default();
+        Self {
+            cache_mib: cache_bytes / MIB,
+            write_buffer_mib: write_buffer_bytes / MIB,
+            open_files: usize::try_from(open_files).unwrap_or(0),
+        }
+    }
+}
+
+impl From<&Storage> for StorageConfig {
+    fn from(storage: &Storage) -> Self {
+        Self {
+            cache_bytes: storage.cache_mib.saturating_mul(MIB),
+            write_buffer_bytes: storage.write_buffer_mib.saturating_mul(MIB),
+            open_files: i32::try_from(storage.open_files).unwrap_or(i32::MAX),
+        }
+    }
+}
+
 /// Table `log`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -191,7 +229,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { p2p, rpc, admission, log } = self;
+        let Self { p2p, rpc, admission, storage, log } = self;
         if p2p.listen.parse::<Multiaddr>().is_err() {
             return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
         }
@@ -226,6 +264,9 @@ impl Config {
             ));
         }
         range("admission.threads", admission.threads, 0, 256)?;
+        range("storage.cache_mib", storage.cache_mib, 1, 1_000_000)?;
+        range("storage.write_buffer_mib", storage.write_buffer_mib, 4, 1_000_000)?;
+        range("storage.open_files", storage.open_files, 16, 1_000_000)?;
         telemetry::parse_levels(&log.level).map_err(|rule| ConfigError::Value {
             key: "log.level",
             got: quoted(&log.level),
@@ -272,6 +313,11 @@ mod tests {
     }
 
     #[test]
+    fn the_database_has_its_own_defaults() {
+        assert_eq!(StorageConfig::from(&Config::default().storage), StorageConfig::default());
+    }
+
+    #[test]
     fn what_is_written_is_read_back() {
         let mut config = Config::default();
         config.p2p.dial.insert(
@@ -307,6 +353,8 @@ mod tests {
             ("log.level = \"loud\"", &["log.level", "loud", "debug"]),
             ("log.format = \"xml\"", &["format", "xml", "plain", "json"]),
             ("admission.threads = 1000", &["admission.threads is 1000"]),
+            ("storage.open_files = 1", &["storage.open_files is 1", "16 to"]),
+            ("storage.cache_mib = 0", &["storage.cache_mib is 0"]),
             ("rpc = ", &["rpc"]),
             ("a = \"\u{1b}[31m\"", &["line 1"]),
         ];

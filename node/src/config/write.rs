@@ -42,6 +42,10 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ),
     ("admission", "", "Admission of transactions."),
     ("admission", "threads", "Threads that check signatures; 0 for one per processor."),
+    ("storage", "", "The database."),
+    ("storage", "cache_mib", "MiB of the cache for blocks, indexes and filters of tables."),
+    ("storage", "write_buffer_mib", "MiB of what was written and is not in tables yet."),
+    ("storage", "open_files", "Files that are kept open."),
     ("log", "", "Log lines, on standard error."),
     (
         "log",

@@ -1,16 +1,14 @@
 //! The thread that owns the ledger: builds, checks and executes blocks, one job after another.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::thread;
 
 use tandem_chain::Error;
 use tandem_chain::block::{Block, CertifiedBlock};
-use tandem_chain::evidence::Evidence;
+use tandem_chain::evidence_pool::EvidencePool;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::Ledger;
-use tandem_chain::limits::MAX_BLOCK_EVIDENCE;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{BlockId, Height, Round};
@@ -22,9 +20,6 @@ use super::{Done, Fatal};
 use crate::admission::Admission;
 use crate::storage::Database;
 use crate::view::Committed;
-
-/// Double signings that wait to be put into a block; more are dropped, since one bars the key.
-const MAX_ACCUSED: usize = 64;
 
 /// Where the results of a block are published.
 pub struct Publishers {
@@ -50,7 +45,8 @@ pub(super) enum Outcome {
     Failed(Error),
 }
 
-pub(super) struct Executor(std_mpsc::Sender<Job>);
+/// Its thread ends when it is dropped.
+pub(super) struct Executor(pub(super) std_mpsc::Sender<Job>);
 
 impl Executor {
     pub fn start(
@@ -61,7 +57,8 @@ impl Executor {
         done: mpsc::Sender<Done>,
     ) -> Self {
         let (sender, receiver) = std_mpsc::channel();
-        let mut worker = Worker { ledger, db, admission, publishers, accused: VecDeque::new() };
+        let evidence = EvidencePool::default();
+        let mut worker = Worker { ledger, db, admission, publishers, evidence };
         thread::Builder::new()
             .name("executor".to_owned())
             .spawn(move || {
@@ -89,7 +86,7 @@ struct Worker {
     db: Database,
     admission: Admission,
     publishers: Publishers,
-    accused: VecDeque<(PublicKey, Box<Vote>, Box<Vote>)>,
+    evidence: EvidencePool,
 }
 
 impl Worker {
@@ -101,7 +98,7 @@ impl Worker {
                     return Ok(None);
                 }
                 let txs = self.choose()?;
-                let evidence = self.evidence()?;
+                let evidence = self.evidence.for_block(&self.ledger)?;
                 input(Input::Built { height, round, txs, evidence })
             }
             Job::Check { id, block } => {
@@ -116,9 +113,7 @@ impl Worker {
             }
             Job::Commit(block) => self.commit(block).map(Some),
             Job::Evidence { key, one, other } => {
-                if self.accused.len() < MAX_ACCUSED {
-                    self.accused.push_back((key, one, other));
-                }
+                self.evidence.add(key, *one, *other);
                 Ok(None)
             }
         }
@@ -138,24 +133,6 @@ impl Worker {
             }
         }
         Ok(chosen)
-    }
-
-    /// Complete evidence for the next block. What is recorded, or too old, is dropped.
-    fn evidence(&mut self) -> Result<Vec<Evidence>, Error> {
-        let mut complete = Vec::new();
-        let mut waiting = VecDeque::new();
-        for (key, one, other) in std::mem::take(&mut self.accused) {
-            if one.height > self.ledger.tip().height {
-                waiting.push_back((key, one, other));
-            } else if let Some(evidence) = self.ledger.evidence(&one, &other, key)? {
-                if complete.len() < MAX_BLOCK_EVIDENCE {
-                    complete.push(evidence);
-                }
-                waiting.push_back((key, one, other));
-            }
-        }
-        self.accused = waiting;
-        Ok(complete)
     }
 
     fn commit(&mut self, certified: Arc<CertifiedBlock>) -> Result<Outcome, Error> {

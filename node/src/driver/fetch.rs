@@ -23,6 +23,15 @@ struct Question {
     count: u64,
 }
 
+/// Blocks in an answer.
+const MAX_BLOCKS: usize = 64;
+
+const _: () = assert!(MAX_BLOCKS as u64 == MAX_FETCH_BLOCKS);
+
+/// The answer: blocks from the height asked for on, as many as the server sees fit.
+#[derive(Serialize, Deserialize)]
+struct Answer(#[serde(deserialize_with = "codec::list::<MAX_BLOCKS, _, _>")] Vec<CertifiedBlock>);
+
 /// Bytes of an encoded question.
 const QUESTION_BYTES: usize = 16;
 
@@ -55,7 +64,7 @@ pub(super) fn ask(
 
 async fn decode(bytes: Vec<u8>) -> Result<Vec<CertifiedBlock>, Error> {
     let decoded = tokio::task::spawn_blocking(move || {
-        codec::decode("answer to a fetch", &bytes, MAX_ENCODED_BYTES)
+        codec::decode("answer to a fetch", &bytes, MAX_ENCODED_BYTES).map(|Answer(blocks)| blocks)
     });
     decoded.await.unwrap_or_else(|_| {
         let reason = "the decoder ended".to_owned();
@@ -74,9 +83,9 @@ pub(super) fn serve(
     let (db, done) = (db.clone(), done.clone());
     tokio::task::spawn_blocking(move || {
         let outcome = match codec::decode::<Question>("fetch", &question, QUESTION_BYTES) {
-            Ok(question) => match read(&db, question) {
+            Ok(question) => match read(&db, question, MAX_FETCH_BYTES) {
                 // A peer that has gone meanwhile needs no answer.
-                Ok(blocks) => return drop(reply.send(codec::encode(&blocks))),
+                Ok(blocks) => return drop(reply.send(codec::encode(&Answer(blocks)))),
                 Err(error) => {
                     error!(%error, "blocks cannot be read from the database");
                     Done::Executor(Outcome::Failed(error))
@@ -88,18 +97,132 @@ pub(super) fn serve(
     });
 }
 
-fn read(db: &Database, question: Question) -> Result<Vec<CertifiedBlock>, Error> {
+/// The blocks asked for that are there; of at most `max_bytes` together, unless the first alone is
+/// more.
+fn read(db: &Database, question: Question, max_bytes: usize) -> Result<Vec<CertifiedBlock>, Error> {
     let mut blocks = Vec::new();
     let mut bytes = 0;
     let mut height = question.first;
     while blocks.len() as u64 != question.count.min(MAX_FETCH_BLOCKS) && height <= db.height() {
         let Some(block) = db.block(height)? else { break };
         bytes += codec::encode(&block).len();
-        if bytes > MAX_FETCH_BYTES && !blocks.is_empty() {
+        if bytes > max_bytes && !blocks.is_empty() {
             break;
         }
         blocks.push(block);
         height = height.next();
     }
     Ok(blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Chain;
+
+    const PEER: PublicKey = PublicKey([1; 32]);
+
+    fn encoded(first: u64, count: u64) -> Vec<u8> {
+        codec::encode(&Question { first: Height(first), count })
+    }
+
+    /// What the peer is answered, and what the loop is told.
+    async fn served(chain: &Chain, question: Vec<u8>) -> (Option<Vec<u8>>, Option<Done>) {
+        let (done, mut outcomes) = mpsc::channel(1);
+        let (reply, answered) = oneshot::channel();
+        serve(&chain.db, &done, PEER, question, reply);
+        drop(done);
+        (answered.await.ok(), outcomes.recv().await)
+    }
+
+    async fn answer(chain: &Chain, question: Vec<u8>) -> Vec<u8> {
+        let (answer, outcome) = served(chain, question).await;
+        assert!(outcome.is_none(), "there is nothing to tell");
+        answer.expect("an answer")
+    }
+
+    /// Heights of the blocks in the answer.
+    async fn heights(chain: &Chain, question: Vec<u8>) -> Vec<u64> {
+        let blocks = decode(answer(chain, question).await).await.unwrap();
+        blocks.iter().map(|block| block.block.header.height.0).collect()
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_a_bounded_number_of_blocks() {
+        let mut chain = Chain::new();
+        let tip = MAX_FETCH_BLOCKS + 2;
+        (0..tip).for_each(|_| drop(chain.commit(Vec::new())));
+        let cases = [
+            ("all that were asked for", (1, 3), 1..=3),
+            ("no more than the bound", (1, u64::MAX), 1..=MAX_FETCH_BLOCKS),
+            ("the bound, from anywhere", (3, MAX_FETCH_BLOCKS), 3..=tip),
+            ("no more than there are", (tip - 1, MAX_FETCH_BLOCKS), tip - 1..=tip),
+        ];
+        for (name, (first, count), expected) in cases {
+            let got = heights(&chain, encoded(first, count)).await;
+            assert_eq!(got, expected.collect::<Vec<_>>(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_bounded_bytes_and_at_least_one_block() {
+        let mut chain = Chain::new();
+        let lengths = [(); 3].map(|()| codec::encode(&*chain.commit(Vec::new()).block).len());
+        let [one, two, three] = lengths;
+        let question = Question { first: Height(1), count: 3 };
+        let cases = [
+            ("all that fit", one + two + three, 3),
+            ("one byte too little", one + two + three - 1, 2),
+            ("as much as two have", one + two, 2),
+            ("less than one has", one - 1, 1),
+            ("nothing", 0, 1),
+        ];
+        for (name, max_bytes, expected) in cases {
+            let blocks = read(&chain.db, question, max_bytes).unwrap();
+            assert_eq!(blocks.len(), expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn heights_that_are_not_there_give_an_empty_answer() {
+        let mut chain = Chain::new();
+        chain.commit(Vec::new());
+        for (first, count) in [(2, 1), (2, u64::MAX), (u64::MAX, 64), (0, 64), (1, 0)] {
+            assert!(heights(&chain, encoded(first, count)).await.is_empty(), "{first} {count}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_question_is_told_and_not_answered() {
+        let mut chain = Chain::new();
+        chain.commit(Vec::new());
+        let question = encoded(1, 1);
+        let longer = [&question[..], &[0]].concat();
+        for bytes in [Vec::new(), question[..QUESTION_BYTES - 1].to_vec(), longer] {
+            let length = bytes.len();
+            let (answer, outcome) = served(&chain, bytes).await;
+            assert_eq!(answer, None, "{length} bytes");
+            let Some(Done::Misbehaved(PEER, fault)) = outcome else { panic!("{length} bytes") };
+            assert!(fault.to_string().starts_with("fetch"), "{fault}");
+        }
+    }
+
+    /// The blocks in an answer are frozen in `chain/tests/it/golden.txt`.
+    #[tokio::test]
+    async fn golden_bytes() {
+        let bytes = [8, 7, 6, 5, 4, 3, 2, 1, 64, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(encoded(0x0102_0304_0506_0708, 64), bytes);
+        assert_eq!(bytes.len(), QUESTION_BYTES);
+
+        let mut chain = Chain::new();
+        let txs = vec![chain.create(1)];
+        let blocks = [txs, Vec::new()].map(|txs| chain.commit(txs).block);
+        let [one, two] = blocks.each_ref().map(|block| codec::encode(&**block));
+        let count = |count: u64| count.to_le_bytes().to_vec();
+        let both = [count(2), one, two.clone()].concat();
+        assert_eq!(answer(&chain, encoded(1, 64)).await, both);
+        assert_eq!(answer(&chain, encoded(2, 1)).await, [count(1), two].concat());
+        assert_eq!(answer(&chain, encoded(3, 1)).await, count(0));
+        assert_eq!(decode(both).await.unwrap(), blocks.map(|block| (*block).clone()));
+    }
 }

@@ -10,18 +10,24 @@
 //! The loop never waits for a disk: effects stand in one queue, in order; a persist goes to its
 //! thread, and those behind it wait for its answer while the loop goes on to take input. So no send,
 //! broadcast or commit starts before every earlier persist is durable.
+//!
+//! Each turn of the loop looks at everything that can be due, so that a stream of one kind, such as
+//! a flood of transactions, holds up no other.
 
 mod executor;
 mod fetch;
 mod memo;
 mod persister;
 mod reports;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Instant as StdInstant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant as StdInstant, SystemTime, UNIX_EPOCH};
 
+use futures::FutureExt as _;
 use tandem_chain::codec;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
@@ -31,7 +37,7 @@ use tandem_consensus::time::{Instant, Now};
 use tandem_consensus::verify::Triage;
 use tandem_consensus::{Effect, Input, Replica, Role, Step};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use self::executor::{Executor, Job, Outcome};
 use self::persister::Persister;
@@ -39,6 +45,7 @@ use self::reports::Reports;
 use self::verifier::Verifiers;
 use crate::admission::Admission;
 use crate::network::{Channel, Events, Network, NetworkEvent};
+use crate::pairs::troubles;
 use crate::storage::Database;
 use crate::view::NodeView;
 
@@ -49,6 +56,11 @@ pub use self::persister::{load_durable, store_journal};
 const MAX_PENDING_INPUTS: usize = 4_096;
 /// A node is catching up while a peer claims to be more than this many blocks ahead.
 const BEHIND: u64 = 2;
+
+/// Age of the newest block up to which this node may take the register that it has for the present one.
+const FRESH: Duration = Duration::from_secs(30);
+/// Time for which this node's clock must be off without a break before that is an alarm.
+const CLOCK_ALARM: Duration = Duration::from_secs(3);
 
 /// Why the loop ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +104,12 @@ enum Done {
     Misbehaved(PublicKey, tandem_consensus::verify::Fault),
 }
 
+/// Where the loop's inputs come from, apart from the mempool and the timers.
+struct Sources {
+    finished: mpsc::Receiver<Done>,
+    events: Events,
+}
+
 struct Driver {
     replica: Replica,
     db: Database,
@@ -107,56 +125,99 @@ struct Driver {
     effects: VecDeque<Effect>,
     persisting: bool,
     shown: NodeView,
+    clock_off_since: Option<StdInstant>,
+    /// What was wrong with pairs after the newest block.
+    troubles: Vec<String>,
 }
 
 /// Runs until `stop` is told or something fatal happens.
 ///
 /// # Errors
 /// [`Fatal`].
-pub async fn run(setup: Setup, mut stop: oneshot::Receiver<()>) -> Result<(), Fatal> {
-    let Setup { replica, db, publishers, ledger, admission, network, mut events, view } = setup;
-    let (done, mut finished) = mpsc::channel(MAX_PENDING_INPUTS);
-    let mut driver = Driver {
-        verifiers: Verifiers::start(replica.tip(), admission.clone(), done.clone()),
-        persister: Persister::start(db.clone(), done.clone()),
-        executor: Executor::start(ledger, db.clone(), admission.clone(), publishers, done.clone()),
-        reports: Reports::default(),
-        started: StdInstant::now(),
-        effects: VecDeque::new(),
-        persisting: false,
-        shown: NodeView::default(),
-        replica,
-        db,
-        admission: admission.clone(),
-        network,
-        view,
-        done,
-    };
-    driver.network.set_peers(peers(driver.replica.tip()));
-    driver.handle(Input::Work(driver.has_work()))?;
-    driver.handle(Input::Start)?;
-    loop {
-        let wakeup = driver.replica.next_wakeup();
-        tokio::select! {
-            biased;
-            _ = &mut stop => return Ok(()),
-            Some(done) = finished.recv() => driver.on_done(done)?,
-            event = events.recv() => match event {
-                Some(event) => driver.on_event(event)?,
-                None => return Err(Fatal::Gone("network")),
-            },
-            () = admission.arrived() => driver.handle(Input::Work(true))?,
-            () = driver.sleep_until(wakeup) => driver.handle(Input::Wakeup)?,
-        }
-        // What has come meanwhile, before the view is published once for all of it.
-        while let Ok(done) = finished.try_recv() {
-            driver.on_done(done)?;
-        }
-        driver.publish();
-    }
+pub async fn run(setup: Setup, stop: oneshot::Receiver<()>) -> Result<(), Fatal> {
+    let (driver, sources) = Driver::new(setup);
+    driver.run(sources, stop).await
 }
 
 impl Driver {
+    fn new(setup: Setup) -> (Self, Sources) {
+        let Setup { replica, db, publishers, ledger, admission, network, events, view } = setup;
+        let (done, finished) = mpsc::channel(MAX_PENDING_INPUTS);
+        let executor =
+            Executor::start(ledger, db.clone(), admission.clone(), publishers, done.clone());
+        let driver = Self {
+            verifiers: Verifiers::start(replica.tip(), admission.clone(), done.clone()),
+            persister: Persister::start(db.clone(), done.clone()),
+            executor,
+            reports: Reports::default(),
+            started: StdInstant::now(),
+            effects: VecDeque::new(),
+            persisting: false,
+            shown: NodeView::default(),
+            clock_off_since: None,
+            troubles: Vec::new(),
+            replica,
+            db,
+            admission,
+            network,
+            view,
+            done,
+        };
+        (driver, Sources { finished, events })
+    }
+
+    async fn run(
+        mut self,
+        mut sources: Sources,
+        mut stop: oneshot::Receiver<()>,
+    ) -> Result<(), Fatal> {
+        self.begin()?;
+        while self.turn(&mut sources, &mut stop).await? {}
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Fatal> {
+        self.network.set_peers(peers(self.replica.tip()));
+        self.handle(Input::Start)?;
+        self.handle(Input::Work(self.has_work()))
+    }
+
+    /// Waits until something comes, and handles it and whatever else is due. False when it was told
+    /// to stop.
+    async fn turn(
+        &mut self,
+        sources: &mut Sources,
+        stop: &mut oneshot::Receiver<()>,
+    ) -> Result<bool, Fatal> {
+        let Sources { finished, events } = sources;
+        let wakeup = self.replica.next_wakeup();
+        tokio::select! {
+            biased;
+            _ = stop => return Ok(false),
+            Some(done) = finished.recv() => self.on_done(done)?,
+            event = events.recv() => match event {
+                Some(event) => self.on_event(event)?,
+                None => return Err(Fatal::Gone("network")),
+            },
+            () = self.admission.arrived() => self.handle(Input::Work(true))?,
+            () = self.sleep_until(wakeup) => {}
+        }
+        // What has come meanwhile, before the view is published once for all of it; what comes while
+        // that is handled is for the next turn.
+        for _ in 0..finished.len() {
+            let Ok(done) = finished.try_recv() else { break };
+            self.on_done(done)?;
+        }
+        if self.admission.arrived().now_or_never().is_some() {
+            self.handle(Input::Work(true))?;
+        }
+        if self.replica.next_wakeup().is_some_and(|at| at <= self.now().instant) {
+            self.handle(Input::Wakeup)?;
+        }
+        self.publish();
+        Ok(true)
+    }
+
     fn now(&self) -> Now {
         let elapsed = self.started.elapsed().as_nanos();
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -167,7 +228,7 @@ impl Driver {
     async fn sleep_until(&self, wakeup: Option<Instant>) {
         match wakeup {
             Some(Instant(nanos)) => {
-                let at = self.started + std::time::Duration::from_nanos(nanos);
+                let at = self.started + Duration::from_nanos(nanos);
                 tokio::time::sleep_until(at.into()).await;
             }
             None => std::future::pending().await,
@@ -234,7 +295,7 @@ impl Driver {
             }
             Effect::Verify { block, table } => self.verifiers.block(block, table),
             Effect::RoleChanged { height, role } => log_role(height, &role),
-            Effect::Report { peer, fault } => self.reports.report(peer, &fault),
+            Effect::Report { peer, fault } => self.reports.report(StdInstant::now(), peer, &fault),
             Effect::Halt { reason } => return Err(Fatal::Halted(reason)),
         }
         Ok(())
@@ -252,7 +313,7 @@ impl Driver {
             Done::Executor(Outcome::Failed(error)) => Err(Fatal::Storage(error)),
             Done::Input(input) => self.handle(*input),
             Done::Misbehaved(peer, fault) => {
-                self.reports.report(peer, &fault);
+                self.reports.report(StdInstant::now(), peer, &fault);
                 Ok(())
             }
         }
@@ -260,6 +321,7 @@ impl Driver {
 
     fn on_committed(&mut self, tip: Arc<Tip>) -> Result<(), Fatal> {
         self.verifiers.set_tip(&tip);
+        self.tell_troubles(&tip);
         if !Arc::ptr_eq(&tip.register, &self.replica.tip().register)
             && tip.register != self.replica.tip().register
         {
@@ -267,6 +329,21 @@ impl Driver {
         }
         self.handle(Input::Work(self.has_work()))?;
         self.handle(Input::Executed { tip })
+    }
+
+    /// Logs what is wrong with pairs when it begins and when it ends.
+    fn tell_troubles(&mut self, tip: &Tip) {
+        if self.shown.catching_up {
+            return;
+        }
+        let troubles = troubles(tip, &self.shown.clocks_ahead);
+        for trouble in troubles.iter().filter(|now| !self.troubles.contains(now)) {
+            warn!(height = %tip.height, "{trouble}");
+        }
+        for trouble in self.troubles.iter().filter(|before| !troubles.contains(before)) {
+            info!(height = %tip.height, "over: {trouble}");
+        }
+        self.troubles = troubles;
     }
 
     fn on_event(&mut self, event: NetworkEvent) -> Result<(), Fatal> {
@@ -282,7 +359,7 @@ impl Driver {
             }
             NetworkEvent::Message { from, channel: Channel::Transactions, bytes } => {
                 if let Err(error) = self.admission.incoming(&bytes, from) {
-                    self.reports.report(from, &error.into());
+                    self.reports.report(StdInstant::now(), from, &error.into());
                 }
                 Ok(())
             }
@@ -296,6 +373,7 @@ impl Driver {
     fn publish(&mut self) {
         let view = self.replica.view();
         let committed = self.replica.tip().height;
+        let now = self.now();
         let shown = &mut self.shown;
         shown.height = view.height;
         shown.round = view.round;
@@ -305,10 +383,21 @@ impl Driver {
             Step::Precommit => "precommit",
         }
         .to_owned();
-        shown.catching_up = view.best_claim.0 > committed.0 + BEHIND;
+        shown.catching_up = self.replica.best_claim().0 > committed.0 + BEHIND;
+        let age = now.wall.since(self.replica.tip().time);
+        self.network.set_caught_up(!shown.catching_up && age <= FRESH);
         shown.key_lost = view.key_lost;
         shown.silent_through = view.silent_through;
-        shown.alarms = alarms(&view);
+        // After a pause old votes come late, and make a good clock look wrong for a few heights.
+        let since = self.clock_off_since.unwrap_or_else(StdInstant::now);
+        self.clock_off_since = view.clock_off_ms.map(|_| since);
+        let clock_off = self.clock_off_since.filter(|since| since.elapsed() >= CLOCK_ALARM);
+        let alarms = alarms(&view, clock_off.and(view.clock_off_ms));
+        for alarm in alarms.iter().filter(|alarm| !shown.alarms.contains(alarm)) {
+            warn!(%alarm, "the node needs attention");
+        }
+        shown.alarms = alarms;
+        shown.clocks_ahead = view.clocks_ahead;
         shown.role = view.role;
         self.view.send_if_modified(|published| {
             let differs = **published != self.shown;
@@ -320,14 +409,27 @@ impl Driver {
     }
 }
 
-fn alarms(view: &tandem_consensus::View) -> Vec<String> {
+/// What an operator must look at.
+fn alarms(view: &tandem_consensus::View, clock_off_ms: Option<i64>) -> Vec<String> {
     let mut alarms = Vec::new();
     if view.key_lost {
         alarms.push(
-            "the key's signing record is lost: the node signs nothing until holders of 2/3 of the \
-             power have told how far the chain is"
+            "key: its signing record is lost; it signs nothing until holders of 2/3 of the power have \
+             told how far the chain is"
                 .to_owned(),
         );
+    }
+    if let Some(off) = clock_off_ms {
+        // By its direction alone, so that the alarm stays the same from height to height.
+        let (direction, effect) = if off > 0 {
+            ("ahead of", "its proposals are refused")
+        } else {
+            ("behind", "it refuses proposals that are in time")
+        };
+        alarms.push(format!(
+            "clock: this machine's is {direction} those of the other validators by more than \
+             max_clock_ahead, so {effect}: set it, and keep it set by NTP"
+        ));
     }
     alarms
 }

@@ -12,9 +12,11 @@ use tokio::sync::mpsc;
 use super::{Done, Fatal};
 use crate::storage::Database;
 
-type Values = Vec<(&'static str, Vec<u8>)>;
+/// Values by name, written as one.
+pub(super) type Values = Vec<(&'static str, Vec<u8>)>;
 
-pub(super) struct Persister(std_mpsc::Sender<Values>);
+/// Its thread ends when it is dropped.
+pub(super) struct Persister(pub(super) std_mpsc::Sender<Values>);
 
 impl Persister {
     pub fn start(db: Database, done: mpsc::Sender<Done>) -> Self {
@@ -72,4 +74,16 @@ pub fn load_durable(db: &Database) -> Result<Option<Durable>, Error> {
 /// [`Error::Storage`].
 pub fn store_journal(db: &Database, journal: &Journal) -> Result<(), Error> {
     db.persist(&[(name(Slot::Journal), codec::encode(journal))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of keys in the database; the values are frozen in `consensus/tests/it/golden.txt`.
+    #[test]
+    fn golden_names() {
+        let names = [Slot::Journal, Slot::Valid, Slot::Proposal].map(name);
+        assert_eq!(names, ["journal", "valid", "proposal"]);
+    }
 }

@@ -86,6 +86,24 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("guard.json");
+        let public_key = PublicKey([0xab; 32]);
+        let digits = "AB".repeat(32);
+        for (state, name) in [
+            (GuardState::New, "new"),
+            (GuardState::Used, "used"),
+            (GuardState::Restored, "restored"),
+        ] {
+            GuardFile { public_key, state }.store(&path).unwrap();
+            let expected =
+                format!("{{\n  \"public_key\": \"{digits}\",\n  \"state\": \"{name}\"\n}}\n");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn damaged_files_are_errors_and_not_lost_silently() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("guard.json");

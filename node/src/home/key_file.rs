@@ -99,6 +99,25 @@ mod tests {
         assert!(matches!(KeyFile::load(&path), Err(HomeError::Permissions { mode: 0o640, .. })));
     }
 
+    /// With the first key pair of RFC 8032, section 7.1.
+    #[test]
+    fn golden_bytes() {
+        const FILE: &str = r#"{
+  "public_key": "D75A980182B10AB7D54BFED3C964073A0EE172F3DAA62325AF021A68F707511A",
+  "secret_key": "9D61B19DEFFD5A60BA844AF492EC2CC44449C5697B326919703BAC031CAE7F60"
+}
+"#;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.json");
+        let mut seed = [0; 32];
+        let digits = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        hex::decode_to_slice(digits, &mut seed).unwrap();
+        let key = SecretKey::from_seed(&seed);
+        KeyFile::new(&key).create(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
+        assert_eq!(KeyFile::load(&path).unwrap().public(), key.public());
+    }
+
     #[test]
     fn bad_files_are_named_and_do_not_quote_the_secret() {
         let dir = tempfile::tempdir().unwrap();

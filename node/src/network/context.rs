@@ -6,13 +6,15 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use libp2p::Multiaddr;
 use libp2p::swarm::ConnectionId;
 use tandem_chain::keys::PublicKey;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::allowance::Allowances;
 use super::counters::Counters;
 use super::error::End;
 use super::events::EventSender;
 use super::hello::Hello;
 use super::link::Link;
+use super::manager::Registered;
 use super::rate::Rates;
 
 /// Shared by the handle, the manager and the tasks of links.
@@ -22,19 +24,26 @@ pub(super) struct Context {
     pub(super) hello: Hello,
     pub(super) hello_bytes: Vec<u8>,
     pub(super) rates: Rates,
+    pub(super) allowances: Allowances,
+    pub(super) registered: watch::Receiver<Registered>,
     pub(super) counters: Arc<Counters>,
     pub(super) links: RwLock<BTreeMap<PublicKey, Arc<Link>>>,
     pub(super) events: EventSender,
     /// To the manager. At most a few messages per connection, so that it needs no bound.
     pub(super) manager: mpsc::UnboundedSender<FromLink>,
     /// One permit per request of any peer that is being served.
-    pub(super) serving: Semaphore,
+    pub(super) serving: Arc<Semaphore>,
 }
 
 impl Context {
     /// The link with a peer.
     pub(super) fn link(&self, peer: &PublicKey) -> Option<Arc<Link>> {
         self.links.read().unwrap_or_else(PoisonError::into_inner).get(peer).cloned()
+    }
+
+    /// Whether this node knows the key from the chain, at its own height.
+    pub(super) fn is_registered(&self, peer: &PublicKey) -> bool {
+        self.registered.borrow().nodes.contains_key(peer)
     }
 
     /// All links, to change them.

@@ -46,6 +46,8 @@ counters! {
     refused_limit,
     /// Links made.
     links_made,
+    /// Links that had to wait to begin, since the last one with the peer had begun just before.
+    links_delayed,
     /// Links that ended.
     links_ended,
     /// Dials that failed.
@@ -72,8 +74,12 @@ counters! {
     unconnected_dropped,
     /// Times that reading from a peer was held back since it sent faster than it may.
     throttled,
-    /// Requests of peers refused since too many were being served.
+    /// Requests of peers refused since too many were being served, or by the driver.
     requests_refused,
+    /// Requests refused since the peer is not registered.
+    requests_unregistered,
+    /// Answers given up since the peer took them too slowly.
+    answers_too_slow,
     /// Own requests that had no answer in time.
     requests_timed_out,
     /// Bytes of frames received.

@@ -1,6 +1,6 @@
 //! Whom to dial, where, and when again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use libp2p::multiaddr::Protocol;
 use rand::RngExt as _;
 use tandem_chain::keys::PublicKey;
 
+use super::handshakes::Source;
 use super::limits::{BACK_OFF_MAX, BACK_OFF_MIN, MAX_DIALLED_ADDRESSES};
 
 /// Time between attempts: doubles up to a most, with jitter, so that nodes that lost each other at
@@ -45,6 +46,17 @@ pub(super) fn addresses_of(
 ) -> Vec<Multiaddr> {
     let texts = configured.get(key).map_or(on_chain, Vec::as_slice);
     texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Where connections of a node come from, as far as its addresses tell: those of the configuration
+/// and those of the chain.
+pub(super) fn sources_of(
+    key: &PublicKey,
+    on_chain: &[String],
+    configured: &BTreeMap<PublicKey, Vec<String>>,
+) -> HashSet<Source> {
+    let texts = on_chain.iter().chain(configured.get(key).into_iter().flatten());
+    texts.filter_map(|text| Source::of(&text.parse().ok()?)).collect()
 }
 
 /// Whether an address has a name in it that must be resolved.
@@ -114,6 +126,8 @@ mod tests {
         };
         assert_eq!(text(&one), ["/ip4/127.0.0.1/tcp/1"]);
         assert_eq!(text(&other), ["/ip4/192.0.2.1/tcp/2"]);
+        let count = |key| sources_of(key, &on_chain, &configured).len();
+        assert_eq!((count(&one), count(&other)), (2, 1), "a node may come from all of them");
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ pub enum HelloError {
 /// Why a link with a peer ended. A new one is made unless the peer was removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum End {
-    #[error("it is no longer registered")]
+    #[error("it is not registered")]
     Removed,
     #[error("another connection with it is in use")]
     Surplus,

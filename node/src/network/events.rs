@@ -81,10 +81,11 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// What one peer may have unread in one channel, in bytes and in frames: a small frame takes the
-/// share of one in [`MAX_UNREAD_FRAMES`].
+/// What one peer may have unread in one channel, in bytes and in frames, whatever links the frames
+/// came on: a small frame takes the share of one in [`MAX_UNREAD_FRAMES`].
 pub(super) struct Budget {
     shares: Arc<Semaphore>,
+    bytes: usize,
     least: usize,
 }
 
@@ -94,7 +95,12 @@ impl Budget {
             Channel::Consensus => MAX_UNREAD_CONSENSUS_BYTES,
             Channel::Transactions => MAX_UNREAD_TRANSACTIONS_BYTES,
         };
-        Self { shares: Arc::new(Semaphore::new(bytes)), least: bytes / MAX_UNREAD_FRAMES }
+        Self { shares: Arc::new(Semaphore::new(bytes)), bytes, least: bytes / MAX_UNREAD_FRAMES }
+    }
+
+    /// Whether nothing of it is used.
+    pub(super) fn is_whole(&self) -> bool {
+        self.shares.available_permits() == self.bytes
     }
 
     /// Waits until a frame of this length has room.
@@ -203,7 +209,9 @@ mod tests {
     #[test]
     fn a_budget_counts_bytes_and_frames() {
         let budget = Budget::new(Channel::Consensus);
+        assert!(budget.is_whole());
         let whole = budget.share(MAX_UNREAD_CONSENSUS_BYTES).now_or_never().unwrap();
+        assert!(!budget.is_whole());
         assert!(budget.share(0).now_or_never().is_none());
         let frame = whole.hold(vec![1]);
         assert!(budget.share(0).now_or_never().is_none());
@@ -212,6 +220,7 @@ mod tests {
             (0..MAX_UNREAD_FRAMES).map(|_| budget.share(1).now_or_never().unwrap()).collect();
         assert!(budget.share(0).now_or_never().is_none());
         drop(small);
+        assert!(budget.is_whole());
         assert!(budget.share(MAX_UNREAD_CONSENSUS_BYTES).now_or_never().is_some());
     }
 }

@@ -192,6 +192,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn golden_bytes() {
+        let frames = [Vec::new(), vec![0xab], vec![0xcd; 0x0001_0203]];
+        let mut expected = vec![0, 0, 0, 0, 0, 0, 0, 1, 0xab, 0, 1, 2, 3];
+        expected.extend(&frames[2]);
+        assert_eq!(written(&frames).await, expected);
+    }
+
+    #[tokio::test]
     async fn a_length_over_the_limit_is_refused_before_memory_is_taken() {
         let claim = u32::MAX.to_be_bytes();
         let head = read_head(&mut &claim[..], 100).await;

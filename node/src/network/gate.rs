@@ -1,18 +1,16 @@
 //! Who is let in: libp2p asks here at each step of a connection.
 //!
-//! A stranger costs a place among the handshakes, of which there are few, and the handshake
-//! itself. When Noise has shown which key the other side has, a key that is not registered is
+//! A stranger costs a place among the handshakes, of which there are few (see `handshakes`), and the
+//! handshake itself. When Noise has shown which key the other side has, a key that is not registered is
 //! refused, before it can open a stream.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::{ConnectionEstablished, DialFailure, ListenFailure};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, THandlerOutEvent,
@@ -21,7 +19,8 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, connection_limits};
 use tandem_chain::keys::PublicKey;
 
-use super::limits::{MAX_CONNECTIONS_PER_PEER, MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS};
+use super::handshakes::Handshakes;
+use super::limits::MAX_CONNECTIONS_PER_PEER;
 use super::streams::{Handler, Streams};
 
 /// The swarm's behaviour: limits come first, so that what the gate lets in stays.
@@ -35,7 +34,6 @@ pub(super) struct Behaviour {
 impl Behaviour {
     pub(super) fn new() -> Self {
         let limits = connection_limits::ConnectionLimits::default()
-            .with_max_pending_incoming(Some(MAX_HANDSHAKES))
             .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER));
         Self { limits: connection_limits::Behaviour::new(limits), gate: Gate::default() }
     }
@@ -53,18 +51,6 @@ impl fmt::Display for NotRegistered {
 
 impl std::error::Error for NotRegistered {}
 
-/// Too many handshakes from one IP address.
-#[derive(Debug)]
-struct Crowded(IpAddr);
-
-impl fmt::Display for Crowded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "more than {MAX_HANDSHAKES_PER_ADDRESS} handshakes from {}", self.0)
-    }
-}
-
-impl std::error::Error for Crowded {}
-
 /// Lets registered keys in.
 #[derive(Default)]
 pub(super) struct Gate {
@@ -72,8 +58,7 @@ pub(super) struct Gate {
     registered: HashMap<PeerId, PublicKey>,
     /// Whom it may connect to besides: nodes that it was told of and has not heard of on the chain.
     guides: HashMap<PeerId, PublicKey>,
-    handshakes: HashMap<ConnectionId, IpAddr>,
-    handshakes_of: HashMap<IpAddr, usize>,
+    pub(super) handshakes: Handshakes,
     /// Connections that were let in, until they are taken by [`Gate::take`].
     arrived: HashMap<ConnectionId, Streams>,
 }
@@ -104,23 +89,6 @@ impl Gate {
         self.arrived.insert(connection, streams);
         handler
     }
-
-    fn handshake_over(&mut self, connection: ConnectionId) {
-        let Some(address) = self.handshakes.remove(&connection) else { return };
-        let count = self.handshakes_of.get_mut(&address).expect("both maps hold the same");
-        *count -= 1;
-        if *count == 0 {
-            self.handshakes_of.remove(&address);
-        }
-    }
-}
-
-fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    address.iter().find_map(|part| match part {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.to_canonical()),
-        _ => None,
-    })
 }
 
 impl NetworkBehaviour for Gate {
@@ -133,14 +101,7 @@ impl NetworkBehaviour for Gate {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let Some(address) = ip(remote) else { return Ok(()) };
-        let count = self.handshakes_of.entry(address).or_default();
-        if *count >= MAX_HANDSHAKES_PER_ADDRESS {
-            return Err(ConnectionDenied::new(Crowded(address)));
-        }
-        *count += 1;
-        self.handshakes.insert(connection, address);
-        Ok(())
+        self.handshakes.begin(connection, remote).map_err(ConnectionDenied::new)
     }
 
     fn handle_established_inbound_connection(
@@ -176,11 +137,11 @@ impl NetworkBehaviour for Gate {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished { connection_id, .. }) => {
-                self.handshake_over(connection_id);
+                self.handshakes.end(connection_id);
             }
             FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
             | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
-                self.handshake_over(connection_id);
+                self.handshakes.end(connection_id);
                 self.arrived.remove(&connection_id);
             }
             _ => {}
@@ -204,6 +165,7 @@ impl NetworkBehaviour for Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::handshakes::{Crowded, Source};
 
     fn key(seed: u8) -> (PeerId, PublicKey) {
         let key = tandem_chain::keys::SecretKey::from_seed(&[seed; 32]).public();
@@ -239,29 +201,37 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_from_one_address_are_few_and_their_places_come_free() {
-        let mut gate = Gate::default();
+    fn strangers_do_not_keep_out_a_node_that_is_known_by_its_address() {
+        let mut behaviour = Behaviour::new();
         let local = Multiaddr::empty();
-        let crowd: Multiaddr = "/ip4/192.0.2.1/tcp/1000".parse().unwrap();
-        let same: Multiaddr = "/ip6/::ffff:192.0.2.1/tcp/1001".parse().unwrap();
-        let other: Multiaddr = "/ip4/192.0.2.2/tcp/1000".parse().unwrap();
-        let ask = |gate: &mut Gate, id, from| {
-            let id = ConnectionId::new_unchecked(id);
-            gate.handle_pending_inbound_connection(id, &local, from).is_ok()
+        let member: Multiaddr = "/ip4/192.0.2.1/tcp/1000".parse().unwrap();
+        let source = Source::of(&member).unwrap();
+        behaviour.gate.handshakes.set_nodes_at([(source, 1)].into());
+        let mut last = 0;
+        let mut ask = |behaviour: &mut Behaviour, from: &Multiaddr| {
+            last += 1;
+            let id = ConnectionId::new_unchecked(last);
+            behaviour.handle_pending_inbound_connection(id, &local, from).map(|()| id)
         };
-        for id in 0..MAX_HANDSHAKES_PER_ADDRESS {
-            assert!(ask(&mut gate, id, &crowd));
-        }
-        assert!(!ask(&mut gate, 1000, &crowd));
-        assert!(!ask(&mut gate, 1001, &same));
-        assert!(ask(&mut gate, 1002, &other));
-        gate.handshake_over(ConnectionId::new_unchecked(0));
-        gate.handshake_over(ConnectionId::new_unchecked(0));
-        assert!(ask(&mut gate, 1003, &crowd));
-        assert!(!ask(&mut gate, 1004, &crowd));
-        for id in (1..MAX_HANDSHAKES_PER_ADDRESS).chain([1002, 1003]) {
-            gate.handshake_over(ConnectionId::new_unchecked(id));
-        }
-        assert!(gate.handshakes.is_empty() && gate.handshakes_of.is_empty());
+        let mut let_in = Vec::new();
+        let denied = (0..=u8::MAX).find_map(|host| {
+            let stranger = format!("/ip4/198.51.100.{host}/tcp/1").parse().unwrap();
+            ask(&mut behaviour, &stranger).map(|id| let_in.push(id)).err()
+        });
+        let denied = denied.expect("the places are fewer than the strangers");
+        assert_eq!(denied.downcast_ref::<Crowded>(), Some(&Crowded::InAll));
+        assert!(ask(&mut behaviour, &member).is_ok());
+
+        // A handshake that failed gives its place back.
+        let stranger: Multiaddr = "/ip4/203.0.113.1/tcp/1".parse().unwrap();
+        assert!(ask(&mut behaviour, &stranger).is_err());
+        behaviour.on_swarm_event(FromSwarm::ListenFailure(ListenFailure {
+            local_addr: &local,
+            send_back_addr: &stranger,
+            error: &libp2p::swarm::ListenError::Aborted,
+            connection_id: let_in[0],
+            peer_id: None,
+        }));
+        assert!(ask(&mut behaviour, &stranger).is_ok());
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::allowance::Allowances;
 use super::context::Context;
 use super::counters::Counters;
 use super::error::{End, Error};
@@ -70,11 +71,13 @@ impl Network {
             hello_bytes: codec::encode(&hello),
             hello,
             rates: config.rates,
+            allowances: Allowances::default(),
+            registered: registered_end.clone(),
             counters: Arc::new(Counters::default()),
             links: RwLock::default(),
             events: event_sender,
             manager: to_manager,
-            serving: Semaphore::new(MAX_REQUESTS_SERVED),
+            serving: Arc::new(Semaphore::new(MAX_REQUESTS_SERVED)),
         });
         let shutdown = Arc::new(Notify::new());
         let configured = config.dial.keys().copied().collect();
@@ -110,6 +113,15 @@ impl Network {
                 registered.nodes = Arc::new(peers);
             }
             changed
+        });
+    }
+
+    /// Says whether this node has caught up with the chain, so that it knows who is registered now.
+    /// While it has not, as at the start, it is also linked with nodes of `dial` that it has not
+    /// heard of on the chain, to learn from them. Once it has, they lose their connections.
+    pub fn set_caught_up(&self, caught_up: bool) {
+        self.0.registered.send_if_modified(|registered| {
+            std::mem::replace(&mut registered.caught_up, caught_up) != caught_up
         });
     }
 
@@ -191,6 +203,12 @@ impl Network {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.0.context.counters
+    }
+
+    /// The values of all [`Network::counters`], by name.
+    #[must_use]
+    pub fn totals(&self) -> BTreeMap<&'static str, u64> {
+        self.counters().all().collect()
     }
 
     /// Ends all links and stops listening; returns when that is done.

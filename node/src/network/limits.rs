@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_TX_BYTES};
+use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_NODES_PER_ORG, MAX_TX_BYTES};
+use tandem_consensus::limits::FETCH_TIMEOUT;
 
 /// Bytes of one frame of consensus.
 pub const MAX_CONSENSUS_FRAME: usize = tandem_consensus::limits::MAX_MESSAGE_BYTES;
@@ -24,7 +25,7 @@ pub const MAX_QUEUED_CONSENSUS_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of the frames of transactions that wait to be written to one peer.
 pub const MAX_QUEUED_TRANSACTIONS_BYTES: usize = 8 * 1024 * 1024;
 
-/// Frames of one peer and channel that were received and not yet consumed.
+/// Frames of one peer and channel that were received and not yet consumed, on all its links.
 pub const MAX_UNREAD_FRAMES: usize = 256;
 /// Bytes of one peer's consensus frames that were received and not yet consumed.
 pub const MAX_UNREAD_CONSENSUS_BYTES: usize = 16 * 1024 * 1024;
@@ -35,16 +36,23 @@ pub(super) const MAX_EVENTS: usize = 8 * 1024;
 
 /// Requests to one peer at a time; further ones wait.
 pub const MAX_REQUESTS_TO_PEER: usize = 4;
-/// Requests of one peer that are served at a time; further ones are refused. More than
+/// Requests of one link that are served or wait to be; further ones are refused. More than
 /// [`MAX_REQUESTS_TO_PEER`], since the asking side knows sooner that one is done.
 pub const MAX_REQUESTS_OF_PEER: usize = 2 * MAX_REQUESTS_TO_PEER;
-/// Requests of all peers that are served at a time; further ones wait.
-pub const MAX_REQUESTS_SERVED: usize = 16;
+/// Requests of one peer that are served at a time, on all its links; further ones wait. A node that
+/// catches up asks for one thing at a time.
+pub const MAX_SERVED_OF_PEER: usize = 1;
+/// Requests of all peers that are served at a time; further ones wait. Each may hold an answer in
+/// memory until it is written.
+pub const MAX_REQUESTS_SERVED: usize = 24;
 
-/// Connections that are in the handshake, inbound.
-pub const MAX_HANDSHAKES: u32 = 128;
-/// Connections that are in the handshake, inbound, from one IP address.
-pub const MAX_HANDSHAKES_PER_ADDRESS: usize = 64;
+/// Inbound connections that are in the handshake and have no place of [`MAX_HANDSHAKES_PER_NODE`].
+pub const MAX_HANDSHAKES: usize = 128;
+/// Those of them that come from one IPv4 address or one IPv6 network.
+pub const MAX_HANDSHAKES_PER_SOURCE: usize = 64;
+/// Places for inbound connections in the handshake that an address has for itself, for each
+/// registered node that listens there.
+pub const MAX_HANDSHAKES_PER_NODE: usize = 4;
 /// Connections with one peer: old ones may linger for a moment while a new one is made.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 /// Streams of one connection.
@@ -88,9 +96,16 @@ pub const TRANSACTIONS_STALL_MAX: Duration = Duration::from_secs(30);
 pub(super) const SERVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for which a peer may take nothing of an answer, or send nothing of a request.
 pub(super) const REQUEST_STALL_MAX: Duration = Duration::from_secs(5);
+/// Time for an answer to be written whole, besides the time for its bytes.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// Bytes of an answer that a peer takes per second at least.
+pub(super) const ANSWER_BYTES_PER_SECOND: usize = 4 * 1024 * 1024;
 /// A link that was heard of within this time is not given up for another connection.
 pub(super) const FRESH: Duration = Duration::from_secs(2);
 
+/// Time from the beginning of a link to that of the next one with the same peer, at least. A link
+/// that would begin sooner waits: it costs the driver more than the peer.
+pub(super) const LINKS_APART: Duration = Duration::from_millis(500);
 /// Time before a lost peer is dialled again, and the most that it grows to. Both with a quarter
 /// of jitter.
 pub(super) const BACK_OFF_MIN: Duration = Duration::from_millis(100);
@@ -98,6 +113,8 @@ pub(super) const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 pub(super) const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 /// Log lines about strangers are written at most this often.
 pub(super) const STRANGERS_LOGGED: Duration = Duration::from_secs(10);
+/// Log lines about connections over a limit are written at most this often, for each limit.
+pub(super) const REFUSALS_LOGGED: Duration = Duration::from_secs(1);
 
 const _: () = {
     assert!(MAX_TX_BYTES * 2 <= MAX_TRANSACTIONS_FRAME);
@@ -107,6 +124,14 @@ const _: () = {
     assert!(2 * MAX_CONSENSUS_FRAME <= MAX_QUEUED_CONSENSUS_BYTES);
     assert!(2 * MAX_TRANSACTIONS_FRAME <= MAX_QUEUED_TRANSACTIONS_BYTES);
     assert!(MAX_STREAMS * STREAM_WINDOW <= MAX_CONNECTION_WINDOW);
+    // All nodes of one organisation together do not take all places.
+    assert!(MAX_NODES_PER_ORG * MAX_SERVED_OF_PEER < MAX_REQUESTS_SERVED);
+    assert!(MAX_SERVED_OF_PEER <= MAX_REQUESTS_OF_PEER);
+    // No answer is given up while a fetch still waits for it.
+    assert!(ANSWER_TIME.as_millis() >= FETCH_TIMEOUT.as_millis());
+    assert!(MAX_HANDSHAKES_PER_SOURCE < MAX_HANDSHAKES);
+    assert!(2 * LINKS_APART.as_millis() <= SET_UP_TIMEOUT.as_millis());
+    assert!(2 * LINKS_APART.as_millis() <= FRESH.as_millis());
     assert!(2 + MAX_REQUESTS_TO_PEER + MAX_REQUESTS_OF_PEER <= MAX_STREAMS);
     assert!(2 + MAX_REQUESTS_OF_PEER <= MAX_STREAMS_WAITING);
     assert!(HEARTBEAT.as_millis() * 4 <= SILENCE_MAX.as_millis());

@@ -21,16 +21,16 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Channel;
+use super::allowance::Allowance;
 use super::context::{Context, FromLink};
 use super::error::{End, HelloError};
-use super::events::{Budget, NetworkEvent};
+use super::events::NetworkEvent;
 use super::frames::{FrameError, FrameWriter, read_body, read_frame, read_head};
 use super::limits::{
     CLOSE_TIMEOUT, HEARTBEAT, MAX_HELLO_BYTES, MAX_REQUESTS_OF_PEER, MAX_REQUESTS_TO_PEER,
     READ_BYTES, SET_UP_TIMEOUT, SILENCE_MAX, WAIT_FOR_OPENER,
 };
 use super::queue::{Queue, Waiting};
-use super::rate::Meter;
 use super::requests::serve;
 use super::streams::{Opener, Purpose, Streams};
 
@@ -118,6 +118,7 @@ pub(super) struct Traffic {
 pub(super) struct Candidate {
     pub(super) context: Arc<Context>,
     pub(super) peer: PublicKey,
+    pub(super) allowance: Arc<Allowance>,
     /// Number of the connection, for the manager.
     pub(super) id: libp2p::swarm::ConnectionId,
     pub(super) address: String,
@@ -157,6 +158,7 @@ impl Candidate {
     async fn set_up(&mut self) -> Result<Pair, End> {
         if self.context.key < self.peer {
             (&mut self.go).await.map_err(|_| End::Surplus)?;
+            self.pace().await;
             timeout(SET_UP_TIMEOUT, self.open()).await.unwrap_or(Err(End::SetUp))
         } else {
             let first = timeout(WAIT_FOR_OPENER, self.streams.opened.recv()).await;
@@ -189,6 +191,7 @@ impl Candidate {
         }
         let _ = self.context.manager.send(FromLink::Ready { peer: self.peer, id: self.id });
         (&mut self.go).await.map_err(|_| End::Surplus)?;
+        self.pace().await;
         self.send_hello(&mut consensus).await?;
         let mut requests = Vec::new();
         loop {
@@ -201,6 +204,14 @@ impl Candidate {
                 }
                 _ => return Err(End::Violation("streams in the wrong order")),
             }
+        }
+    }
+
+    /// Waits until a link with the peer may begin.
+    async fn pace(&self) {
+        if let Some(wait) = self.allowance.wait_for_link(Instant::now()) {
+            self.context.counters.links_delayed.count();
+            sleep(wait).await;
         }
     }
 
@@ -238,6 +249,7 @@ impl Candidate {
             since: super::now(),
             traffic: Arc::clone(&traffic),
         });
+        self.allowance.begin_link(Instant::now());
         context.links().insert(self.peer, link);
         context.counters.links_made.count();
         let _ = context.manager.send(FromLink::Up { peer: self.peer, id: self.id });
@@ -254,6 +266,7 @@ impl Candidate {
                     let (read, write) = stream.split();
                     let end = Half {
                         context: Arc::clone(&context),
+                        allowance: Arc::clone(&self.allowance),
                         peer: self.peer,
                         channel,
                         heard: Arc::clone(&self.heard),
@@ -276,8 +289,11 @@ impl Candidate {
 
     async fn watch(&mut self, channels: &mut JoinSet<End>, requests: Vec<Stream>) -> End {
         let mut serving = JoinSet::new();
+        let serve = |stream| {
+            serve(Arc::clone(&self.context), Arc::clone(&self.allowance), self.peer, stream)
+        };
         for stream in requests {
-            serving.spawn(serve(Arc::clone(&self.context), self.peer, stream));
+            serving.spawn(serve(stream));
         }
         let mut tick = interval(HEARTBEAT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -292,7 +308,7 @@ impl Candidate {
                     None => return End::Closed,
                     Some((Purpose::Request, stream)) => {
                         if serving.len() < MAX_REQUESTS_OF_PEER {
-                            serving.spawn(serve(Arc::clone(&self.context), self.peer, stream));
+                            serving.spawn(serve(stream));
                         } else {
                             self.context.counters.requests_refused.count();
                         }
@@ -318,6 +334,7 @@ impl Candidate {
 #[derive(Clone)]
 struct Half {
     context: Arc<Context>,
+    allowance: Arc<Allowance>,
     peer: PublicKey,
     channel: Channel,
     heard: Arc<Heard>,
@@ -375,11 +392,15 @@ impl Half {
     /// Reads frames and hands them to the driver.
     async fn read(self, source: ReadHalf<Stream>) -> End {
         let mut source = BufReader::with_capacity(READ_BYTES, source);
-        let budget = Budget::new(self.channel);
-        let mut meter = Meter::new(self.context.rates.of(self.channel), Instant::now());
         let max = self.channel.max_frame();
         let counters = &self.context.counters;
         loop {
+            if let Some(wait) = self.allowance.wait(self.channel, Instant::now()) {
+                counters.throttled.count();
+                self.deaf(true);
+                sleep(wait).await;
+                self.deaf(false);
+            }
             let length = match read_head(&mut source, max).await {
                 Ok(length) => length,
                 Err(error) => return self.end(error),
@@ -389,7 +410,7 @@ impl Half {
                 continue;
             }
             self.deaf(true);
-            let share = budget.share(length).await;
+            let share = self.allowance.share(self.channel, length).await;
             self.deaf(false);
             let bytes = match read_body(&mut source, length, || self.heard.now()).await {
                 Ok(bytes) => bytes,
@@ -404,11 +425,8 @@ impl Half {
             if self.context.events.send(message).await.is_err() {
                 return End::Shutdown;
             }
-            if let Some(wait) = meter.count(length, Instant::now()) {
-                counters.throttled.count();
-                sleep(wait).await;
-            }
             self.deaf(false);
+            self.allowance.count(self.channel, length, Instant::now());
         }
     }
 

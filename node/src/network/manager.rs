@@ -16,13 +16,15 @@ use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
 use super::context::{Context, FromLink};
-use super::dial::{addresses_of, has_name, resolve};
+use super::dial::{addresses_of, has_name, resolve, sources_of};
 use super::error::End;
 use super::gate::{Behaviour, NotRegistered};
+use super::handshakes::{Crowded, Source};
 use super::identity::{Short, key_of, peer_id};
-use super::limits::{CLOSE_TIMEOUT, STRANGERS_LOGGED};
+use super::limits::{CLOSE_TIMEOUT, REFUSALS_LOGGED, STRANGERS_LOGGED};
 use super::link::{Candidate, Heard, Stop};
 use super::peer::{Connection, Peer};
+use super::sparse::Sparse;
 
 /// Who is registered.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,8 @@ pub(super) struct Registered {
     pub(super) nodes: Arc<BTreeMap<PublicKey, Vec<String>>>,
     /// Nodes of the configuration that are registered, or were at some time.
     pub(super) met: BTreeSet<PublicKey>,
+    /// These are the nodes at the height where the chain is now.
+    pub(super) caught_up: bool,
 }
 
 pub(super) struct Manager {
@@ -48,9 +52,10 @@ pub(super) struct Manager {
 #[derive(Default)]
 pub(super) struct State {
     peers: BTreeMap<PublicKey, Peer>,
-    /// When a line about strangers was written last, and how many were refused since.
-    strangers: Option<Instant>,
-    strangers_since: u64,
+    /// Lines about strangers.
+    strangers: Sparse,
+    /// Lines about connections over a limit, by the limit.
+    refusals: BTreeMap<&'static str, Sparse>,
 }
 
 impl Manager {
@@ -95,15 +100,16 @@ impl Manager {
     /// Takes over who is registered: new ones are let in and dialled, removed ones lose their
     /// connections.
     fn set_registered(&mut self) {
-        let Registered { nodes, met } = self.registered.borrow_and_update().clone();
+        let Registered { nodes, met, caught_up } = self.registered.borrow_and_update().clone();
         let ids = |keys: &mut dyn Iterator<Item = &PublicKey>| -> HashMap<PeerId, PublicKey> {
             let others = keys.filter(|key| **key != self.context.key);
             others.filter_map(|key| Some((peer_id(key)?, *key))).collect()
         };
         let others = ids(&mut nodes.keys());
         // Nodes of the configuration that were never registered as far as this node knows may be
-        // dialled, so that a node that is behind can learn from one that it has not heard of.
-        let guides = ids(&mut self.configured.keys().filter(|key| !met.contains(key)));
+        // dialled while it is behind, so that it can learn from one that it has not heard of.
+        let is_guide = |key: &&PublicKey| !caught_up && !met.contains(key);
+        let guides = ids(&mut self.configured.keys().filter(is_guide));
 
         let now = Instant::now();
         for (id, key) in others.iter().chain(&guides) {
@@ -125,12 +131,21 @@ impl Manager {
                 removed.push(peer.id);
             }
         }
-        self.swarm.behaviour_mut().gate.set(others, guides);
+        let mut nodes_at: HashMap<Source, usize> = HashMap::new();
+        for key in others.values() {
+            for source in sources_of(key, &nodes[key], &self.configured) {
+                *nodes_at.entry(source).or_default() += 1;
+            }
+        }
+        let gate = &mut self.swarm.behaviour_mut().gate;
+        gate.set(others, guides);
+        gate.handshakes.set_nodes_at(nodes_at);
         for id in removed {
             // An error means that there is no connection to close.
             let _ = self.swarm.disconnect_peer_id(id);
         }
         self.state.peers.retain(|_, peer| !peer.is_gone());
+        self.context.allowances.forget(|key| self.state.peers.contains_key(key));
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<std::convert::Infallible>) {
@@ -184,6 +199,7 @@ impl Manager {
         let candidate = Candidate {
             context: Arc::clone(&self.context),
             peer: key,
+            allowance: self.context.allowances.of(key, &self.context.rates),
             id: connection,
             address: endpoint.get_remote_address().to_string(),
             dialled,
@@ -205,23 +221,21 @@ impl Manager {
             debug!(%address, %error, "handshake failed");
             return;
         };
+        let now = Instant::now();
         if cause.downcast_ref::<NotRegistered>().is_none() {
             counters.refused_limit.count();
-            debug!(%address, cause = text(cause), "connection refused");
+            let refusals = self.state.refusals.entry(limit(cause)).or_default();
+            if let Some(times) = refusals.count(REFUSALS_LOGGED, now) {
+                info!(%address, cause = text(cause), times, "connection refused");
+            }
             return;
         }
         counters.refused_unregistered.count();
-        self.state.strangers_since += 1;
-        let now = Instant::now();
-        let last = self.state.strangers;
-        if last.is_none_or(|last| now.saturating_duration_since(last) >= STRANGERS_LOGGED) {
+        if let Some(times) = self.state.strangers.count(STRANGERS_LOGGED, now) {
             // Whole, so that it can be compared with what its owner says, and registered.
             let peer = peer.as_ref().and_then(key_of).map(|key| key.to_string());
             let peer = peer.unwrap_or_default();
-            let times = self.state.strangers_since;
             warn!(peer, %address, times, "connection refused: its key is not registered");
-            self.state.strangers = Some(now);
-            self.state.strangers_since = 0;
         }
     }
 
@@ -337,6 +351,15 @@ impl Manager {
         if let Err(error) = self.swarm.dial(options) {
             self.on_dial_failed(key, &error);
         }
+    }
+}
+
+/// Which limit a connection was refused for.
+fn limit(cause: &ConnectionDenied) -> &'static str {
+    match cause.downcast_ref() {
+        Some(Crowded::InAll) => "handshakes",
+        Some(Crowded::OneSource(_)) => "handshakes with one source",
+        None => "connections with one node",
     }
 }
 

@@ -16,13 +16,16 @@
 //!   transactions; and requests with their answers, each on a stream of its own.
 //! - **How much.** Frames are bounded before memory is taken (`frames`), queues by number and
 //!   bytes (`queue`), what a peer may have unread likewise (`events`), its speed (`rate`),
-//!   handshakes by number and by address. All bounds stand in [`limits`].
+//!   handshakes by number and by address (`handshakes`). What bounds a peer holds over all its
+//!   links (`allowance`). All bounds stand in [`limits`].
 //! - **A peer that hangs** is a full queue and then a lost link; it never holds up another one.
 //!   Consensus that finds its queue full gives the link up: the replica sends again what matters
 //!   when it is back. Transactions that find it full are dropped.
 //!
 //! Nothing here knows what frames mean.
 
+mod allowance;
+mod claim;
 mod context;
 mod counters;
 mod dial;
@@ -31,6 +34,7 @@ mod events;
 mod frames;
 mod gate;
 mod handle;
+mod handshakes;
 mod hello;
 mod identity;
 pub mod limits;
@@ -41,6 +45,7 @@ mod peer;
 mod queue;
 mod rate;
 mod requests;
+mod sparse;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -52,6 +57,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::{ChainId, Hash, Timestamp};
 
+#[doc(hidden)]
+pub use claim::claim_frame;
 pub use counters::{Counter, Counters};
 pub use error::{Error, HelloError};
 pub use events::{Events, Frame, NetworkEvent};
@@ -109,7 +116,8 @@ pub struct NetworkConfig {
     pub genesis: Hash,
     /// Addresses to use for a node in the place of those that [`Network::set_peers`] gives. A node
     /// that has an entry here is dialled even before it is registered, so that a node that is
-    /// behind can learn from it; it is let in only when it is registered.
+    /// behind can learn from it ([`Network::set_caught_up`]); it is let in, and its requests are
+    /// served, only when it is registered.
     pub dial: BTreeMap<PublicKey, Vec<String>>,
     /// How fast each peer may send.
     pub rates: Rates,

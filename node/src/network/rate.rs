@@ -43,7 +43,7 @@ impl Rates {
 /// What a peer may save up by sending nothing.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Measures one stream.
+/// Measures what one peer sends in one channel.
 pub(super) struct Meter {
     rate: Rate,
     /// When all that came so far would have come at the allowed rate.
@@ -55,13 +55,17 @@ impl Meter {
         Self { rate, due: now }
     }
 
-    /// Counts a frame; the time to wait before the next is read.
-    pub(super) fn count(&mut self, length: usize, now: Instant) -> Option<Duration> {
+    /// Counts a frame.
+    pub(super) fn count(&mut self, length: usize, now: Instant) {
         let per_second = |amount: f64, rate: u32| amount / f64::from(rate.max(1));
         #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
         let seconds =
             per_second(length as f64, self.rate.bytes).max(per_second(1.0, self.rate.frames));
         self.due = self.due.max(now) + Duration::from_secs_f64(seconds);
+    }
+
+    /// The time to wait before the next frame is read.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         self.due.saturating_duration_since(now).checked_sub(BURST).filter(|wait| !wait.is_zero())
     }
 }
@@ -75,16 +79,20 @@ mod tests {
         let start = Instant::now();
         let rate = Rate { frames: 10, bytes: 1_000 };
         let mut meter = Meter::new(rate, start);
+        let mut count = |length, now| {
+            meter.count(length, now);
+            meter.wait(now)
+        };
         for _ in 0..10 {
-            assert_eq!(meter.count(1, start), None);
+            assert_eq!(count(1, start), None);
         }
-        assert_eq!(meter.count(1, start), Some(Duration::from_millis(100)));
-        assert_eq!(meter.count(500, start), Some(Duration::from_millis(600)));
+        assert_eq!(count(1, start), Some(Duration::from_millis(100)));
+        assert_eq!(count(500, start), Some(Duration::from_millis(600)));
         let later = start + Duration::from_millis(700);
-        assert_eq!(meter.count(1, later), None, "both were waited for");
-        assert_eq!(meter.count(1, later), Some(Duration::from_millis(100)));
+        assert_eq!(count(1, later), None, "both were waited for");
+        assert_eq!(count(1, later), Some(Duration::from_millis(100)));
         let much_later = start + Duration::from_secs(60);
-        assert_eq!(meter.count(1_000, much_later), None, "no more than a burst is saved up");
-        assert_eq!(meter.count(1_000, much_later), Some(Duration::from_secs(1)));
+        assert_eq!(count(1_000, much_later), None, "no more than a burst is saved up");
+        assert_eq!(count(1_000, much_later), Some(Duration::from_secs(1)));
     }
 }

@@ -192,3 +192,18 @@ impl OutboundUpgrade<Stream> for Wanted {
         ready(Ok(stream))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_names() {
+        let accepted = Accepted.protocol_info();
+        let names = accepted.each_ref().map(<Purpose as AsRef<str>>::as_ref);
+        assert_eq!(names, ["/tandem/consensus", "/tandem/transactions", "/tandem/request"]);
+        for purpose in accepted {
+            assert_eq!(Wanted(purpose).protocol_info(), [purpose]);
+        }
+    }
+}

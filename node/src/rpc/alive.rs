@@ -37,6 +37,12 @@ impl AliveBlocks {
         blocks.push_back(AliveBlock { height: tip.height, alive: tip.alive.clone() });
     }
 
+    /// The nodes that the record of this block calls alive; none where that is not remembered.
+    #[must_use]
+    pub fn at(&self, height: Height) -> Option<Arc<BTreeSet<PublicKey>>> {
+        self.lock().iter().rev().find(|block| block.height == height)?.alive.clone()
+    }
+
     /// The last `count` blocks, or as many as there are; the newest at the end.
     #[must_use]
     pub fn last(&self, count: usize) -> Vec<AliveBlock> {

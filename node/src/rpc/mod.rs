@@ -5,12 +5,14 @@
 //! [`methods::METHODS`]; `docs/rpc.md` describes them.
 
 mod alive;
+mod answer;
 pub mod error;
 pub mod methods;
 pub mod params;
 pub mod request;
 mod server;
 pub mod shapes;
+mod socket;
 mod state;
 #[cfg(test)]
 mod tests;

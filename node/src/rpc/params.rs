@@ -79,29 +79,45 @@ impl Params {
     /// # Errors
     /// Anything else.
     pub fn integer(&self, name: &'static str) -> Result<Option<u64>, RpcError> {
-        let text = match self.0.get(name) {
-            None => return Ok(None),
-            Some(Param::Json(Value::Number(number))) => number.to_string(),
-            Some(Param::Json(Value::String(text))) => text.clone(),
-            Some(Param::Json(other)) => other.to_string(),
-            Some(Param::Query(text)) => unquoted(text).unwrap_or(text).to_owned(),
-        };
+        let Some(text) = self.number(name) else { return Ok(None) };
         match text.parse() {
             Ok(number) => Ok(Some(number)),
             Err(_) => Err(wrong(name, "a whole number of at least 0", &text)),
         }
     }
 
-    /// A height that is not 0.
+    /// A height above 0.
     ///
     /// # Errors
-    /// Anything else.
+    /// 0 and negative ones in CometBFT's words; anything else.
     pub fn height(&self, name: &'static str) -> Result<Option<Height>, RpcError> {
-        let height = self.integer(name)?;
-        if height == Some(0) {
-            return Err(RpcError::internal("height must be greater than 0, but got 0"));
+        match self.height_or_newest(name)? {
+            Some(Height::ZERO) => Err(not_positive("0")),
+            height => Ok(height),
         }
-        Ok(height.map(Height))
+    }
+
+    /// A height, or 0, which clients send where they mean the newest.
+    ///
+    /// # Errors
+    /// Negative ones in CometBFT's words; anything else.
+    pub fn height_or_newest(&self, name: &'static str) -> Result<Option<Height>, RpcError> {
+        let text = self.number(name).unwrap_or_default();
+        let digits = text.strip_prefix('-').unwrap_or_default();
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(not_positive(&text));
+        }
+        Ok(self.integer(name)?.map(Height))
+    }
+
+    /// What stands where a number belongs.
+    fn number(&self, name: &'static str) -> Option<String> {
+        Some(match self.0.get(name)? {
+            Param::Json(Value::Number(number)) => number.to_string(),
+            Param::Json(Value::String(text)) => text.clone(),
+            Param::Json(other) => other.to_string(),
+            Param::Query(text) => unquoted(text).unwrap_or(text).to_owned(),
+        })
     }
 
     /// Text.
@@ -188,6 +204,10 @@ impl Params {
 #[must_use]
 pub fn missing(name: &'static str) -> RpcError {
     RpcError::params(format!("parameter {name} is missing"))
+}
+
+fn not_positive(got: &str) -> RpcError {
+    RpcError::internal(format!("height must be greater than 0, but got {}", escaped(got)))
 }
 
 fn wrong(name: &str, rule: &str, got: &str) -> RpcError {
@@ -278,12 +298,30 @@ mod tests {
     }
 
     #[test]
-    fn a_height_of_zero_is_refused_in_comets_words() {
-        let error = json(json!([0])).height("height").unwrap_err();
-        assert_eq!(
-            (error.code, error.data.as_str()),
-            (-32603, "height must be greater than 0, but got 0")
-        );
+    fn a_height_that_is_not_positive_is_refused_in_comets_words() {
+        let long = format!("-{}", "9".repeat(79));
+        for (params, got) in [
+            (json(json!([0])), "0"),
+            (json(json!(["0"])), "0"),
+            (json(json!([-1])), "-1"),
+            (json(json!([i64::MIN])), "-9223372036854775808"),
+            (json(json!(["-5"])), "-5"),
+            (query("height", "-5"), "-5"),
+            (query("height", "\"-5\""), "-5"),
+            (json(json!([long])), &long),
+        ] {
+            let error = params.height("height").unwrap_err();
+            let text = format!("height must be greater than 0, but got {got}");
+            assert_eq!((error.code, error.data), (-32603, text));
+            let newest = params.height_or_newest("height");
+            assert_eq!(
+                newest.map_err(|error| error.code),
+                if got == "0" { Ok(Some(Height::ZERO)) } else { Err(-32603) }
+            );
+        }
+        for bad in [json!("-"), json!("-x"), json!("--5"), json!(-1.5), json!("x"), json!([-1])] {
+            assert_eq!(json(json!([bad])).height("height").unwrap_err().code, -32602, "{bad}");
+        }
     }
 
     #[test]

@@ -7,6 +7,10 @@ use super::error::RpcError;
 /// The id that CometBFT gives to answers to GET requests.
 pub const GET_ID: i64 = -1;
 
+/// Bytes of an id that is a string: it comes back in every answer, also in those that are given when
+/// there is room for nothing else.
+pub const MAX_ID_BYTES: usize = 256;
+
 /// One call as it came in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -59,10 +63,11 @@ fn parse_one(value: Value) -> Result<Request, (Value, RpcError)> {
     let id = object.remove("id");
     let answer_id = match &id {
         None => Value::Null,
-        Some(id @ (Value::Null | Value::Number(_) | Value::String(_))) => id.clone(),
+        Some(id @ (Value::Null | Value::Number(_))) => id.clone(),
+        Some(Value::String(id)) if id.len() <= MAX_ID_BYTES => Value::from(id.as_str()),
         Some(_) => {
-            let error = RpcError::invalid_request("id must be a number or a string");
-            return Err((Value::Null, error));
+            let rule = format!("id must be a number, or a string of at most {MAX_ID_BYTES} bytes");
+            return Err((Value::Null, RpcError::invalid_request(rule)));
         }
     };
     envelope(object)
@@ -159,6 +164,17 @@ mod tests {
         for (text, id, code) in cases {
             let Ok(Body::Single(Err((got, error)))) = parse(text) else { panic!("{text}") };
             assert_eq!((got, error.code), (id, code), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_that_come_back_are_bounded() {
+        for (bytes, is_taken) in [(MAX_ID_BYTES, true), (MAX_ID_BYTES + 1, false)] {
+            let text = json!({"jsonrpc": "2.0", "id": "x".repeat(bytes), "method": "m"});
+            let Ok(Body::Single(request)) = parse(&text.to_string()) else { panic!("{text}") };
+            assert_eq!(request.is_ok(), is_taken);
+            let refused = request.err().map(|(id, error)| (id, error.code));
+            assert_eq!(refused, (!is_taken).then_some((Value::Null, -32600)));
         }
     }
 

@@ -1,4 +1,7 @@
 //! HTTP: connections, limits, routes.
+//!
+//! A client can hold a connection, and no more: reading the head, reading the body with answering it,
+//! and sending the answer each have an end, and what is not sent yet has a bound for all together.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -7,25 +10,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request as HttpRequest, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::{debug, info, warn};
 
+use super::answer::{Answer, MAX_BATCH_ANSWER_BYTES};
 use super::error::RpcError;
 use super::methods::{self, METHODS};
 use super::params::Params;
-use super::request::{Body as RequestBody, GET_ID, Request, response};
+use super::request::{Body as RequestBody, GET_ID, Request};
+use super::socket::{PATIENCE, Socket};
 use super::state::{RpcState, Setup};
 
 /// Time for a request's head, and for an idle connection.
@@ -36,8 +43,6 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wait after the system gave no connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of the answers to one batch; requests behind are answered with an error.
-const MAX_BATCH_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// Opens the socket.
 ///
@@ -54,6 +59,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(setup.config.rpc.max_connections));
     let state = RpcState::start(setup);
+    let waiters = state.waiters.clone();
     let router = router(state);
     let mut connections = JoinSet::new();
     let (stopping, _) = tokio::sync::watch::channel(false);
@@ -72,6 +78,9 @@ pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output
             Some(_) = connections.join_next() => {}
             accepted = accept => match accepted {
                 Ok((stream, place)) => {
+                    // Small answers go out at once.
+                    let _ = stream.set_nodelay(true);
+                    let stream = Socket::new(stream, PATIENCE);
                     let served = connection(stream, router.clone(), stopping.subscribe());
                     connections.spawn(async move {
                         served.await;
@@ -87,24 +96,24 @@ pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output
     }
     drop(listener);
     stopping.send_replace(true);
+    waiters.close();
     let drained = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
 }
 
-async fn connection(
-    stream: TcpStream,
+pub(super) async fn connection(
+    stream: Socket<impl AsyncRead + AsyncWrite + Send + Unpin>,
     router: Router,
     mut stopping: tokio::sync::watch::Receiver<bool>,
 ) {
-    // Small answers go out at once.
-    let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .pipeline_flush(true);
+        // Without `pipeline_flush`, with which hyper would copy all answers to requests that were sent
+        // ahead into one buffer without a bound: each is sent before the next is made.
+        .max_buf_size(MAX_HEAD_BYTES);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut draining = false;
     loop {
@@ -166,69 +175,69 @@ async fn get_method(
         let params = Params::from_query(found.params, pairs)?;
         methods::call(&state, found.name, params).await
     };
-    let result = within_time(&state, answer).await;
+    let result = within_time(&state, deadline(&state), answer).await;
     let status = match &result {
         Err(error) if error.code == -32601 => StatusCode::NOT_FOUND,
         // For load balancers and service managers, which read nothing else.
         Err(_) if method == "health" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
-    json(status, &response(Value::from(GET_ID), result))
+    state.unsent.answer(Value::from(GET_ID), result).into_response(status)
 }
 
-/// `POST /`.
-async fn post(
-    State(state): State<Arc<RpcState>>,
-    body: Result<axum::body::Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return refused_body(&state, &rejection),
+/// `POST /`. One deadline is for reading the body and answering all that is in it.
+async fn post(State(state): State<Arc<RpcState>>, request: HttpRequest) -> Response {
+    let deadline = deadline(&state);
+    let body = match timeout_at(deadline, Bytes::from_request(request, &state)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => return refused_body(&state, &rejection),
+        Err(_) => return late_body(&state),
     };
     match RequestBody::parse(&body, state.config.rpc.max_batch) {
-        Err(error) => json(StatusCode::OK, &response(Value::Null, Err(error))),
-        Ok(RequestBody::Single(request)) => match one(&state, request).await {
-            Some(answer) => json(StatusCode::OK, &answer),
+        Err(error) => whole_error(&state, StatusCode::OK, error),
+        Ok(RequestBody::Single(request)) => match one(&state, deadline, request).await {
+            Some(answer) => answer.into_response(StatusCode::OK),
             None => StatusCode::NO_CONTENT.into_response(),
         },
-        Ok(RequestBody::Batch(requests)) => batch(&state, requests).await,
+        Ok(RequestBody::Batch(requests)) => batch(&state, deadline, requests).await,
     }
 }
 
 async fn batch(
     state: &Arc<RpcState>,
+    deadline: Instant,
     requests: Vec<Result<Request, (Value, RpcError)>>,
 ) -> Response {
-    let mut answers: Vec<String> = Vec::new();
-    let mut bytes = 0;
+    let mut answers = Answer::list();
     for request in requests {
-        let request = if bytes < MAX_BATCH_ANSWER_BYTES {
+        let request = if answers.len() < MAX_BATCH_ANSWER_BYTES {
             request
         } else {
-            let id = match request {
-                Ok(request) => request.id.unwrap_or_default(),
-                Err((id, _)) => id,
+            let Some(id) = request.map_or_else(|(id, _)| Some(id), |request| request.id) else {
+                continue;
             };
-            let text = format!("the answers before fill {MAX_BATCH_ANSWER_BYTES} bytes: ask again");
+            let text = format!("the answers are over {MAX_BATCH_ANSWER_BYTES} bytes: ask again");
             Err((id, RpcError::busy(text)))
         };
-        if let Some(answer) = one(state, request).await {
-            let answer = answer.to_string();
-            bytes += answer.len();
+        if let Some(answer) = one(state, deadline, request).await {
             answers.push(answer);
         }
     }
-    if answers.is_empty() {
-        return StatusCode::NO_CONTENT.into_response();
+    match answers.end() {
+        Some(answers) => answers.into_response(StatusCode::OK),
+        None => StatusCode::NO_CONTENT.into_response(),
     }
-    json_text(StatusCode::OK, format!("[{}]", answers.join(",")))
 }
 
 /// The answer to one request; none for a notification, which is not carried out either.
-async fn one(state: &Arc<RpcState>, request: Result<Request, (Value, RpcError)>) -> Option<Value> {
+async fn one(
+    state: &Arc<RpcState>,
+    deadline: Instant,
+    request: Result<Request, (Value, RpcError)>,
+) -> Option<Answer> {
     let request = match request {
         Ok(request) => request,
-        Err((id, error)) => return Some(response(id, Err(error))),
+        Err((id, error)) => return Some(state.unsent.answer(id, Err(error))),
     };
     let id = request.id?;
     let answer = async {
@@ -236,18 +245,31 @@ async fn one(state: &Arc<RpcState>, request: Result<Request, (Value, RpcError)>)
         let params = Params::from_json(found.params, request.params)?;
         methods::call(state, found.name, params).await
     };
-    Some(response(id, within_time(state, answer).await))
+    let result = within_time(state, deadline, answer).await;
+    Some(state.unsent.answer(id, result))
 }
 
+/// When a request whose head is there must be answered.
+fn deadline(state: &RpcState) -> Instant {
+    Instant::now() + state.config.rpc.request_timeout
+}
+
+/// The answer, if it is there in time; after the deadline nothing is begun any more.
 async fn within_time(
     state: &RpcState,
+    deadline: Instant,
     answer: impl Future<Output = Result<Value, RpcError>>,
 ) -> Result<Value, RpcError> {
-    let limit = state.config.rpc.request_timeout;
-    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
-        let limit = crate::config::duration::text(limit);
-        Err(RpcError::busy(format!("no answer within rpc.request_timeout ({limit})")))
-    })
+    let late = || Err(RpcError::busy(format!("no answer within {}", request_timeout(state))));
+    if Instant::now() >= deadline {
+        return late();
+    }
+    timeout_at(deadline, answer).await.unwrap_or_else(|_| late())
+}
+
+fn request_timeout(state: &RpcState) -> String {
+    let limit = crate::config::duration::text(state.config.rpc.request_timeout);
+    format!("rpc.request_timeout ({limit})")
 }
 
 fn refused_body(state: &RpcState, rejection: &BytesRejection) -> Response {
@@ -259,14 +281,18 @@ fn refused_body(state: &RpcState, rejection: &BytesRejection) -> Response {
         }
         other => (StatusCode::BAD_REQUEST, RpcError::parse(other.to_string())),
     };
-    json(status, &response(Value::Null, Err(error)))
+    whole_error(state, status, error)
 }
 
-fn json(status: StatusCode, value: &Value) -> Response {
-    json_text(status, value.to_string())
+fn late_body(state: &RpcState) -> Response {
+    let text = format!("the body did not come within {}", request_timeout(state));
+    let mut response = whole_error(state, StatusCode::REQUEST_TIMEOUT, RpcError::busy(text));
+    // The rest of the body is not waited for.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
-fn json_text(status: StatusCode, text: String) -> Response {
-    let content_type = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, content_type)], Body::from(text)).into_response()
+/// The answer to a body as a whole.
+fn whole_error(state: &RpcState, status: StatusCode, error: RpcError) -> Response {
+    state.unsent.answer(Value::Null, Err(error)).into_response(status)
 }

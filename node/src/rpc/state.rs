@@ -1,5 +1,6 @@
 //! What the RPC answers from: published snapshots and the database, never what consensus locks.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::alive::AliveBlocks;
+use super::answer::{MAX_UNSENT_BYTES, Unsent};
 use super::error::RpcError;
 use super::waiters::{Found, Waiters};
 use crate::admission::Admission;
@@ -21,7 +23,7 @@ use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
 /// Reads of the database at once; more wait for their turn.
-const MAX_READS: usize = 16;
+pub(super) const MAX_READS: usize = 16;
 
 /// A connected node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,11 @@ pub struct Peer {
 pub trait Peers: Send + Sync + 'static {
     /// Those that are connected now.
     fn peers(&self) -> Vec<Peer>;
+
+    /// What has happened so far, by name.
+    fn counters(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::new()
+    }
 }
 
 /// What the driver hands to the RPC.
@@ -85,7 +92,8 @@ pub struct RpcState {
     pub(super) alive: AliveBlocks,
     /// The part of `status` about block 1, which never changes.
     pub(super) earliest: OnceLock<Value>,
-    reads: Semaphore,
+    pub(super) unsent: Unsent,
+    pub(super) reads: Arc<Semaphore>,
 }
 
 impl RpcState {
@@ -104,7 +112,8 @@ impl RpcState {
             waiters: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: OnceLock::new(),
-            reads: Semaphore::new(MAX_READS),
+            unsent: Unsent::new(MAX_UNSENT_BYTES),
+            reads: Arc::new(Semaphore::new(MAX_READS)),
         });
         tokio::spawn(follow(Arc::downgrade(&state), setup.commits));
         state
@@ -118,26 +127,35 @@ impl RpcState {
         self.view.borrow().clone()
     }
 
-    /// Runs `read`, which may block on the disk, off the async loop.
+    /// Runs `read`, which may block on the disk, off the async loop. Once begun it cannot be stopped,
+    /// and keeps its place when whoever asked has gone: no more than [`MAX_READS`] ever run, whatever
+    /// clients do, since what they read with is what consensus needs, too.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let _permit = self.reads.acquire().await.expect("the semaphore is never closed");
+        let place = self.reads.clone().acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
         let state = self.clone();
-        tokio::task::spawn_blocking(move || read(&state))
+        let read = move || {
+            let _place = place;
+            read(&state)
+        };
+        tokio::task::spawn_blocking(read)
             .await
             .unwrap_or_else(|_| Err(RpcError::internal("the answer could not be computed")))
     }
 
-    /// A height that was asked for, which must have a block; the newest when none was.
+    /// A height that was asked for, which must have a block; when none was, the newest that is
+    /// published.
     pub(super) fn block_height(&self, asked: Option<Height>) -> Result<Height, RpcError> {
         let newest = self.db.height();
         match asked {
             _ if newest == Height::ZERO => {
                 Err(RpcError::internal("there is no block yet: the chain has only its genesis"))
             }
-            None => Ok(newest),
+            // A block is in the database a moment before what follows from it is published.
+            None => Ok(self.tip().height.max(Height(1))),
             Some(height) if height > newest => Err(RpcError::internal(format!(
                 "height {height} must be less than or equal to the current blockchain height \
                  {newest}"
@@ -178,7 +196,8 @@ async fn follow(state: Weak<RpcState>, mut commits: broadcast::Receiver<Arc<Comm
                     tracing::warn!(error = error.data, "commits were missed and not looked up");
                 }
             }
-            Err(RecvError::Closed) => return,
+            // The driver has ended: no more blocks come.
+            Err(RecvError::Closed) => return state.waiters.close(),
         }
     }
 }

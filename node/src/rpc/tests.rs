@@ -4,7 +4,9 @@
 mod http;
 mod own;
 mod shapes;
+mod slow;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -39,6 +41,10 @@ impl Peers for Network {
             sent: 2_000,
         }]
     }
+
+    fn counters(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::from([("stalls", 3)])
+    }
 }
 
 /// A node of the first organisation's validator, with its RPC on a port of the system's choice.
@@ -49,11 +55,18 @@ struct Node {
     commits: broadcast::Sender<Arc<Committed>>,
     admission: Admission,
     client: Client,
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
 }
 
-async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
-    let chain = Chain::new();
+/// The senders of what the RPC watches.
+struct Senders {
+    tip: watch::Sender<Arc<Tip>>,
+    view: watch::Sender<Arc<NodeView>>,
+    commits: broadcast::Sender<Arc<Committed>>,
+}
+
+/// What the RPC of that node is started with.
+fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     let me = testing::validator(0).public();
     let (tip, tip_receiver) = watch::channel(chain.tip());
     let (commits, commits_receiver) = broadcast::channel(16);
@@ -76,16 +89,23 @@ async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
         tip: tip_receiver,
         view: view_receiver,
         commits: commits_receiver,
-        admission: admission.clone(),
+        admission,
         network: Arc::new(Network),
     };
+    (setup, Senders { tip, view, commits })
+}
+
+async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
+    let chain = Chain::new();
+    let (setup, Senders { tip, view, commits }) = setup(&chain, change);
+    let admission = setup.admission.clone();
     let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let client = Client::new(&listener.local_addr().unwrap().to_string()).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(serve(listener, setup, async {
         let _ = stopped.await;
     }));
-    Node { chain: Mutex::new(chain), tip, view, commits, admission, client, _stop: stop }
+    Node { chain: Mutex::new(chain), tip, view, commits, admission, client, stop }
 }
 
 async fn node() -> Node {

@@ -33,6 +33,7 @@ struct Waiting {
     by_hash: HashMap<TxHash, Vec<(u64, oneshot::Sender<Found>)>>,
     count: usize,
     next: u64,
+    closed: bool,
 }
 
 /// One that waits; it is taken out when it is dropped.
@@ -51,10 +52,13 @@ impl Waiters {
     /// Waits for a transaction from now on.
     ///
     /// # Errors
-    /// When [`MAX_WAITERS`] wait already.
+    /// When [`MAX_WAITERS`] wait already, or the node stops.
     pub fn add(self: &Arc<Self>, hash: TxHash) -> Result<Waiter, RpcError> {
         let (sender, found) = oneshot::channel();
         let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(RpcError::busy("the node is stopping: send the transaction to another"));
+        }
         if waiting.count >= MAX_WAITERS {
             return Err(RpcError::busy(format!(
                 "{MAX_WAITERS} requests wait for a block already: use broadcast_tx_sync and tx"
@@ -80,6 +84,11 @@ impl Waiters {
             let found = || Found { height: block.header.height, index, receipt: receipt.clone() };
             waiting.resolve(&tx.hash(), found);
         }
+    }
+
+    /// Tells all that no more blocks come, and those that ask later.
+    pub fn close(&self) {
+        *self.lock() = Waiting { closed: true, ..Waiting::default() };
     }
 
     /// The transactions that are waited for.
@@ -144,6 +153,18 @@ mod tests {
         waiters.resolve(&hash, &found());
         assert_eq!(one.found().await, Some(found()));
         assert_eq!(two.found().await, Some(found()));
+        drop((one, two));
+        assert_eq!(waiters.lock().count, 0);
+    }
+
+    #[tokio::test]
+    async fn all_are_told_when_the_node_stops() {
+        let waiters = Arc::new(Waiters::default());
+        let mut one = waiters.add(Hash::of(b"one")).unwrap();
+        let mut two = waiters.add(Hash::of(b"two")).unwrap();
+        waiters.close();
+        assert_eq!((one.found().await, two.found().await), (None, None));
+        assert_eq!(waiters.add(Hash::of(b"three")).err().unwrap().code, -32000);
         drop((one, two));
         assert_eq!(waiters.lock().count, 0);
     }

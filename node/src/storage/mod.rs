@@ -22,6 +22,7 @@
 
 mod columns;
 mod error;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
 
 pub use error::Error;
+pub use snapshot::Snapshot;
 
 use columns::{BLOCKS, CONSENSUS, INDEX, META, RESULTS, STATE, TREE};
 
@@ -252,6 +254,13 @@ impl Database {
         self.read("height of a block", INDEX, &index_key(b'b', id))
     }
 
+    /// The database as it is now: what is read from it is of one height, whatever is committed
+    /// meanwhile. It holds back the cleaning up of old values: it is for one answer.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot::new(self)
+    }
+
     fn column(&self, name: &'static str) -> &ColumnFamily {
         self.0.db.cf_handle(name).expect("every column family is made when the database is opened")
     }
@@ -282,14 +291,22 @@ impl Database {
         column: &'static str,
         key: &[u8],
     ) -> Result<Option<T>, ChainError> {
-        let pinned = self.0.db.get_pinned_cf(self.column(column), key);
-        let Some(bytes) = pinned.map_err(|source| fault(column, &source))? else {
-            return Ok(None);
-        };
-        codec::decode(what, &bytes, MAX_ENCODED_BYTES)
-            .map(Some)
-            .map_err(|source| ChainError::Damaged { what, reason: source.to_string() })
+        decoded(what, column, self.0.db.get_pinned_cf(self.column(column), key))
     }
+}
+
+/// A value as it was read.
+fn decoded<T: DeserializeOwned>(
+    what: &'static str,
+    column: &'static str,
+    found: Result<Option<rocksdb::DBPinnableSlice<'_>>, rocksdb::Error>,
+) -> Result<Option<T>, ChainError> {
+    let Some(bytes) = found.map_err(|source| fault(column, &source))? else {
+        return Ok(None);
+    };
+    codec::decode(what, &bytes, MAX_ENCODED_BYTES)
+        .map(Some)
+        .map_err(|source| ChainError::Damaged { what, reason: source.to_string() })
 }
 
 impl Store for Database {
@@ -305,23 +322,38 @@ impl Store for Database {
         limit: usize,
     ) -> Result<Vec<Entry>, ChainError> {
         let name = column_name(column);
-        let mut options = ReadOptions::default();
-        options.set_iterate_range(rocksdb::PrefixRange(prefix));
-        let after = after.filter(|after| *after >= prefix);
-        let mode = IteratorMode::From(after.unwrap_or(prefix), Direction::Forward);
-        let mut found = Vec::new();
-        for entry in self.0.db.iterator_cf_opt(self.column(name), options, mode) {
-            let (key, value) = entry.map_err(|source| fault(name, &source))?;
-            if after == Some(&*key) {
-                continue;
-            }
-            if found.len() == limit {
-                break;
-            }
-            found.push((key.into_vec(), value.into_vec()));
-        }
-        Ok(found)
+        let (options, mode) = range(prefix, after);
+        entries(name, self.0.db.iterator_cf_opt(self.column(name), options, mode), after, limit)
     }
+}
+
+/// Where a scan begins and ends.
+fn range<'a>(prefix: &'a [u8], after: Option<&'a [u8]>) -> (ReadOptions, IteratorMode<'a>) {
+    let mut options = ReadOptions::default();
+    options.set_iterate_range(rocksdb::PrefixRange(prefix));
+    let start = after.filter(|after| *after >= prefix).unwrap_or(prefix);
+    (options, IteratorMode::From(start, Direction::Forward))
+}
+
+/// Up to `limit` entries of a scan, without that of `after` itself.
+fn entries(
+    column: &'static str,
+    found: impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>>,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Entry>, ChainError> {
+    let mut entries = Vec::new();
+    for entry in found {
+        let (key, value) = entry.map_err(|source| fault(column, &source))?;
+        if after == Some(&*key) {
+            continue;
+        }
+        if entries.len() == limit {
+            break;
+        }
+        entries.push((key.into_vec(), value.into_vec()));
+    }
+    Ok(entries)
 }
 
 fn column_name(column: Column) -> &'static str {
@@ -351,9 +383,17 @@ fn fault(what: &'static str, source: &rocksdb::Error) -> ChainError {
 
 fn open_error(path: &Path, source: &rocksdb::Error) -> Error {
     let path = path.to_owned();
-    // RocksDB has no kind for a lock that is held; both texts that it has name the file.
-    if source.kind() == rocksdb::ErrorKind::IOError && source.as_ref().contains("/LOCK: ") {
+    if source.kind() == rocksdb::ErrorKind::IOError && is_held_lock(source.as_ref()) {
         return Error::InUse { path };
     }
     Error::Open { path, reason: source.to_string() }
+}
+
+/// Whether RocksDB says that somebody holds the lock file. It has no kind for that, and other faults
+/// of that file, such as missing permissions, name it as well.
+fn is_held_lock(text: &str) -> bool {
+    // By this process.
+    text.contains("lock hold by current process")
+        // By another one: the lock is refused with EAGAIN.
+        || text.contains("/LOCK: ") && text.contains("Resource temporarily unavailable")
 }

@@ -158,6 +158,83 @@ fn everything_committed_is_there_after_it_is_opened_again() {
     assert_eq!(database.tx(&GENESIS).unwrap(), None);
 }
 
+/// All keys and values of a column family, in hex.
+fn entries(database: &Database, column: &'static str) -> Vec<(String, String)> {
+    let entries = database.0.db.iterator_cf(database.column(column), IteratorMode::Start);
+    entries.map(|entry| entry.map(|(k, v)| (hex::encode(k), hex::encode(v))).unwrap()).collect()
+}
+
+/// What stands in the values of state, tree, blocks and consensus is frozen in
+/// `chain/tests/it/golden.txt` and `consensus/tests/it/golden.txt`.
+#[test]
+fn golden_bytes() {
+    const RESULTS: &str = concat!(
+        "0200000000000000",             // receipts
+        "00000000",                     // code
+        "010000000000000078",           // data
+        "0000000000000000",             // log
+        "0000000000000000",             // events
+        "0a000000",                     // code
+        "0000000000000000",             // data
+        "02000000000000006e6f",         // log
+        "0100000000000000",             // events
+        "0300000000000000707574",       // kind
+        "0100000000000000",             // attributes
+        "03000000000000006b6579",       // name
+        "010000000000000031",           // value
+        "0100000000000000",             // events of the block
+        "0600000000000000737769746368", // kind
+        "0100000000000000",             // attributes
+        "040000000000000073656174",     // name
+        "010000000000000061",           // value
+    );
+    let home = Home::new();
+    let database = home.open();
+    database.initialise(&Batch::default()).unwrap();
+    let genesis = (hex::encode("genesis"), "07".repeat(32));
+    let format = (hex::encode("format"), "01000000".to_owned());
+    let height = |height: &str| (hex::encode("height"), height.to_owned());
+    let expected = [format.clone(), genesis.clone(), height("0000000000000000")];
+    assert_eq!(entries(&database, "meta"), expected);
+
+    let (certified, execution) = step(1);
+    let put = Event::new("put", [("key", "1".to_owned())]);
+    let (data, log) = (b"x".to_vec(), "no".to_owned());
+    let receipts = vec![
+        Receipt { data, ..Receipt::default() },
+        Receipt { code: 10, log, events: vec![put], ..Receipt::default() },
+    ];
+    database.commit(&certified, &Execution { receipts, ..execution }).unwrap();
+    database.persist(&[("journal", vec![0xab])]).unwrap();
+
+    assert_eq!(entries(&database, "meta"), [format, genesis, height("0100000000000000")]);
+    let key = "0000000000000001".to_owned();
+    assert_eq!(entries(&database, "results"), [(key.clone(), RESULTS.to_owned())]);
+    let block = hex::encode(codec::encode(&certified));
+    assert_eq!(entries(&database, "blocks"), [(key.clone(), block)]);
+    assert_eq!(entries(&database, "consensus"), [(hex::encode("journal"), "ab".to_owned())]);
+    let state = [(hex::encode("height"), key.clone())];
+    assert_eq!(entries(&database, "state"), state);
+    assert_eq!(entries(&database, "tree"), [(key, hex::encode("page"))]);
+
+    let block = &certified.block;
+    let hashes =
+        [Hash::of(&codec::encode(&block.record)), block.txs[0].hash(), block.txs[1].hash()];
+    let place = |(hash, place): (Hash, &str)| {
+        (format!("74{}", hex::encode(hash.0)), format!("0100000000000000{place}"))
+    };
+    let places = ["00000000", "01000000", "02000000"];
+    let mut index: Vec<_> = hashes.into_iter().zip(places).map(place).collect();
+    index.push((format!("62{}", hex::encode(block.id().0)), "0100000000000000".to_owned()));
+    index.sort();
+    assert_eq!(entries(&database, "index"), index);
+
+    let mut columns = DB::list_cf(&rocksdb::Options::default(), home.path()).unwrap();
+    columns.sort();
+    let expected = ["blocks", "consensus", "default", "index", "meta", "results", "state", "tree"];
+    assert_eq!(columns, expected);
+}
+
 #[test]
 fn a_genesis_state_is_written_once() {
     let home = Home::new();
@@ -240,6 +317,55 @@ fn a_folder_in_use_is_refused_and_free_again_afterwards() {
     assert!(error.to_string().contains("another tandem process uses"));
     drop(first);
     home.open();
+}
+
+#[test]
+fn only_a_lock_that_is_held_means_another_process() {
+    let path = "IO error: While lock file: /home/a/data/LOCK: ";
+    for (text, held) in [
+        (format!("{path}Resource temporarily unavailable"), true),
+        (
+            "IO error: lock hold by current process, acquire time 1795624000 acquiring thread 7: \
+             /home/a/data/LOCK: No locks available"
+                .to_owned(),
+            true,
+        ),
+        (format!("{path}No locks available"), false),
+        ("IO error: while open a file for lock: /d/LOCK: Permission denied".to_owned(), false),
+        ("IO error: while open a file for lock: /d/LOCK: Is a directory".to_owned(), false),
+        ("IO error: While fork: Resource temporarily unavailable".to_owned(), false),
+    ] {
+        assert_eq!(is_held_lock(&text), held, "{text}");
+    }
+    // A folder stands where the lock belongs.
+    let home = Home::new();
+    std::fs::create_dir_all(home.path().join("LOCK")).unwrap();
+    let error = home.error(GENESIS);
+    assert!(matches!(&error, Error::Open { reason, .. } if reason.contains("LOCK")), "{error}");
+}
+
+#[test]
+fn a_snapshot_is_of_one_height_whatever_is_committed_meanwhile() {
+    let home = Home::new();
+    let database = home.open();
+    database.initialise(&Batch::default()).unwrap();
+    assert_eq!(database.snapshot().height().unwrap(), Height(0));
+    commit(&database, 1);
+    let snapshot = database.snapshot();
+    commit(&database, 2);
+    assert_eq!((snapshot.height().unwrap(), database.height()), (Height(1), Height(2)));
+    let [one, two] = [1u64, 2].map(|height| height.to_be_bytes().to_vec());
+    assert_eq!(snapshot.get(Column::State, b"height").unwrap(), Some(one.clone()));
+    assert_eq!(database.get(Column::State, b"height").unwrap(), Some(two.clone()));
+    let scan = |store: &dyn Store| store.scan(Column::State, b"he", None, 9).unwrap();
+    assert_eq!(scan(&snapshot), [(b"height".to_vec(), one.clone())]);
+    assert_eq!(scan(&database), [(b"height".to_vec(), two.clone())]);
+    // Block 2 has deleted the page of block 1.
+    let page = Some(b"page".to_vec());
+    assert_eq!(snapshot.get(Column::Tree, &one).unwrap(), page);
+    assert_eq!(database.get(Column::Tree, &one).unwrap(), None);
+    assert_eq!(snapshot.get(Column::Tree, &two).unwrap(), None);
+    assert!(snapshot.scan(Column::State, b"he", Some(b"height"), 9).unwrap().is_empty());
 }
 
 #[test]

@@ -39,10 +39,19 @@ impl Signer for Hashed {
     }
 }
 
+/// Not a cryptographic hash: what it must do here is to differ when anything differs.
 fn hashed(key: &PublicKey, message: &[u8]) -> Signature {
-    let hash = Hash::of(&[key.as_bytes().as_slice(), message].concat());
+    let mut state = [0x243f_6a88_85a3_08d3_u64, 0x1319_8a2e_0370_7344];
+    for chunk in key.as_bytes().chunks(8).chain(message.chunks(8)) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let word = u64::from_le_bytes(word) ^ (chunk.len() as u64) << 60;
+        state[0] = (state[0] ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
+        state[1] = (state[1].rotate_left(17) ^ state[0]).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    }
     let mut signature = [0; Signature::LEN];
-    signature[..Hash::LEN].copy_from_slice(&hash.0);
+    signature[..8].copy_from_slice(&state[0].to_le_bytes());
+    signature[8..16].copy_from_slice(&state[1].to_le_bytes());
     Signature(signature)
 }
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::codec;
-use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::{Execution, is_committed};
-use tandem_chain::limits::{MAX_BLOCK_EVIDENCE, MAX_ENCODED_BYTES};
+use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Height, Round};
@@ -27,8 +26,6 @@ use super::packet::Packet;
 use super::queue::{MS, Time};
 use super::world::{Done, Event, World};
 
-/// Double signings that wait at one node.
-const MAX_ACCUSED: usize = 64;
 /// Blocks in an answer to a fetch: fewer than are asked for, so that answers come in parts.
 const MAX_ANSWER: u64 = 20;
 
@@ -197,9 +194,7 @@ impl World {
         other: tandem_chain::vote::Vote,
     ) {
         let Some(process) = self.nodes[node].process.as_mut() else { return };
-        if process.accused.len() < MAX_ACCUSED {
-            process.accused.push_back((key, one, other));
-        }
+        process.evidence.add(key, one, other);
         self.counts.double_signs += 1;
         let liar = self.by_key.get(&key).copied();
         let is_false = liar.is_some_and(|liar| self.nodes[liar].is_correct());
@@ -399,28 +394,8 @@ impl World {
                 process.mempool.remove(&tx.hash());
             }
         }
-        let evidence = self.evidence(node);
+        let evidence = process.evidence.for_block(&process.ledger).expect("memory does not fail");
         self.later(node, Input::Built { height, round, txs, evidence });
-    }
-
-    /// Complete evidence for the next block; what can be none any more is dropped.
-    fn evidence(&mut self, node: usize) -> Vec<Evidence> {
-        let Some(process) = self.nodes[node].process.as_mut() else { return Vec::new() };
-        let tip = process.ledger.tip().height;
-        let mut complete: Vec<Evidence> = Vec::new();
-        let ledger = &process.ledger;
-        process.accused.retain(|(key, one, other)| {
-            if one.height > tip {
-                return true;
-            }
-            let found = ledger.evidence(one, other, *key).expect("memory does not fail");
-            let is_some = found.is_some();
-            let is_new = complete.iter().all(|evidence| evidence.key != *key);
-            complete.extend(found.filter(|_| is_new));
-            is_some
-        });
-        complete.truncate(MAX_BLOCK_EVIDENCE);
-        complete
     }
 
     fn execute(&mut self, node: usize, block: &Arc<CertifiedBlock>) {
@@ -454,7 +429,10 @@ impl World {
     fn committed(&mut self, node: usize, block: &Rc<CertifiedBlock>, tip: &Tip) {
         let before = self.invariants.height();
         let Some(id) = tip.block else { return };
-        self.look_at_health();
+        // Only a new block of the chain can leave a node behind.
+        if before < block.block.header.height {
+            self.look_at_health();
+        }
         let commit = Commit { now: self.queue.now(), node, block, id, tip };
         let outcome = self.invariants.committed(&commit);
         let height = block.block.header.height;
@@ -469,6 +447,7 @@ impl World {
             Ok(moved) => {
                 for moved in moved {
                     self.counts.moved(moved.reason);
+                    self.hunt(moved.to);
                     self.tell(|w| {
                         let name = |key: Option<PublicKey>| {
                             key.and_then(|key| w.by_key.get(&key))

@@ -1,5 +1,6 @@
 //! Faults, as they are injected from time to time.
 
+use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::{Call, standby};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::Term;
@@ -60,6 +61,27 @@ impl World {
         self.crash(node);
         let delay = self.fault_length();
         self.queue.after(delay, Event::Start(node));
+    }
+
+    /// In some histories a node that is given a seat often dies soon after, for long enough that the
+    /// seat may move again.
+    pub(super) fn hunt(&mut self, holder: Option<PublicKey>) {
+        let Some(node) = holder.and_then(|key| self.by_key.get(&key).copied()) else { return };
+        let may_fail = self.plan.victims.contains(&self.nodes[node].org);
+        let hunts = self.plan.hunts && self.phase == Phase::Faults && may_fail;
+        if hunts && self.random.chance(500) {
+            let delay = self.random.below(self.plan.parameters.idle_block_interval_ms * 3) * MS;
+            self.queue.after(delay, Event::Hunt(node));
+        }
+    }
+
+    /// The hunted node dies.
+    pub(super) fn hunted(&mut self, node: usize) {
+        if self.phase == Phase::Faults && self.nodes[node].process.is_some() {
+            self.crash(node);
+            let delay = self.random.between(S, 15 * S);
+            self.queue.after(delay, Event::Start(node));
+        }
     }
 
     fn blackout(&mut self, victims: &[usize]) {
@@ -250,22 +272,29 @@ impl World {
         self.queue.after(S, Event::Look);
     }
 
-    /// Holders that stay dead. None in a history whose lost keys may need everyone.
+    /// Holders that stay dead: with the Byzantine, and those whose key was lost and may still be
+    /// silent, at most f power.
     fn choose_dead(&mut self) {
-        if self.nodes.iter().any(|node| node.wiped) {
-            return;
-        }
         let table = self.invariants.newest_table().clone();
+        let may_be_silent = |org: usize| self.nodes.iter().any(|n| n.org == org && n.wiped);
+        let is_liar = |org: usize| self.plan.byzantine.iter().any(|(liar, _)| *liar == org);
+        let power = |org: usize| self.plan.orgs[org].power;
+        let orgs = 0..self.plan.orgs.len();
+        let total: u64 = table.values().map(|seat| seat.power).sum();
+        let away: u64 = orgs.filter(|org| may_be_silent(*org) || is_liar(*org)).map(power).sum();
+        let mut room = ((total.max(1) - 1) / 3).saturating_sub(away);
         let mut holders: Vec<usize> = table
             .values()
             .filter_map(|seat| self.by_key.get(&seat.holder).copied())
-            .filter(|node| {
-                let org = self.nodes[*node].org;
-                self.plan.byzantine.iter().all(|(liar, _)| *liar != org)
-            })
+            .filter(|node| !is_liar(self.nodes[*node].org) && !may_be_silent(self.nodes[*node].org))
             .collect();
         self.random.shuffle(&mut holders);
         for node in holders.into_iter().take(self.plan.stay_dead) {
+            let power = self.plan.orgs[self.nodes[node].org].power;
+            if power > room {
+                continue;
+            }
+            room -= power;
             self.nodes[node].stays_dead = true;
             self.tell(|w| format!("{} dies for good", w.nodes[node].name));
         }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
+use tandem_chain::evidence_pool::EvidencePool;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, Signer};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::mempool::Mempool;
 use tandem_chain::store::MemoryStore;
-use tandem_chain::vote::Vote;
 use tandem_consensus::journal::KeyState;
 use tandem_consensus::verify::Keys;
 use tandem_consensus::{Effect, Replica, Setup};
@@ -71,7 +71,7 @@ impl Node {
             view.round,
             view.step,
             view.role,
-            view.best_claim,
+            process.replica.best_claim(),
             view.key_lost,
             view.silent_through,
             if self.paused { ", and stands still" } else { "" }
@@ -108,7 +108,7 @@ pub struct Process {
     /// Wake-ups in a row that came at one moment.
     pub wakeups_at_once: u32,
     /// Double signings that wait to be put into a block.
-    pub accused: VecDeque<(PublicKey, Vote, Vote)>,
+    pub evidence: EvidencePool,
     /// Fetches that have no answer yet.
     pub fetches: BTreeSet<u64>,
 }
@@ -140,7 +140,7 @@ impl Process {
             started: now,
             wakeup: None,
             wakeups_at_once: 0,
-            accused: VecDeque::new(),
+            evidence: EvidencePool::default(),
             fetches: BTreeSet::new(),
         }
     }

@@ -123,11 +123,13 @@ pub struct Plan {
     /// Organisations whose nodes may fail; with the Byzantine at most f power in gentle histories,
     /// so that the others go on.
     pub victims: Vec<usize>,
+    /// Whether a node that has just been given a seat often dies at that moment.
+    pub hunts: bool,
     /// Byzantine validators of genesis, by organisation: at most f power together.
     pub byzantine: Vec<(usize, Kind)>,
     /// How long faults last.
     pub fault_time: Time,
-    /// Organisations whose holder stays dead after that: with the Byzantine at most f power.
+    /// Most organisations whose holder stays dead after that.
     pub stay_dead: usize,
     /// Clients that send transactions.
     pub clients: usize,
@@ -173,11 +175,12 @@ impl Plan {
             fault_interval: random.pick(&[300, 1000, 3000, 8000]) * MS,
             fault_lengths: fault_lengths(random),
             victims,
+            hunts: !calm && random.chance(300),
             byzantine,
-            fault_time: random.between(5, 40) * S,
+            fault_time: random.between(5, 30) * S,
             stay_dead: if random.chance(700) { spare } else { 0 },
             clients: random.index(4),
-            load_interval: random.pick(&[10, 50, 300]) * MS,
+            load_interval: random.pick(&[20, 100, 500]) * MS,
             orgs,
             parameters,
         }
@@ -189,16 +192,17 @@ fn parameters(random: &mut Random) -> Parameters {
     let scale = |random: &mut Random, ms: u64| (ms * random.between(5, 15) / 10).max(1);
     let idle = scale(random, base.idle_block_interval_ms);
     let propose = scale(random, base.propose_timeout_ms);
+    let bound = scale(random, base.network_bound_ms);
     Parameters {
         idle_block_interval_ms: idle,
-        network_bound_ms: scale(random, base.network_bound_ms),
+        network_bound_ms: bound,
         max_clock_ahead_ms: idle.min(base.max_clock_ahead_ms),
         failover_blocks: random.between(1, 12),
         failover_min_ms: if random.chance(200) { random.between(1, 4000) } else { 0 },
         propose_timeout_ms: propose,
         vote_timeout_ms: scale(random, base.vote_timeout_ms),
         timeout_step_ms: scale(random, base.timeout_step_ms),
-        timeout_max_ms: scale(random, base.timeout_max_ms).max(propose),
+        timeout_max_ms: scale(random, base.timeout_max_ms).max(propose).max(2 * bound),
         block_max_bytes: 256 * 1024,
         block_max_txs: random.pick(&[2, 20, 4000]),
     }
@@ -237,7 +241,7 @@ fn faults(random: &mut Random) -> Vec<Fault> {
 }
 
 fn fault_lengths(random: &mut Random) -> Vec<Time> {
-    let lengths: &[&[u64]] = &[&[50, 200, 1000], &[200, 1000, 4000], &[500, 4000, 15_000]];
+    let lengths: &[&[u64]] = &[&[50, 200, 1000], &[200, 1000, 4000], &[1000, 8000, 20_000]];
     random.pick(lengths).iter().map(|ms| ms * MS).collect()
 }
 

@@ -3,13 +3,16 @@
 use super::*;
 
 /// Seeds that every run of the tests lives through.
-const SEEDS: Range<u64> = 0..100;
+const SEEDS: Range<u64> = 0..300;
+
+fn options(seeds: Range<u64>) -> Options {
+    Options { seeds, jobs: 0, until_failure: false, trace: false, json: false }
+}
 
 #[test]
 fn no_invariant_is_violated_in_any_history() {
     let mut counts = Counts::default();
-    for seed in SEEDS {
-        let outcome = run_seed(seed, false);
+    for_each_seed(&options(SEEDS), |seed, outcome| {
         assert_eq!(
             outcome.violation,
             None,
@@ -17,7 +20,7 @@ fn no_invariant_is_violated_in_any_history() {
             seed + 1
         );
         counts.add(&outcome.counts);
-    }
+    });
     // A simulator in which nothing happens proves nothing.
     let Counts { blocks, crashes, partitions, pauses, wipes, automatic, planned, evidence, .. } =
         counts;

@@ -55,6 +55,8 @@ pub enum Event {
     Mend(Vec<(usize, usize)>),
     /// The next fault.
     Fault,
+    /// A node that was given a seat dies.
+    Hunt(usize),
     /// A client does something.
     Client(usize),
     /// The faults stop.
@@ -240,6 +242,7 @@ impl World {
             Event::Resume(node) => self.resume(node),
             Event::Mend(cuts) => self.mend(&cuts),
             Event::Fault => self.fault(),
+            Event::Hunt(node) => self.hunted(node),
             Event::Client(client) => self.client(client),
             Event::Heal => self.heal(),
             Event::Look => self.look(),

@@ -124,7 +124,7 @@ async fn a_node_that_starts_again_is_linked_again_within_a_second() {
         let start = Instant::now();
         one.until_connected(two_key).await;
         two.until_connected(one.key).await;
-        assert!(start.elapsed().as_millis() < 1_500, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_millis() < 2_000, "{:?}", start.elapsed());
         one.send(two_key, Channel::Consensus, [1]);
         assert_eq!(two.frame(one.key, Channel::Consensus).await, [1]);
     }
@@ -179,6 +179,31 @@ async fn a_node_of_the_configuration_is_dialled_before_it_is_known_but_not_let_i
     late.until_connected(guide.key).await;
     guide.until_connected(late.key).await;
 
+    // It is learnt from, and may not learn: at this node's height it is a stranger.
+    assert_eq!(
+        guide.network.request(&late.key, b"?", LIMIT).await,
+        Err(Error::Refused { peer: late.key })
+    );
+    assert_eq!(late.network.counters().requests_unregistered.get(), 1);
+    let to = guide.key;
+    let serve = async {
+        loop {
+            if let NetworkEvent::Request { reply, .. } = guide.event().await {
+                break reply.send(vec![1]).unwrap();
+            }
+        }
+    };
+    let (got, ()) = tokio::join!(late.network.request(&to, b"?", LIMIT), serve);
+    assert_eq!(got, Ok(vec![1]));
+
+    // Caught up, it is not needed any more; it is when this node falls behind.
+    late.network.set_caught_up(true);
+    late.until_disconnected(guide.key).await;
+    guide.until_disconnected(late.key).await;
+    late.network.set_caught_up(false);
+    late.until_connected(guide.key).await;
+    guide.until_connected(late.key).await;
+
     // Learnt from the chain, and then removed there: the configuration no longer counts.
     late.network.set_peers(BTreeMap::from([(guide.key, Vec::new())]));
     late.network.set_peers(BTreeMap::new());
@@ -187,6 +212,29 @@ async fn a_node_of_the_configuration_is_dialled_before_it_is_known_but_not_let_i
     guide.register(&[(&late, true)]);
     until(&late.network, |network| network.counters().refused_unregistered.get() >= 1).await;
     assert!(late.network.connected().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_of_the_configuration_that_was_removed_before_the_start_has_no_link() {
+    let [one, two, removed] = secrets();
+    let mut removed = Node::start(config(&removed)).await;
+    let mut two = Node::start(config(&two)).await;
+    let mut again = config(&one);
+    again.dial = BTreeMap::from([(removed.key, vec![removed.address()])]);
+    let mut again = Node::start(again).await;
+    removed.register(&[(&again, true)]);
+    two.register(&[(&again, false)]);
+    again.until_connected(removed.key).await;
+    removed.until_connected(again.key).await;
+    again.register(&[(&two, true)]);
+    again.until_connected(two.key).await;
+    two.until_connected(again.key).await;
+    again.network.set_caught_up(true);
+    again.until_disconnected(removed.key).await;
+    removed.until_disconnected(again.key).await;
+    until(&again.network, |network| network.counters().refused_unregistered.get() >= 1).await;
+    assert_eq!(again.network.connected(), [two.key]);
+    assert_eq!(again.network.totals()["links_made"], 2);
 }
 
 #[tokio::test]

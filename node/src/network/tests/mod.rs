@@ -2,5 +2,8 @@
 
 mod links;
 mod misbehaviour;
+mod reconnects;
 mod requests;
+#[cfg(target_os = "linux")]
+mod strangers;
 mod support;

@@ -5,8 +5,10 @@ use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
 use super::support::{LIMIT, Node, Puppet, config, linked, secrets, until, write};
+use crate::network::frames::read_frame;
 use crate::network::limits::{
     MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, MAX_REQUESTS_OF_PEER, MAX_REQUESTS_TO_PEER,
+    MAX_SERVED_OF_PEER,
 };
 use crate::network::streams::Purpose;
 use crate::network::{Error, NetworkEvent};
@@ -63,6 +65,44 @@ async fn a_refused_and_a_late_answer_are_named_and_the_link_stays() {
 
 #[tokio::test]
 async fn few_requests_to_a_peer_run_at_a_time_and_the_others_wait() {
+    let [puppet, node] = secrets();
+    let mut node = Node::start(config(&node)).await;
+    node.network.set_peers([(puppet.public(), Vec::new())].into());
+    let mut puppet = Puppet::connect(&puppet, &node).await;
+    let _link = puppet.link().await;
+    let to = puppet.key;
+    node.until_connected(to).await;
+    let total = MAX_REQUESTS_TO_PEER * 3;
+    let ask = join_all((0..total).map(|i| {
+        let network = node.network.clone();
+        async move {
+            let number = [u8::try_from(i).unwrap()];
+            assert_eq!(network.request(&to, &number, LIMIT).await.unwrap(), number);
+        }
+    }));
+    let serve = async {
+        let mut done = Vec::new();
+        while done.len() < total {
+            let mut open = Vec::new();
+            while open.len() < MAX_REQUESTS_TO_PEER {
+                let (_, mut stream) = puppet.streams.opened.recv().await.unwrap();
+                let bytes = read_frame(&mut stream, MAX_REQUEST_BYTES, LIMIT).await.unwrap();
+                open.push((bytes, stream));
+            }
+            tokio::task::yield_now().await;
+            assert!(puppet.streams.opened.try_recv().is_err(), "no more than allowed at a time");
+            for (bytes, mut stream) in open {
+                write(&mut stream, &bytes).await;
+                stream.close().await.unwrap();
+                done.push(stream);
+            }
+        }
+    };
+    tokio::join!(ask, serve);
+}
+
+#[tokio::test]
+async fn requests_of_a_peer_are_served_one_after_the_other() {
     let (one, mut two) = linked().await;
     let total = MAX_REQUESTS_TO_PEER * 3;
     let to = two.key;
@@ -74,22 +114,57 @@ async fn few_requests_to_a_peer_run_at_a_time_and_the_others_wait() {
         }
     }));
     let serve = async {
-        let mut served = 0;
-        while served < total {
-            let mut open = Vec::new();
-            while open.len() < MAX_REQUESTS_TO_PEER {
-                open.push(request(&mut two).await);
-            }
+        for _ in 0..total {
+            let (bytes, reply) = request(&mut two).await;
             tokio::task::yield_now().await;
             assert!(two.events.try_recv().is_none(), "no more than allowed at a time");
-            for (bytes, reply) in open {
-                reply.send(bytes).unwrap();
-                served += 1;
-            }
+            reply.send(bytes).unwrap();
         }
     };
     tokio::join!(ask, serve);
     assert_eq!(two.network.counters().requests_refused.get(), 0);
+}
+
+#[tokio::test]
+async fn peers_that_ask_for_all_they_may_leave_places_for_another() {
+    let [one, two, node, other] = secrets();
+    let mut node = Node::start(config(&node)).await;
+    let mut other = Node::start(config(&other)).await;
+    let keys = [one.public(), two.public(), other.key];
+    node.network.set_peers(keys.map(|key| (key, Vec::new())).into());
+    other.register(&[(&node, true)]);
+    other.until_connected(node.key).await;
+
+    let mut puppets = Vec::new();
+    let mut held = Vec::new();
+    for secret in [one, two] {
+        let mut puppet = Puppet::connect(&secret, &node).await;
+        let link = puppet.link().await;
+        let mut streams = Vec::new();
+        for _ in 0..MAX_REQUESTS_OF_PEER {
+            let mut stream = puppet.streams.opener.open(Purpose::Request).await.unwrap();
+            write(&mut stream, b"?").await;
+            streams.push(stream);
+        }
+        // Kept by the driver, as one is in the network whose answer its peer does not read.
+        held.push(request(&mut node).await);
+        puppets.push((puppet, link, streams));
+    }
+
+    let (network, to) = (other.network.clone(), node.key);
+    let ask = async move { network.request(&to, b"!", LIMIT).await };
+    let serve = async {
+        loop {
+            let (bytes, reply) = request(&mut node).await;
+            if bytes == b"!" {
+                break reply.send(vec![1]).unwrap();
+            }
+            held.push((bytes, reply));
+        }
+    };
+    let (got, ()) = tokio::join!(ask, serve);
+    assert_eq!(got, Ok(vec![1]));
+    assert_eq!(held.len(), 2 * MAX_SERVED_OF_PEER);
 }
 
 #[tokio::test]
@@ -110,12 +185,8 @@ async fn a_peer_that_asks_for_too_much_or_answers_with_too_much_is_refused() {
     }
     streams.push(puppet.streams.opener.open(Purpose::Request).await.unwrap());
     until(&node.network, |network| network.counters().requests_refused.get() == 1).await;
-    let mut replies = Vec::new();
     for _ in 0..MAX_REQUESTS_OF_PEER {
-        replies.push(request(&mut node).await.1);
-    }
-    for reply in replies {
-        reply.send(vec![1]).unwrap();
+        request(&mut node).await.1.send(vec![1]).unwrap();
     }
     drop(streams);
 

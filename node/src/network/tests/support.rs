@@ -10,6 +10,7 @@ use libp2p::{Multiaddr, Stream};
 use tandem_chain::codec;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::Hash;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::network::frames::{FrameWriter, read_frame};
@@ -130,6 +131,8 @@ pub(super) struct Puppet {
     pub(super) key: PublicKey,
     pub(super) streams: Streams,
     pub(super) hello: Hello,
+    /// Moves its connection.
+    running: JoinHandle<()>,
 }
 
 impl Puppet {
@@ -155,13 +158,18 @@ impl Puppet {
                 _ => {}
             }
         };
-        tokio::spawn(async move { while swarm.next().await.is_some() {} });
+        let running = tokio::spawn(async move { while swarm.next().await.is_some() {} });
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
             chain_id: "test-1".parse().unwrap(),
             genesis: Hash([9; 32]),
         };
-        Self { key: secret.public(), streams, hello }
+        Self { key: secret.public(), streams, hello, running }
+    }
+
+    /// Closes its connection.
+    pub(super) fn close(self) {
+        self.running.abort();
     }
 
     /// Makes the link as the side that chooses; both streams, consensus first.

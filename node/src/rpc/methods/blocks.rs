@@ -62,10 +62,10 @@ pub async fn commit(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcE
 /// `block_results`.
 pub async fn block_results(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
     let asked = params.height("height")?;
-    let tip = state.tip();
     state
         .read(move |state| {
             let height = state.block_height(asked)?;
+            let tip = state.tip();
             let missing = || RpcError::internal(format!("results of height {height} are missing"));
             let results = state.db.results(height)?.ok_or_else(missing)?;
             let app_hash = if tip.height == height {
@@ -87,19 +87,23 @@ pub async fn block_results(state: &Arc<RpcState>, params: Params) -> Result<Valu
         .await
 }
 
-/// `validators`: the role table of a height, with terms and liveness.
+/// `validators`: the role table of a height, with terms, and with liveness where this node remembers
+/// what that block's record says.
 pub async fn validators(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
     let asked = params.height("height")?;
     let (page, per_page) = (params.integer("page")?, params.integer("per_page")?);
-    let tip = state.tip();
     state
         .read(move |state| {
+            let tip = state.tip();
             // Role tables of the two heights to come are known.
-            let height = match asked {
+            let newest = (tip.height > Height::ZERO).then_some(tip.height);
+            let height = match asked.or(newest) {
                 Some(height) if height <= tip.height.plus(2) => height,
                 asked => state.block_height(asked)?,
             };
             let table = table(state, &tip, height)?;
+            let alive =
+                if height == tip.height { tip.alive.clone() } else { state.alive.at(height) };
             let all = table.validators();
             let range = page_range(all.len(), page, per_page)?;
             let entries: Vec<Value> = all[range]
@@ -108,7 +112,7 @@ pub async fn validators(state: &Arc<RpcState>, params: Params) -> Result<Value, 
                     let mut value = comet::validator(validator);
                     value["organization"] = json!(validator.org);
                     value["term"] = json!(comet::number(validator.term));
-                    value["alive"] = json!(tip.alive.as_ref().map(|a| a.contains(&validator.key)));
+                    value["alive"] = json!(alive.as_ref().map(|a| a.contains(&validator.key)));
                     value
                 })
                 .collect();

@@ -1,5 +1,6 @@
 //! The node itself: health, status, connections, mempool, genesis.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, Power, Timestamp};
 use tandem_consensus::Role;
 
+use crate::pairs::troubles;
 use crate::rpc::error::RpcError;
 use crate::rpc::params::Params;
 use crate::rpc::shapes::comet;
@@ -36,9 +38,7 @@ pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
         let height = state.tip().height;
         faults.push(format!("sync: at height {height}, fetching what the others have"));
     }
-    if view.key_lost {
-        faults.push("key: its past is not known; it signs nothing before the others told".into());
-    } else if view.silent_through >= view.height {
+    if !view.key_lost && view.silent_through >= view.height {
         faults.push(format!("key: it signs nothing up to height {}", view.silent_through));
     }
     if faults.is_empty() { Ok(json!({})) } else { Err(RpcError::busy(faults.join("; "))) }
@@ -146,11 +146,25 @@ fn own_status(state: &RpcState, view: &NodeView) -> Result<Value, RpcError> {
         key_lost: view.key_lost,
         silent_through: view.silent_through,
         fsyncs: view.fsyncs,
-        alarms: view.alarms.clone(),
+        alarms: view
+            .alarms
+            .iter()
+            .cloned()
+            .chain(troubles(&state.tip(), &view.clocks_ahead))
+            .collect(),
         peers: state.network.peers().len(),
         genesis_hash: state.genesis_hash,
+        counters: counters(state),
     };
     serde_json::to_value(status).map_err(|error| RpcError::internal(error.to_string()))
+}
+
+/// What admission and network have counted, by name.
+fn counters(state: &RpcState) -> BTreeMap<String, u64> {
+    let admission =
+        state.admission.counters().all().map(|(name, n)| (format!("admission_{name}"), n));
+    let network = state.network.counters().into_iter();
+    admission.chain(network.map(|(name, n)| (format!("network_{name}"), n))).collect()
 }
 
 fn entry(state: &RpcState, peer: &Peer) -> Value {

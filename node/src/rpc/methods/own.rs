@@ -35,12 +35,14 @@ pub async fn seats(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcEr
         Ok(blocks) if (1..=MAX_BLOCKS).contains(&blocks) => blocks,
         _ => return Err(RpcError::params(format!("blocks must be 1 to {MAX_BLOCKS}"))),
     };
-    let height = state.tip().height;
-    let last = state.alive.last(blocks);
     state
         .read(move |state| {
+            // What is remembered of blocks is in the snapshot: it comes after they are committed.
+            let last = state.alive.last(blocks);
+            let snapshot = state.db.snapshot();
+            let height = snapshot.height()?;
             let from = Height((height.0 + 1).saturating_sub(blocks as u64).max(1));
-            let seats = standby::seats(&state.db)?;
+            let seats = standby::seats(&snapshot)?;
             let entries = seats.into_iter().map(|view| {
                 let grid = |key: Option<PublicKey>| grid(&last, from, height, key);
                 let (holder, partner) = (grid(view.holder), grid(view.partner));
@@ -76,7 +78,7 @@ pub async fn switches(state: &Arc<RpcState>, params: Params) -> Result<Value, Rp
     state
         .read(move |state| {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            let found = standby::history(&state.db, skip, limit)?;
+            let found = standby::history(&state.db.snapshot(), skip, limit)?;
             to_json(&Switches { switches: found.into_iter().map(Into::into).collect() })
         })
         .await
@@ -86,7 +88,7 @@ pub async fn switches(state: &Arc<RpcState>, params: Params) -> Result<Value, Rp
 pub async fn organizations(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
     state
         .read(|state| {
-            let found = consortium::organizations(&state.db)?.into_iter();
+            let found = consortium::organizations(&state.db.snapshot())?.into_iter();
             to_json(&Organizations { organizations: found.map(Into::into).collect() })
         })
         .await
@@ -125,8 +127,9 @@ pub async fn parameters(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcEr
     let tip = state.tip();
     state
         .read(move |state| {
-            let parameters = chain_parameters::current(&state.db)?;
-            let votes = chain_parameters::votes(&state.db)?.into_iter();
+            let snapshot = state.db.snapshot();
+            let parameters = chain_parameters::current(&snapshot)?;
+            let votes = chain_parameters::votes(&snapshot)?.into_iter();
             let table = &tip.next_table;
             let ms = |duration: std::time::Duration| {
                 u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)

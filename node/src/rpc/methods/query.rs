@@ -55,18 +55,21 @@ pub async fn abci_query(state: &Arc<RpcState>, params: Params) -> Result<Value, 
     if params.flag("prove")? {
         return Err(RpcError::params("proofs of the state are not served: leave out prove"));
     }
-    let height = state.tip().height;
-    // CometBFT's clients send 0 for the newest.
-    match params.integer("height")? {
-        None | Some(0) => {}
-        Some(asked) if Height(asked) == height => {}
-        Some(asked) => {
-            return Err(RpcError::internal(format!(
-                "the state of height {asked} is not kept: leave height out for the newest, {height}"
-            )));
-        }
-    }
-    let answer = state.read(move |state| Ok(answer(&state.db, &question, &data))).await?;
+    let asked = params.height_or_newest("height")?.filter(|asked| *asked != Height::ZERO);
+    let (height, answer) = state
+        .read(move |state| {
+            // Height and value are of one moment.
+            let snapshot = state.db.snapshot();
+            let height = snapshot.height()?;
+            match asked {
+                Some(asked) if asked != height => Err(RpcError::internal(format!(
+                    "the state of height {asked} is not kept: leave height out for the newest, \
+                     {height}"
+                ))),
+                _ => Ok((height, answer(&snapshot, &question, &data))),
+            }
+        })
+        .await?;
     let (code, log, answer) = match answer {
         Ok(answer) => (0, String::new(), answer),
         Err(error @ (ChainError::Storage { .. } | ChainError::Damaged { .. })) => {

@@ -61,7 +61,12 @@ pub async fn broadcast_commit(state: &Arc<RpcState>, params: Params) -> Result<V
             let limit = state.config.rpc.broadcast_commit_timeout;
             match tokio::time::timeout(limit, waiter.found()).await {
                 Ok(Some(found)) => Some(found),
-                Ok(None) => return Err(RpcError::busy("the node is stopping")),
+                Ok(None) => {
+                    return Err(RpcError::busy(format!(
+                        "the node is stopping: tx {hash} may still be included in a block; ask \
+                         another node for it with tx, or send it the same bytes"
+                    )));
+                }
                 Err(_) => {
                     return Err(RpcError::internal(format!(
                         "timed out waiting for tx {hash} to be included in a block: it may still \

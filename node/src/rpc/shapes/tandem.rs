@@ -1,5 +1,7 @@
 //! Answers of Tandem's own methods. The server writes these types, the client reads them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::consortium::{KeyRole, Organization};
@@ -47,6 +49,10 @@ pub struct OwnStatus {
     pub peers: usize,
     /// Hash of the genesis.
     pub genesis_hash: Hash,
+    /// What was counted since the start of the process, by name: `admission_` and `network_` stand
+    /// before the names of the two parts' counters.
+    #[serde(default, with = "text::map")]
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// Answer of `seats`.

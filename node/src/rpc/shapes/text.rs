@@ -82,3 +82,34 @@ pub mod option {
         Ok(number.map(|number| Number(number).into()))
     }
 }
+
+/// The same for numbers by name.
+pub mod map {
+    use std::collections::BTreeMap;
+
+    use super::{Deserializer, Serializer};
+    use serde::de::{Deserialize, Error};
+
+    /// As [`super::serialize`].
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
+        numbers: &BTreeMap<String, u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(numbers.iter().map(|(name, number)| (name, number.to_string())))
+    }
+
+    /// As [`super::deserialize`].
+    ///
+    /// # Errors
+    /// When one is a string, but not of digits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, u64>, D::Error> {
+        let texts: BTreeMap<String, String> = BTreeMap::deserialize(deserializer)?;
+        let parsed = texts.into_iter().map(|(name, text)| text.parse().map(|n: u64| (name, n)));
+        parsed.collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
+}

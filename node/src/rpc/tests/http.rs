@@ -95,7 +95,7 @@ async fn health_names_what_is_not_well() {
     assert_eq!((status, &answer["result"]), (StatusCode::OK, &json!({})));
     let view = NodeView {
         catching_up: true,
-        key_lost: true,
+        silent_through: tandem_chain::types::Height(1),
         alarms: vec!["clock: it is 7 s ahead".to_owned()],
         ..NodeView::default()
     };

@@ -122,6 +122,8 @@ async fn records_are_queried() {
     assert!(missing.code == 10 && missing.log.contains("set/none"), "{}", missing.log);
     let missing = node.client.record(&"other".parse().unwrap(), b"x").await.unwrap();
     assert!(missing.code == 10 && missing.log.contains("data set other"), "{}", missing.log);
+    let negative = json!({ "path": "/records", "height": "-1" });
+    assert_eq!(node.error("abci_query", negative).await.0, -32603);
     for params in [
         json!({}),
         json!({ "path": "/store" }),
@@ -132,6 +134,32 @@ async fn records_are_queried() {
     }
     let (_, data) = node.error("abci_query", json!({ "path": "/records", "height": "7" })).await;
     assert!(data.contains("height 7 is not kept"), "{data}");
+}
+
+/// A block is in the database a moment before it is published.
+#[tokio::test]
+async fn height_and_value_agree_while_a_block_is_being_published() {
+    let node = node().await;
+    let (create, [one, two]) = {
+        let chain = node.chain();
+        (chain.create(1), [(2, b"one"), (3, b"two")].map(|(n, value)| chain.put(n, "key", value)))
+    };
+    node.commit(vec![create, one]);
+    let unpublished = node.chain().commit(vec![two]);
+    let found = node.client.record(&"set".parse().unwrap(), b"key").await.unwrap();
+    assert_eq!((found.value, found.version, found.height), (b"two".to_vec(), 2, Height(2)));
+    let query = json!({ "path": "/records/set/key", "height": "1" });
+    let (code, data) = node.error("abci_query", query).await;
+    assert!(code == -32603 && data.contains("the newest, 2"), "{data}");
+    let seats = node.client.seats(2).await.unwrap();
+    assert_eq!((seats.height, seats.grid_from), (Height(2), Height(1)));
+    assert_eq!(seats.seats[0].holder_alive, Some(true));
+    // Where what is published belongs to the answer, it is of the published height.
+    let results = node.call("block_results", json!({})).await;
+    assert_eq!(results["height"], "1");
+    assert!(results["app_hash"].is_string());
+    node.publish(unpublished);
+    assert_eq!(node.call("block_results", json!({})).await["height"], "2");
 }
 
 #[tokio::test]

@@ -1,0 +1,177 @@
+//! Texts of answers, and how much of them may wait for slow readers.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::RpcError;
+use super::request::{MAX_ID_BYTES, response};
+
+/// Bytes of all answers together that are made and not sent yet; short ones are not counted.
+pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of a short answer: health, status and errors are given whatever else waits.
+const SHORT_BYTES: usize = 8 * 1024;
+/// Bytes of the answers to one batch; requests behind are answered with an error.
+pub const MAX_BATCH_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+// Several batches are answered at once.
+const _: () = assert!(3 * MAX_BATCH_ANSWER_BYTES <= MAX_UNSENT_BYTES);
+const _: () = assert!(8 * MAX_ID_BYTES <= SHORT_BYTES);
+
+/// Room for answers that are not sent yet. Shared.
+#[derive(Clone, Debug)]
+pub struct Unsent {
+    room: Arc<Semaphore>,
+    max: usize,
+}
+
+/// A JSON-RPC answer, or a list of them, with its room: that is free again when the text is dropped.
+#[derive(Debug)]
+pub struct Answer {
+    text: String,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Unsent {
+    pub fn new(max: usize) -> Self {
+        Self { room: Arc::new(Semaphore::new(max)), max }
+    }
+
+    /// The answer to a request; an error where there is no room for it.
+    pub fn answer(&self, id: Value, result: Result<Value, RpcError>) -> Answer {
+        let again = id.clone();
+        let text = response(id, result).to_string();
+        if text.len() <= SHORT_BYTES {
+            return Answer { text, room: None };
+        }
+        // An answer over the whole room is given when nothing else waits.
+        let bytes = u32::try_from(text.len().min(self.max)).unwrap_or(u32::MAX);
+        if let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) {
+            return Answer { text, room: Some(room) };
+        }
+        drop(text);
+        let max = self.max;
+        let error = RpcError::busy(format!(
+            "answers of {max} bytes together wait for clients that take them slowly: ask again \
+             later"
+        ));
+        Answer { text: response(again, Err(error)).to_string(), room: None }
+    }
+
+    /// Waits until nothing is unsent.
+    #[cfg(test)]
+    pub async fn all_sent(&self) {
+        let all = u32::try_from(self.max).unwrap();
+        drop(self.room.acquire_many(all).await.unwrap());
+    }
+
+    /// Bytes that are counted now.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.max - self.room.available_permits()
+    }
+}
+
+impl Answer {
+    /// The beginning of a list.
+    pub fn list() -> Self {
+        Self { text: "[".to_owned(), room: None }
+    }
+
+    /// Adds an answer to a list.
+    pub fn push(&mut self, answer: Self) {
+        if self.text.len() > 1 {
+            self.text.push(',');
+        }
+        self.text.push_str(&answer.text);
+        self.room = match (self.room.take(), answer.room) {
+            (Some(mut room), Some(more)) => {
+                room.merge(more);
+                Some(room)
+            }
+            (room, more) => room.or(more),
+        };
+    }
+
+    /// Ends a list; none when nothing is in it.
+    pub fn end(mut self) -> Option<Self> {
+        self.text.push(']');
+        (self.text != "[]").then_some(self)
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// As HTTP.
+    pub fn into_response(self, status: StatusCode) -> Response {
+        let content_type = HeaderValue::from_static("application/json");
+        let body = Body::from(Bytes::from_owner(self));
+        (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+    }
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn result(bytes: usize) -> Result<Value, RpcError> {
+        Ok(Value::from("x".repeat(bytes)))
+    }
+
+    fn code(answer: &Answer) -> Option<i64> {
+        serde_json::from_str::<Value>(&answer.text).unwrap()["error"]["code"].as_i64()
+    }
+
+    #[test]
+    fn long_answers_have_room_or_are_refused_and_short_ones_are_given() {
+        let unsent = Unsent::new(100_000);
+        let first = unsent.answer(json!(1), result(60_000));
+        assert_eq!((code(&first), unsent.bytes()), (None, first.len()));
+        let refused = unsent.answer(json!("two"), result(60_000));
+        assert_eq!((code(&refused), unsent.bytes()), (Some(-32000), first.len()));
+        assert!(refused.text.contains("\"id\":\"two\""), "{}", refused.text);
+        assert_eq!(code(&unsent.answer(json!(3), result(8_000))), None);
+
+        // What HTTP holds of it keeps its room.
+        let bytes = Bytes::from_owner(first);
+        let part = bytes.slice(10..20);
+        drop(bytes);
+        assert_eq!(code(&unsent.answer(json!(4), result(60_000))), Some(-32000));
+        drop(part);
+        assert_eq!(unsent.bytes(), 0);
+        let whole = unsent.answer(json!(5), result(200_000));
+        assert_eq!((code(&whole), unsent.bytes()), (None, 100_000));
+    }
+
+    #[test]
+    fn a_list_holds_the_room_of_all_its_answers() {
+        let unsent = Unsent::new(100_000);
+        assert!(Answer::list().end().is_none());
+        let mut list = Answer::list();
+        for (id, bytes) in [(1, 30_000), (2, 10), (3, 30_000), (4, 60_000)] {
+            list.push(unsent.answer(json!(id), result(bytes)));
+        }
+        let list = list.end().unwrap();
+        assert!((60_000..61_000).contains(&unsent.bytes()));
+        let answers: Vec<Value> = serde_json::from_str(&list.text).unwrap();
+        let ids: Vec<&Value> = answers.iter().map(|answer| &answer["id"]).collect();
+        assert_eq!(ids, [1, 2, 3, 4]);
+        assert_eq!(answers[3]["error"]["code"], -32000);
+        drop(list);
+        assert_eq!(unsent.bytes(), 0);
+    }
+}

@@ -1,0 +1,51 @@
+//! The database at one moment.
+
+use tandem_chain::Error as ChainError;
+use tandem_chain::store::{Column, Entry, Store};
+use tandem_chain::types::Height;
+
+use super::columns::META;
+use super::{Database, HEIGHT_KEY, column_name, decoded, entries, fault, range};
+
+/// What [`Database::snapshot`] gives: the state after one block, with that block's height.
+pub struct Snapshot<'a> {
+    database: &'a Database,
+    moment: rocksdb::Snapshot<'a>,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(database: &'a Database) -> Self {
+        Self { database, moment: database.0.db.snapshot() }
+    }
+
+    /// Height of the last block that is in it; 0 before the first.
+    ///
+    /// # Errors
+    /// [`ChainError::Storage`], [`ChainError::Damaged`].
+    pub fn height(&self) -> Result<Height, ChainError> {
+        let found = self.moment.get_pinned_cf(self.database.column(META), HEIGHT_KEY);
+        let height: Option<u64> = decoded("height", META, found)?;
+        Ok(Height(height.unwrap_or(0)))
+    }
+}
+
+impl Store for Snapshot<'_> {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, ChainError> {
+        let name = column_name(column);
+        let found = self.moment.get_cf(self.database.column(name), key);
+        found.map_err(|source| fault(name, &source))
+    }
+
+    fn scan(
+        &self,
+        column: Column,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ChainError> {
+        let name = column_name(column);
+        let (options, mode) = range(prefix, after);
+        let found = self.moment.iterator_cf_opt(self.database.column(name), options, mode);
+        entries(name, found, after, limit)
+    }
+}
