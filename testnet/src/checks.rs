@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tandem_chain::comet;
 use tandem_chain::keys::{PublicKey, Strict};
 use tandem_chain::roles::RoleTable;
-use tandem_chain::types::{Hash, Height, TxHash};
+use tandem_chain::types::{Hash, Height, Round, TxHash};
+use tandem_consensus::proposer::proposer;
 
 use crate::layout::Layout;
 use crate::network::Network;
@@ -21,18 +22,22 @@ pub struct Chain {
     pub blocks: Vec<BlockView>,
     /// Role tables by the hash that headers name them with.
     tables: BTreeMap<Hash, RoleTable>,
+    /// Transactions that stand in the chain and failed, with their result codes.
+    failed: HashMap<TxHash, u32>,
 }
 
 impl Chain {
     /// Reads every block up to `tip` from one node and checks what can be checked of the chain
     /// alone: heights without gaps, each block the child of the one before, times that rise, no
-    /// evidence; and for each certificate that the holders in its height's role table, and nobody
-    /// else, signed it with more than 2/3 of the power, every signature verified.
+    /// evidence; that each was made by a node whose turn it was, those left out that the record
+    /// before it calls dead; and for each certificate that the holders in its height's role table,
+    /// and nobody else, signed it with more than 2/3 of the power, every signature verified.
     ///
     /// # Errors
     /// When one of these does not hold, naming the height.
     pub async fn read(rpc: &Rpc, layout: &Layout, tip: Height) -> Result<Self> {
-        let mut chain = Self { blocks: Vec::new(), tables: BTreeMap::new() };
+        let mut chain =
+            Self { blocks: Vec::new(), tables: BTreeMap::new(), failed: HashMap::new() };
         for height in 1..=tip.0 {
             let block = rpc.block(Height(height)).await?;
             chain
@@ -63,8 +68,41 @@ impl Chain {
             let table = &self.tables[&parent.validators_hash];
             commit.check_power(table)?;
             commit.check_signatures(&Strict, &layout.chain_id, table)?;
+            self.check_turn(layout, parent, table, commit.round)?;
+        }
+        if !block.txs.is_empty() {
+            let codes = rpc.result_codes(block.height).await?;
+            ensure!(codes.len() == block.txs.len(), "it has {} results", codes.len());
+            let results = block.txs.iter().copied().zip(codes);
+            self.failed.extend(results.filter(|(_, code)| *code != 0));
         }
         self.blocks.push(block);
+        Ok(())
+    }
+
+    /// A block that was decided in round `decided` was made in that round or one before.
+    fn check_turn(
+        &self,
+        layout: &Layout,
+        block: &BlockView,
+        table: &RoleTable,
+        decided: Round,
+    ) -> Result<()> {
+        let alive = self.block(block.height.back(1)).and_then(|before| {
+            let bits = &before.record.record.alive;
+            let keys = layout.nodes.iter().map(|node| node.key);
+            let is_alive = |key: &PublicKey| {
+                layout.place_in_register(key).is_some_and(|place| bits.get(place))
+            };
+            (!bits.is_empty()).then(|| keys.filter(is_alive).collect())
+        });
+        let turn = |round| proposer(table, alive.as_ref(), block.height, Round(round)).holder;
+        ensure!(
+            (0..=decided.0).any(|round| turn(round).address() == block.proposer),
+            "block {} was made by {}, whose turn it was in no round up to {decided}",
+            block.height,
+            block.proposer
+        );
         Ok(())
     }
 
@@ -93,13 +131,16 @@ impl Chain {
     }
 
     /// Checks that each transaction with a receipt stands in the chain exactly once, at the
-    /// height that its receipt named.
+    /// height that its receipt named, and succeeded.
     ///
     /// # Errors
     /// For the first of which that is not so.
     pub fn has_each_once(&self, receipts: &HashMap<TxHash, Height>) -> Result<()> {
         let found = self.transactions();
         for (tx, height) in receipts {
+            if let Some(code) = self.failed.get(tx) {
+                bail!("{tx} failed at height {height} with code {code}");
+            }
             match found.get(tx).map(Vec::as_slice) {
                 Some([at]) if at == height => {}
                 Some([at]) => bail!("{tx} stands at height {at}, its receipt said {height}"),

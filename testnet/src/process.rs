@@ -168,6 +168,20 @@ pub fn exec_bound(parent: u32, program: &Path, args: &[String]) -> Result<()> {
     Err(error).with_context(|| format!("cannot run {}", program.display()))
 }
 
+/// Waits for SIGINT or SIGTERM, so that what was started can be ended in order.
+///
+/// # Panics
+/// When the system does not let signals be handled.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be handled");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
 /// The last `lines` lines of a log, or why it cannot be read.
 #[must_use]
 pub fn log_tail(log: &Path, lines: usize) -> String {

@@ -13,7 +13,7 @@ use tandem_chain::types::Height;
 use crate::layout::Spec;
 use crate::load::{Signer, Size};
 use crate::network::Network;
-use crate::process::find_tandem;
+use crate::process::{find_tandem, interrupted};
 use crate::watcher::Watcher;
 
 use machine::Machine;
@@ -131,7 +131,7 @@ pub async fn run(options: Options) -> Result<()> {
     };
     let figures = tokio::select! {
         figures = measured => figures?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        () = interrupted() => bail!("interrupted"),
     };
     let nodes = network.names().len();
     let limit = machine.verifications_per_s / crate::stats::float(nodes);

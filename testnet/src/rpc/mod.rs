@@ -121,6 +121,24 @@ impl Rpc {
         Ok(seats.into())
     }
 
+    /// Result codes of a block's transactions, the liveness record left out; 0 is success.
+    ///
+    /// # Errors
+    /// When the node does not answer or does not have the block.
+    pub async fn result_codes(&self, height: Height) -> Result<Vec<u32>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            txs_results: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            code: u32,
+        }
+        let params = json!({ "height": height.to_string() });
+        let answer: Answer = self.call("block_results", params).await?;
+        Ok(answer.txs_results.into_iter().skip(1).map(|result| result.code).collect())
+    }
+
     /// Sends transactions, in one request; for each, why it was not accepted, where it was not.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use clap::ValueEnum;
 use crate::control::State;
 use crate::layout::Spec;
 use crate::network::Network;
-use crate::process::log_tail;
+use crate::process::{interrupted, log_tail};
 
 use report::Report;
 
@@ -150,7 +150,7 @@ async fn play_one(story: Story, options: &Options) -> Result<()> {
     let mut stage = Stage::new(story, options.clone())?;
     let played = tokio::select! {
         played = stage.play(story) => played,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        () = interrupted() => Err(anyhow::anyhow!("interrupted")),
     };
     let failure = match &played {
         Ok(()) => None,

@@ -1,3 +1,4 @@
-//! The program as a whole, over processes that stand in for nodes.
+//! The program as a whole: over processes that stand in for nodes, and over real ones.
 
+mod light_client;
 mod supervisor;

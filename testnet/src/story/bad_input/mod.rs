@@ -1,17 +1,20 @@
 //! Every kind of bad input that reaches a node from outside is refused by name, and changes
-//! nothing: strangers, other chains, second processes, broken files, requests, transactions.
-//!
-//! Bad messages between nodes that are registered are the matter of unit tests and the simulator:
-//! a process of this program never sends one.
+//! nothing: strangers, other chains, second processes, broken files, requests, transactions, a disk
+//! that takes no more, and the messages of registered nodes.
 
+mod cases;
+mod liar;
+mod peer;
 mod processes;
 mod requests;
+mod rogue;
 
 use anyhow::{Result, ensure};
 
 use super::Stage;
 use super::scene::SOON;
 use crate::layout::Spec;
+use crate::until::until;
 
 /// Blocks that the chain makes after all of it.
 const BLOCKS_AFTER: u64 = 20;
@@ -22,14 +25,21 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     let watcher = stage.open(spec, &["obs-1"], &[]).await?;
     let mut cases = processes::play(stage).await?;
     cases += requests::play(stage, &watcher).await?;
+    cases += peer::play(stage, &watcher).await?;
+    // Now that there are blocks to write.
+    cases += processes::full_disk(stage).await?;
 
     watcher.reached(watcher.height().plus(BLOCKS_AFTER), SOON).await?;
     let names: Vec<String> =
         stage.net().names().into_iter().filter(|name| name != "obs-1").collect();
     for name in &names {
         let rpc = stage.net().rpc(name);
-        let peers = rpc.status().await?.tandem.peers;
-        ensure!(peers + 1 == names.len(), "{name} has {peers} peers");
+        until(&format!("{name} is connected to all others"), SOON, || async {
+            let peers = rpc.status().await?.tandem.peers;
+            ensure!(peers + 1 == names.len(), "it has {peers} peers");
+            Ok(())
+        })
+        .await?;
         rpc.client().health().await?;
     }
     stage.report.holds("all nodes are well and connected to each other");

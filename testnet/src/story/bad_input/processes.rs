@@ -1,6 +1,7 @@
 //! Processes that should not be let in, and ones that should not start.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -19,6 +20,10 @@ use crate::layout::{GenesisRole, Node, free_ports};
 use crate::process::{Process, log_tail};
 use crate::rpc::Rpc;
 use crate::until::until;
+
+/// Most blocks, of 512 bytes in most shells, of a file that a node with a full disk may write: more
+/// than its log and the files of a new database have, less than its database's log soon has.
+const FILE_BLOCKS_MAX: u64 = 512;
 
 /// A process that is no part of the network, with a home folder of its own.
 struct Intruder {
@@ -127,6 +132,26 @@ pub async fn play(stage: &mut Stage) -> Result<usize> {
     Ok(cases)
 }
 
+/// A node whose database cannot grow any more: the system refuses to write beyond a size of file, as
+/// it does when a disk is full. The number of cases.
+pub async fn full_disk(stage: &mut Stage) -> Result<usize> {
+    let layout = stage.net().layout();
+    let of_node = Home::new(layout.home(layout.node("obs-1")?));
+    let genesis = Genesis::from_json(&std::fs::read_to_string(of_node.genesis_path())?)?;
+    let node = Intruder::new(stage, "full-disk", &of_node.node_key()?, &genesis)?;
+    let program = node.home.root().join("with-a-limit");
+    let tandem = stage.tandem.display();
+    // Ignored, the signal leaves it at the error that the write returns.
+    let script =
+        format!("#!/bin/sh\ntrap '' XFSZ\nulimit -f {FILE_BLOCKS_MAX}\nexec '{tandem}' \"$@\"\n");
+    std::fs::write(&program, script)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700))?;
+    let what = "a write to disk that fails";
+    let words = ["storage:", "File too large", "the node stops, since going on could lose"];
+    ends(stage, &program, what, node.home.root(), &node.log, &words).await?;
+    Ok(1)
+}
+
 /// Broken files in a home folder; the number of cases.
 async fn broken_files(stage: &mut Stage, broken: &Intruder, genesis: &Genesis) -> Result<usize> {
     let Intruder { home, log, .. } = broken;
@@ -187,8 +212,22 @@ async fn does_not_start(
     log: &Path,
     words: &[&str],
 ) -> Result<()> {
+    let program = stage.tandem.clone();
+    ends(stage, &program, what, home, log, words).await
+}
+
+/// A process of `program` that must end soon, not with status 0, with all of `words` in what it
+/// prints.
+async fn ends(
+    stage: &mut Stage,
+    program: &Path,
+    what: &str,
+    home: &Path,
+    log: &Path,
+    words: &[&str],
+) -> Result<()> {
     let before = log_len(log);
-    let mut process = Process::start(&stage.tandem, home, log).await?;
+    let mut process = Process::start(program, home, log).await?;
     let status = tokio::time::timeout(SOON, process.gone()).await;
     let status = status.map_err(|_| anyhow!("{what}: the process goes on"))?;
     let printed = read_from(log, before)?;
@@ -201,7 +240,8 @@ async fn does_not_start(
     Ok(())
 }
 
-fn log_len(log: &Path) -> u64 {
+/// Bytes that a log has so far.
+pub fn log_len(log: &Path) -> u64 {
     std::fs::metadata(log).map_or(0, |meta| meta.len())
 }
 
@@ -212,7 +252,7 @@ fn read_from(log: &Path, start: u64) -> Result<String> {
 }
 
 /// The first line behind `start` in which all of `words` are, in whatever case.
-fn find_line(log: &Path, start: u64, words: &[&str]) -> Result<String> {
+pub fn find_line(log: &Path, start: u64, words: &[&str]) -> Result<String> {
     let text = read_from(log, start)?;
     let has = |line: &&str| {
         let line = line.to_lowercase();
