@@ -43,7 +43,7 @@ async fn bad_requests(stage: &Stage) -> Result<usize> {
         ("an unknown method", call("nonsense", json!({})), -32601),
         ("an unknown parameter", call("block", json!({ "hieght": "1" })), -32602),
         ("a height that is none", call("block", json!({ "height": "x" })), -32602),
-        ("a negative height", call("block", json!({ "height": "-1" })), -32602),
+        ("a negative height", call("block", json!({ "height": "-1" })), -32603),
         ("height 0", call("block", json!({ "height": "0" })), -32603),
         ("a height to come", call("block", json!({ "height": "9999999999" })), -32603),
         ("a page that is not there", call("validators", json!({ "page": "99" })), -32603),
