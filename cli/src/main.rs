@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
+use commands::start::{END_TIMEOUT, run_to_end};
 use exit::Exit;
 
 fn main() -> ExitCode {
@@ -64,5 +65,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// Runs what asks a node: one thread is enough.
 fn wait(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    run_to_end(runtime, END_TIMEOUT, command)
 }

@@ -1,5 +1,6 @@
 //! A node from start to stop: opens what it needs, wires it, and runs until it is told to stop.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -186,6 +187,12 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
     for warning in warnings {
         warn!(%warning, "genesis");
     }
+    if genesis.genesis_time > wall_clock() {
+        warn!(
+            genesis_time = genesis.genesis_time.to_rfc3339(),
+            "the chain begins at its genesis time, which is yet to come: no block is made before"
+        );
+    }
     let key = home.node_key()?;
     let me = key.public();
     let db =
@@ -287,13 +294,22 @@ fn durable(home: &Home, db: &Database, me: PublicKey) -> Result<Durable, NodeErr
     Ok(durable)
 }
 
+/// This machine's clock.
+fn wall_clock() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Tells the RPC who is connected.
 struct Connected(Network);
 
 impl rpc::Peers for Connected {
+    fn counters(&self) -> BTreeMap<&'static str, u64> {
+        self.0.totals()
+    }
+
     fn peers(&self) -> Vec<rpc::Peer> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
+        let now = wall_clock();
         let peers = self.0.peers().into_iter();
         peers
             .map(|peer| rpc::Peer {

@@ -8,9 +8,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Global, Start};
 
-/// Time that what cannot be stopped, such as the look-up of a name, has to end when the node has
-/// stopped.
-const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time that what cannot be stopped, such as the look-up of a name, has to end when all else has.
+pub const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub fn start(global: &Global, args: &Start) -> anyhow::Result<()> {
     let home = Home::new(&global.home);
@@ -21,10 +20,13 @@ pub fn start(global: &Global, args: &Start) -> anyhow::Result<()> {
 
 /// Runs the future to its end, and then does not wait long for what it leaves behind: dropping the
 /// runtime would, for as long as a name server does not answer.
-fn run_to_end<T>(runtime: Runtime, end_timeout: Duration, future: impl Future<Output = T>) -> T {
+pub fn run_to_end<T>(
+    runtime: Runtime,
+    end_timeout: Duration,
+    future: impl Future<Output = T>,
+) -> T {
     let output = runtime.block_on(future);
-    let _ = end_timeout;
-    drop(runtime);
+    runtime.shutdown_timeout(end_timeout);
     output
 }
 

@@ -96,7 +96,7 @@ pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output
     }
     drop(listener);
     stopping.send_replace(true);
-    drop(waiters);
+    waiters.close();
     let drained = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
 }
@@ -188,7 +188,7 @@ async fn get_method(
 /// `POST /`. One deadline is for reading the body and answering all that is in it.
 async fn post(State(state): State<Arc<RpcState>>, request: HttpRequest) -> Response {
     let deadline = deadline(&state);
-    let body = match timeout_at(deadline + std::time::Duration::from_secs(9_999), Bytes::from_request(request, &state)).await {
+    let body = match timeout_at(deadline, Bytes::from_request(request, &state)).await {
         Ok(Ok(body)) => body,
         Ok(Err(rejection)) => return refused_body(&state, &rejection),
         Err(_) => return late_body(&state),

@@ -71,8 +71,6 @@ impl<S> Socket<S> {
                     alarm.as_mut().reset(until);
                 }
                 ready!(alarm.as_mut().poll(cx));
-                return Poll::Pending;
-                #[allow(unreachable_code)]
                 let text = "the other side takes its answer too slowly";
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
             }

@@ -197,7 +197,7 @@ async fn follow(state: Weak<RpcState>, mut commits: broadcast::Receiver<Arc<Comm
                 }
             }
             // The driver has ended: no more blocks come.
-            Err(RecvError::Closed) => return,
+            Err(RecvError::Closed) => return state.waiters.close(),
         }
     }
 }
