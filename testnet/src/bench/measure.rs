@@ -1,5 +1,6 @@
 //! One measurement: a load at one rate, and what it cost.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -42,8 +43,8 @@ pub struct Figures {
     pub cpu_s_per_1000_tx: f64,
     /// CPU seconds of the load generator for a thousand committed transactions.
     pub load_cpu_s_per_1000_tx: f64,
-    /// Most memory of any node, since it was started, in bytes.
-    pub peak_memory_bytes_max: u64,
+    /// By node, the most memory that it has had since it was started, in bytes.
+    pub peak_memory_bytes: BTreeMap<String, u64>,
     /// Bytes on disk that each committed transaction cost each node, on average.
     pub disk_bytes_per_tx: f64,
     /// Transactions committed.
@@ -113,12 +114,11 @@ pub async fn measure(
         mean_rounds: f64::from(rounds) / float(blocks.len().max(1)),
         cpu_s_per_1000_tx: per_1000(cpu(&after) - cpu(&before)),
         load_cpu_s_per_1000_tx: per_1000(after.own.cpu_s - before.own.cpu_s),
-        peak_memory_bytes_max: after
-            .nodes
+        peak_memory_bytes: names
             .iter()
-            .map(|node| node.peak_memory_bytes)
-            .max()
-            .unwrap_or(0),
+            .cloned()
+            .zip(after.nodes.iter().map(|node| node.peak_memory_bytes))
+            .collect(),
         disk_bytes_per_tx: disk_per_tx(disk, names.len(), summary.committed),
         committed: summary.committed,
         sent_again: summary.sent_again,
