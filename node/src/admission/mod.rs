@@ -32,6 +32,7 @@ mod seen;
 mod tests;
 mod worker;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -40,6 +41,7 @@ use tandem_chain::block::Block;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::limits::MAX_TX_BYTES;
 use tandem_chain::mempool::Mempool;
+use tandem_chain::modules::Call;
 use tandem_chain::store::Store;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
@@ -133,6 +135,8 @@ struct Shared {
     forward_wakes: Notify,
     arrivals: Notify,
     counters: Counters,
+    /// Counts blocks that may have changed whose keys may send.
+    members: AtomicU64,
     /// Of peers' bad signatures.
     warnings: Warnings,
 }
@@ -177,6 +181,7 @@ impl Admission {
             forward_wakes: Notify::new(),
             arrivals: Notify::new(),
             counters: Counters::default(),
+            members: AtomicU64::new(0),
             warnings: Warnings::default(),
         });
         for number in 0..workers {
@@ -257,6 +262,10 @@ impl Admission {
     /// Takes the transactions of a committed block out of the mempool, and the expired ones. The
     /// block is in the database already.
     pub fn committed(&self, block: &Block) {
+        let of_members = |tx: &Tx| matches!(tx.body().call, Call::Consortium(_));
+        if !block.evidence.is_empty() || block.txs.iter().any(of_members) {
+            self.0.shared.members.fetch_add(1, Ordering::Release);
+        }
         self.0.shared.mempool().committed(block);
     }
 

@@ -1,6 +1,7 @@
 //! What a worker thread does.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tandem_chain::Error as ChainError;
@@ -9,7 +10,7 @@ use tandem_chain::ledger::{is_committed, may_send};
 use tandem_chain::mempool::check_validity;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
-use tandem_chain::types::{Hash, Height, TxHash};
+use tandem_chain::types::{Hash, TxHash};
 use tracing::{debug, warn};
 
 use super::queue::{Job, Reply};
@@ -17,7 +18,7 @@ use super::{AdmissionError, Counted, Shared};
 
 /// Transactions that a worker takes in one go, with one look at the mempool's lock.
 const BATCH: usize = 64;
-/// Senders whose right to send is remembered until the next block.
+/// Senders whose right to send is remembered until members change.
 const MAX_SENDERS: usize = 4_096;
 
 /// What the checks of a transaction come to.
@@ -33,10 +34,10 @@ enum Verdict {
 /// What a transaction comes to, who brought it, and who waits for the answer.
 type Answer = (Result<TxHash, ChainError>, Option<PublicKey>, Option<Reply>);
 
-/// Which senders may send, as of one height.
+/// Which senders may send, as of one change of the members.
 #[derive(Default)]
 pub struct Senders {
-    height: Height,
+    members: u64,
     known: HashMap<PublicKey, bool>,
 }
 
@@ -167,7 +168,7 @@ fn examine(
         });
     }
     check_validity(body.valid_until, tip.height.next())?;
-    if !senders.may_send(shared, tip.height, &body.sender)? {
+    if !senders.may_send(shared, &body.sender)? {
         return Err(ChainError::UnknownSender { sender: body.sender });
     }
     let hash = tx.hash();
@@ -182,14 +183,10 @@ fn examine(
 }
 
 impl Senders {
-    fn may_send(
-        &mut self,
-        shared: &Shared,
-        height: Height,
-        sender: &PublicKey,
-    ) -> Result<bool, ChainError> {
-        if self.height != height || self.known.len() >= MAX_SENDERS {
-            *self = Self { height, known: HashMap::new() };
+    fn may_send(&mut self, shared: &Shared, sender: &PublicKey) -> Result<bool, ChainError> {
+        let members = shared.members.load(Ordering::Acquire);
+        if self.members != members || self.known.len() >= MAX_SENDERS {
+            *self = Self { members, known: HashMap::new() };
         }
         if let Some(may) = self.known.get(sender) {
             return Ok(*may);

@@ -45,6 +45,8 @@ const USES: [Use; 7] = [
 const BLOCK_BYTES: usize = 16 * 1024;
 /// Bits of Bloom filter per key: about one wrong "perhaps" in a hundred.
 const BLOOM_BITS: f64 = 10.0;
+/// Share of a write buffer that its Bloom filter takes.
+const MEMTABLE_BLOOM: f64 = 0.05;
 /// Bytes of log after which column families that hold it back are flushed. It bounds the time that
 /// a start after a crash takes, and what unflushed blocks take on disk.
 const LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -84,10 +86,13 @@ pub(super) fn descriptors(config: &StorageConfig) -> Vec<ColumnFamilyDescriptor>
             table.set_block_cache(&cache);
             table.set_cache_index_and_filter_blocks(true);
             table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+            let mut options = Options::default();
             if used.looked_up {
                 table.set_bloom_filter(BLOOM_BITS, false);
+                // What was written and is in no table yet has one too.
+                options.set_memtable_whole_key_filtering(true);
+                options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM);
             }
-            let mut options = Options::default();
             options.set_block_based_table_factory(&table);
             options.set_compression_type(if used.compresses {
                 DBCompressionType::Lz4
