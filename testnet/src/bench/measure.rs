@@ -20,6 +20,9 @@ const DRAIN: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(1);
 /// Transactions without a receipt at a time: below what a mempool holds.
 const IN_FLIGHT: usize = 40_000;
+/// The same where the network is to be saturated: more than a second's worth, and less than what it takes
+/// until a transaction is sent again.
+pub const SATURATED: usize = 3_000;
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -71,7 +74,8 @@ struct Reading {
     own: Usage,
 }
 
-/// Offers `rate` transactions a second for `time` to all nodes.
+/// Offers `rate` transactions a second for `time` to all nodes; without a rate, as many as keep
+/// [`SATURATED`] of them without a receipt.
 ///
 /// # Errors
 /// When a node dies, or what was offered is not committed long after.
@@ -79,7 +83,7 @@ pub async fn measure(
     network: &Network,
     watcher: &Watcher,
     signer: Signer,
-    rate: f64,
+    rate: Option<f64>,
     time: Duration,
 ) -> Result<Figures> {
     let names = network.names();
@@ -88,7 +92,8 @@ pub async fn measure(
         pids.push(network.pid(name).await?);
     }
     let disk = disk(network);
-    let plan = Plan { in_flight: IN_FLIGHT, ..Plan::steady(rate) };
+    let in_flight = if rate.is_some() { IN_FLIGHT } else { SATURATED };
+    let plan = Plan { rate, count: None, in_flight, everywhere: false };
     let load = Load::start(network.rpcs_but(&[]), watcher, signer, plan).await?;
     tokio::time::sleep(SETTLE).await;
     let before = read(&load, watcher, &pids)?;
@@ -105,7 +110,7 @@ pub async fn measure(
     let blocks: Vec<&Seen> = seen.iter().filter(|seen| seen.block.height <= after.height).collect();
     let rounds: u32 = blocks.iter().map(|seen| seen.block.last_commit.round.0 + 1).sum();
     Ok(Figures {
-        rate,
+        rate: rate.unwrap_or(summary.offered_per_s),
         secs: spent.as_secs_f64(),
         offered_per_s: summary.offered_per_s,
         committed_per_s: per_second(committed, spent),
