@@ -9,7 +9,7 @@ DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
 # What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
 PACKAGES := g++ clang libclang-dev
 
-.PHONY: help setup build demo demo-down story bench test lint
+.PHONY: help setup build demo demo-down story bench sim planted test lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,12 @@ story: build ## Play the story NAME (more options in ARGS), or list all
 
 bench: build ## Measure a network on this machine; options in ARGS
 	$(TESTNET) bench $(ARGS)
+
+sim: build ## Live through the simulator's histories; SEEDS=A..B
+	$(TESTNET) sim --seeds $(or $(SEEDS),0..1000)
+
+planted: build ## Plant deliberate faults, one by one, and have the simulator find them
+	testnet/planted/run.sh
 
 test: build ## All tests, and all stories in short
 	cargo test --locked --release --workspace
