@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tandem_chain::types::OrgName;
 
 use crate::cluster::STOP_DEADLINE;
@@ -55,10 +55,18 @@ impl Network {
     /// # Errors
     /// When the network is up already, or the supervisor does not come up.
     pub async fn launch(dir: &Path, tandem: &Path) -> Result<Self> {
+        Self::launch_by(&std::env::current_exe()?, dir, tandem).await
+    }
+
+    /// As [`Network::launch`], from a program that is not `tandem-testnet` itself: `testnet` is.
+    ///
+    /// # Errors
+    /// As [`Network::launch`].
+    pub async fn launch_by(testnet: &Path, dir: &Path, tandem: &Path) -> Result<Self> {
         let layout = Layout::load(dir)?;
         let log = dir.join("supervisor.log");
         let output = File::create(&log).with_context(|| log.display().to_string())?;
-        let mut program = Program::new(std::env::current_exe()?);
+        let mut program = Program::new(testnet);
         program.arg(SUPERVISE).arg("--dir").arg(dir).arg("--tandem").arg(tandem);
         program.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
         let supervisor = program.spawn().context("cannot start the supervisor")?;
@@ -227,6 +235,19 @@ impl Network {
             if socket.exists() { Err(anyhow!("it is still there")) } else { Ok(()) }
         })
         .await
+    }
+
+    /// Ends the network in order, and waits for the supervisor that this value has started.
+    ///
+    /// # Errors
+    /// When the supervisor does not end, or not with success.
+    pub async fn end(mut self) -> Result<()> {
+        self.down().await?;
+        if let Some(mut supervisor) = self.supervisor.take() {
+            let status = supervisor.wait()?;
+            ensure!(status.success(), "the supervisor ended with {status}");
+        }
+        Ok(())
     }
 }
 

@@ -2,8 +2,7 @@
 //! a planned switch, and refuses what is forged.
 
 use std::path::Path;
-use std::process::{Child, Command as Program, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
@@ -36,7 +35,6 @@ const BLOCKS: u64 = 10;
 /// A network of four organisations with pairs, all nodes running.
 struct Running {
     network: Network,
-    supervisor: Child,
     // Goes last, when nobody writes to it any more.
     _dir: tempfile::TempDir,
 }
@@ -49,18 +47,8 @@ impl Running {
         let dir = tempfile::tempdir()?;
         let folder = dir.path().join("network");
         Network::create(&folder, Spec::default())?;
-        let supervisor = Program::new(program)
-            .args(["supervise", "--dir"])
-            .arg(&folder)
-            .arg("--tandem")
-            .arg(tandem)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        // Until it is attached to, a failure is cleaned up after all the same.
-        let supervisor = Owned(Some(supervisor));
-        let network = until("the supervisor answers", SOON, || Network::attach(&folder)).await?;
-        let running = Self { network, supervisor: supervisor.keep(), _dir: dir };
+        let network = Network::launch_by(program, &folder, &tandem).await?;
+        let running = Self { network, _dir: dir };
         let names = running.network.names();
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         running.network.start(&all, READY).await?;
@@ -129,52 +117,6 @@ impl Running {
         })
         .await
     }
-
-    /// Ends it all in order.
-    async fn end(mut self) -> Result<()> {
-        self.network.down().await?;
-        let status = self.supervisor.wait()?;
-        ensure!(status.success(), "the supervisor ended with {status}");
-        Ok(())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        end(&mut self.supervisor);
-    }
-}
-
-/// A supervisor that ends with the value.
-struct Owned(Option<Child>);
-
-impl Owned {
-    fn keep(mut self) -> Child {
-        self.0.take().expect("it is taken once")
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        if let Some(supervisor) = &mut self.0 {
-            end(supervisor);
-        }
-    }
-}
-
-/// Lets a supervisor stop its nodes in order, which it does when its standard input ends; one that
-/// does not end is killed, and its nodes with it.
-fn end(supervisor: &mut Child) {
-    drop(supervisor.stdin.take());
-    let deadline = Instant::now() + SOON;
-    while Instant::now() < deadline {
-        if !matches!(supervisor.try_wait(), Ok(None)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let _ = supervisor.kill();
-    let _ = supervisor.wait();
 }
 
 /// What a client reads of heights 1 to `tip`, in the shapes of the unchanged crates.
@@ -456,7 +398,8 @@ async fn a_light_client_follows_a_running_network_over_switches_and_refuses_forg
         ensure!(has_seat(second, taker) && !has_seat(second, giver), "the second is planned");
         accepts(&blocks, switches)?;
         refuses(&blocks, switches)?;
-        running.end().await
+        let Running { network, _dir } = running;
+        network.end().await
     };
     tokio::time::timeout(LIMIT, test).await.context("it takes too long")?
 }
