@@ -137,6 +137,16 @@ impl CatchUp {
         believed.map_or(Height::ZERO, |(claim, _)| *claim)
     }
 
+    /// How many blocks this node lacks, by the best claim.
+    #[must_use]
+    pub fn lacking(&self, tip: &Tip) -> u64 {
+        // Most of the time none claims more, and there is nothing to count.
+        if self.peers.values().all(|peer| peer.claimed <= tip.height) {
+            return 0;
+        }
+        self.best_claim(tip).0.saturating_sub(tip.height.0)
+    }
+
     /// What a peer sent is wrong, or it sent nothing: its claim is forgotten, it is not asked for a
     /// while that doubles each time, and everything that it sent and that still waits is dropped.
     pub fn failed(&mut self, peer: &PublicKey, now: Instant) {

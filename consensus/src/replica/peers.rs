@@ -11,7 +11,7 @@ use super::height::HeightState;
 use super::{Replica, report};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing, Slot};
-use crate::limits::{FOLLOWS_PER_GRACE, MAX_NEXT_VOTES_PER_VALIDATOR, RESEND_MAX};
+use crate::limits::{FOLLOW_BEHIND, FOLLOWS_PER_GRACE, MAX_NEXT_VOTES_PER_VALIDATOR, RESEND_MAX};
 use crate::message::{FollowBody, Message, Proposal};
 use crate::time::{Instant, Now};
 use crate::validate;
@@ -296,8 +296,10 @@ impl Replica {
         self.catch_up.connected(peer);
         let mut messages = self.status_and_votes();
         messages.extend(self.round_proposal());
-        if let Some(follow) = self.follow_message() {
-            messages.push(follow);
+        if self.is_far_behind() {
+            self.owes_follow = true;
+        } else {
+            messages.extend(self.follow_message());
         }
         if self.journal.guard.is_lost() {
             messages.push(Message::LostQuery);
@@ -376,9 +378,18 @@ impl Replica {
         Some(Message::Follow(Box::new(follow)))
     }
 
+    /// Whether this node lacks so much that no follow message goes: see [`FOLLOW_BEHIND`].
+    fn is_far_behind(&self) -> bool {
+        let lacking = self.catch_up.lacking(&self.tip);
+        let max = self.grace() / FOLLOW_BEHIND;
+        lacking > 0 && self.shown.took(lacking).is_none_or(|time| time > max)
+    }
+
     /// When the follow message that is owed may go.
     pub(super) fn follow_due(&self) -> Option<Instant> {
-        let can = self.owes_follow && self.journal.guard.may_sign_at(self.state.height);
+        let can = self.owes_follow
+            && self.journal.guard.may_sign_at(self.state.height)
+            && !self.is_far_behind();
         let pause = self.grace() / FOLLOWS_PER_GRACE;
         can.then(|| self.followed.map_or(Instant::default(), |at| at.plus(pause)))
     }

@@ -118,3 +118,39 @@ fn a_node_with_a_lost_key_sends_none_until_it_may_sign() {
         assert_eq!(solo.tip().height, Height(height));
     }
 }
+
+#[test]
+fn a_node_that_lacks_more_than_half_a_grace_says_nothing_until_it_has_nearly_caught_up() {
+    let mut solo = Solo::standby();
+    for org in [1, 2] {
+        let peer = solo.world.validator(org);
+        solo.feed(Input::Connected(peer));
+        solo.receive(org, &Message::Status { committed: Height(12) });
+    }
+    let mut said = Vec::new();
+    for height in 1..=12 {
+        said.extend(broadcast_follows(&solo.decide()));
+        let peer = solo.world.validator(3);
+        let told = !follows(&sent(&solo.feed(Input::Connected(peer)))).is_empty();
+        // Blocks take 100 ms, half the grace is 333 ms.
+        assert_eq!(told, height >= 9, "a new peer, at height {height}");
+    }
+    said.extend(broadcast_follows(&solo.pass(200)));
+    assert_eq!((said.first(), said.last()), (Some(&9), Some(&12)), "{said:?}");
+}
+
+#[test]
+fn after_a_restart_a_node_that_lacks_blocks_does_not_guess_how_long_they_took() {
+    let mut solo = Solo::standby();
+    solo.decide();
+    solo.restart();
+    for org in [1, 2] {
+        let peer = solo.world.validator(org);
+        solo.feed(Input::Connected(peer));
+        solo.receive(org, &Message::Status { committed: Height(3) });
+    }
+    assert!(broadcast_follows(&solo.pass(90)).is_empty());
+    let mut said = broadcast_follows(&solo.decide());
+    said.extend(broadcast_follows(&solo.pass(170)));
+    assert_eq!(said, [2], "one lacks still, and one has been seen");
+}
