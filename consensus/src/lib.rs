@@ -65,6 +65,7 @@
 //! | - | what a block must be | [`validate`], then the ledger's `check` |
 //! | - | what a message must be | [`verify`] |
 //! | - | who has shown what, and who is fresh | [`liveness::Shown`] |
+//! | - | who is far behind says nothing | `replica/peers.rs` `is_far_behind` |
 //! | - | whether the own clock is off | [`clock::Clocks`] |
 //! | - | a lost key | [`lost::Recovery`] |
 //! | - | whom to ask for blocks | [`catchup::CatchUp`] |

@@ -63,14 +63,6 @@ impl Shown {
         self.recent.get(index)
     }
 
-    /// How long the newest `count` blocks took; none when this process has not committed so many.
-    #[must_use]
-    pub fn took(&self, count: u64) -> Option<Duration> {
-        let newest = self.recent.back()?;
-        let before = self.recent(Height(newest.height.0.checked_sub(count)?))?;
-        Some(newest.elapsed.saturating_sub(before.elapsed))
-    }
-
     /// This node has committed a block. `cap` is the idle block interval.
     pub fn committed(&mut self, tip: &Tip, cap: Duration) {
         let last = self.recent.back().expect("there is always the block of the start");

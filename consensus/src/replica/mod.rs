@@ -67,6 +67,8 @@ pub struct Replica {
     /// When the last follow message went out, and whether one is owed.
     followed: Option<Instant>,
     owes_follow: bool,
+    /// Whether it is held back, since this node is far behind.
+    holds_follow: bool,
     catch_up: CatchUp,
     recovery: Recovery,
     has_work: bool,
@@ -121,6 +123,7 @@ impl Replica {
             shown,
             followed: None,
             owes_follow: true,
+            holds_follow: false,
             catch_up: CatchUp::default(),
             recovery: Recovery::default(),
             has_work: false,

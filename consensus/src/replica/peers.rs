@@ -296,7 +296,7 @@ impl Replica {
         self.catch_up.connected(peer);
         let mut messages = self.status_and_votes();
         messages.extend(self.round_proposal());
-        if self.is_far_behind() {
+        if self.is_far_behind(now) {
             self.owes_follow = true;
         } else {
             messages.extend(self.follow_message());
@@ -378,23 +378,24 @@ impl Replica {
         Some(Message::Follow(Box::new(follow)))
     }
 
-    /// Whether this node lacks so much that no follow message goes: see [`FOLLOW_BEHIND`].
-    fn is_far_behind(&self) -> bool {
-        let lacking = self.catch_up.lacking(&self.tip);
-        let max = self.grace() / FOLLOW_BEHIND;
-        lacking > 0 && self.shown.took(lacking).is_none_or(|time| time > max)
+    /// Whether no follow message goes until more blocks are here: see [`FOLLOW_BEHIND`]. One block may
+    /// be on its way; so a clock that is off is no reason by itself.
+    fn is_far_behind(&self, now: Now) -> bool {
+        let age = now.wall.since(self.tip.time);
+        age > self.grace() / FOLLOW_BEHIND && self.catch_up.lacking(&self.tip) > 1
     }
 
     /// When the follow message that is owed may go.
     pub(super) fn follow_due(&self) -> Option<Instant> {
         let can = self.owes_follow
             && self.journal.guard.may_sign_at(self.state.height)
-            && !self.is_far_behind();
+            && !self.holds_follow;
         let pause = self.grace() / FOLLOWS_PER_GRACE;
         can.then(|| self.followed.map_or(Instant::default(), |at| at.plus(pause)))
     }
 
     pub(super) fn follow_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.holds_follow = self.owes_follow && self.is_far_behind(now);
         if self.follow_due().is_none_or(|at| at > now.instant) {
             return;
         }

@@ -1,5 +1,6 @@
 //! Follow messages: who sends them, when, and how many.
 
+use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::Height;
 use tandem_consensus::message::{FollowBody, Message};
 use tandem_consensus::{Effect, Input};
@@ -119,38 +120,59 @@ fn a_node_with_a_lost_key_sends_none_until_it_may_sign() {
     }
 }
 
-#[test]
-fn a_node_that_lacks_more_than_half_a_grace_says_nothing_until_it_has_nearly_caught_up() {
-    let mut solo = Solo::standby();
+/// The validators of two organisations claim a height.
+fn claim(solo: &mut Solo, height: u64) {
     for org in [1, 2] {
         let peer = solo.world.validator(org);
         solo.feed(Input::Connected(peer));
-        solo.receive(org, &Message::Status { committed: Height(12) });
+        solo.receive(org, &Message::Status { committed: Height(height) });
     }
+}
+
+/// Answers a fetch, whoever was asked. Returns the heights that were said to all.
+fn fetched(solo: &mut Solo, blocks: &[CertifiedBlock]) -> Vec<u64> {
+    let first = blocks[0].block.header.height;
+    let before = solo.tip().height;
     let mut said = Vec::new();
-    for height in 1..=12 {
-        said.extend(broadcast_follows(&solo.decide()));
-        let peer = solo.world.validator(3);
-        let told = !follows(&sent(&solo.feed(Input::Connected(peer)))).is_empty();
-        // Blocks take 100 ms, half the grace is 333 ms.
-        assert_eq!(told, height >= 9, "a new peer, at height {height}");
+    for org in [1, 2] {
+        let from = solo.world.validator(org);
+        let effects = solo.feed(Input::Fetched { from, first, blocks: blocks.to_vec() });
+        said.extend(broadcast_follows(&effects));
     }
-    said.extend(broadcast_follows(&solo.pass(200)));
-    assert_eq!((said.first(), said.last()), (Some(&9), Some(&12)), "{said:?}");
+    assert_eq!(solo.tip().height, before.plus(blocks.len() as u64), "one of them was asked");
+    said
+}
+
+/// The heights that a peer is told that has just connected.
+fn told(solo: &mut Solo) -> Vec<u64> {
+    let peer = solo.world.validator(3);
+    let told = follows(&sent(&solo.feed(Input::Connected(peer))));
+    told.iter().map(|body| body.height.0).collect()
 }
 
 #[test]
-fn after_a_restart_a_node_that_lacks_blocks_does_not_guess_how_long_they_took() {
+fn a_node_with_old_blocks_that_lacks_more_says_nothing_until_it_has_nearly_caught_up() {
     let mut solo = Solo::standby();
-    solo.decide();
-    solo.restart();
-    for org in [1, 2] {
-        let peer = solo.world.validator(org);
-        solo.feed(Input::Connected(peer));
-        solo.receive(org, &Message::Status { committed: Height(3) });
-    }
-    assert!(broadcast_follows(&solo.pass(90)).is_empty());
-    let mut said = broadcast_follows(&solo.decide());
-    said.extend(broadcast_follows(&solo.pass(170)));
-    assert_eq!(said, [2], "one lacks still, and one has been seen");
+    let blocks = solo.world.chain(20, &[0, 1, 2]);
+    // Blocks of 10 ms each; half the grace is 333 ms.
+    solo.pass(2_000);
+    claim(&mut solo, 20);
+    assert!(fetched(&mut solo, &blocks[..10]).is_empty());
+    assert!(fetched(&mut solo, &blocks[10..18]).is_empty());
+    assert!(told(&mut solo).is_empty(), "nor does it tell a new peer");
+    assert!(broadcast_follows(&solo.pass(200)).is_empty());
+    assert_eq!(fetched(&mut solo, &blocks[18..]), [19], "one may be on its way");
+    assert_eq!(told(&mut solo), [20]);
+    assert_eq!(broadcast_follows(&solo.pass(200)), [20]);
+}
+
+#[test]
+fn a_node_that_lacks_blocks_but_has_a_fresh_one_says_so() {
+    let mut solo = Solo::standby();
+    let blocks = solo.world.chain(20, &[0, 1, 2]);
+    solo.pass(200);
+    claim(&mut solo, 20);
+    fetched(&mut solo, &blocks[..10]);
+    assert_eq!(told(&mut solo), [10]);
+    assert_eq!(broadcast_follows(&solo.pass(170)), [10]);
 }
