@@ -230,25 +230,6 @@ impl Stage {
         let wanted = |block: &BlockView| (self.is_alive(block, &node.key) == alive).then_some(());
         Ok(watcher.find(&what, from, SOON, wanted).await?.0)
     }
-
-    /// Waits until a node is called alive in as many blocks in a row, from height `from` on, as an
-    /// automatic switch takes: a node that has just come back may miss a record at first, and a
-    /// planned switch to it is refused then.
-    pub async fn recorded_steadily(
-        &self,
-        node: &Node,
-        watcher: &Watcher,
-        from: Height,
-    ) -> Result<Seen> {
-        let blocks = self.parameters().failover_blocks;
-        let what = format!("{} is recorded alive in {blocks} blocks in a row", node.name);
-        let mut run = 0;
-        let wanted = |block: &BlockView| {
-            run = if self.is_alive(block, &node.key) { run + 1 } else { 0 };
-            (run >= blocks).then_some(())
-        };
-        Ok(watcher.find(&what, from, SOON, wanted).await?.0)
-    }
 }
 
 /// Time from one moment to another, for people.

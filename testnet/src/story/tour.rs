@@ -60,7 +60,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     let back = watcher.height();
     stage.net().start(&[holder], READY).await?;
     stage.is_standby_at_tip(&seat.holder, &watcher).await?;
-    stage.recorded_steadily(&seat.holder, &watcher, back).await?;
+    stage.recorded(&seat.holder, true, &watcher, back).await?;
     stage.report.holds(format!("{holder}, started again, catches up and is the standby now"));
 
     let seat = stage.seat(&org, &watcher).await?;
