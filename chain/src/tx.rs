@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
 use crate::error::Error;
-use crate::keys::{Domain, PublicKey, SecretKey, Signature};
+use crate::keys::{Domain, PublicKey, SecretKey, Signature, Verifier};
 use crate::limits::MAX_TX_BYTES;
 use crate::modules::Call;
 use crate::types::{ChainId, Hash, Height, TxHash};
@@ -74,7 +74,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::OtherChain`], [`Error::BadSignature`].
-    pub fn verify(&self, chain_id: &ChainId) -> Result<(), Error> {
+    pub fn verify(&self, verifier: &dyn Verifier, chain_id: &ChainId) -> Result<(), Error> {
         let body = self.body();
         if body.chain_id != *chain_id {
             return Err(Error::OtherChain {
@@ -84,7 +84,7 @@ impl Tx {
             });
         }
         let message = Domain::Transaction.sign_bytes(chain_id, body);
-        if body.sender.verifies(&message, &self.0.envelope.signature) {
+        if verifier.verifies(&body.sender, &message, &self.0.envelope.signature) {
             Ok(())
         } else {
             Err(Error::BadSignature { what: "transaction", key: body.sender })

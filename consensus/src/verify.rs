@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tandem_chain::block::{CertifiedBlock, Commit};
 use tandem_chain::codec;
-use tandem_chain::keys::{Domain, PublicKey, Verifier};
+use tandem_chain::keys::{Domain, PublicKey, Strict, Verifier};
 use tandem_chain::limits::{MAX_BLOCK_EVIDENCE, MAX_BLOCK_TXS, MAX_ROUND};
 use tandem_chain::liveness::SignedRecord;
 use tandem_chain::roles::RoleTable;
@@ -237,7 +237,7 @@ impl Keys {
         block.record.verify(verifier, &self.chain_id, author)?;
         self.last_commit(verifier, &block.last_commit, &block.record)?;
         for tx in block.txs.iter().filter(|tx| !tx_verified(tx)) {
-            tx.verify(&self.chain_id)?;
+            tx.verify(&Strict, &self.chain_id)?;
         }
         for evidence in &block.evidence {
             evidence.verify(verifier, &self.chain_id)?;

@@ -97,25 +97,46 @@ fn a_signature_has_one_spelling() {
 
 #[test]
 fn any_changed_bit_of_message_key_or_signature_is_noticed() {
+    notices_any_changed_bit(&Strict);
+    notices_any_changed_bit(&Prepared::default());
+}
+
+fn notices_any_changed_bit(verifier: &dyn Verifier) {
     let key = key(4);
     let (public, message) = (key.public(), *b"message");
     let signature = key.sign(&message);
-    assert!(Strict.verifies(&public, &message, &signature));
+    assert!(verifier.verifies(&public, &message, &signature));
     for bit in 0..512 {
         let mut changed = signature;
         changed.0[bit / 8] ^= 1 << (bit % 8);
-        assert!(!Strict.verifies(&public, &message, &changed), "bit {bit} of the signature");
+        assert!(!verifier.verifies(&public, &message, &changed), "bit {bit} of the signature");
     }
     for bit in 0..256 {
         let mut changed = public;
         changed.0[bit / 8] ^= 1 << (bit % 8);
-        assert!(!Strict.verifies(&changed, &message, &signature), "bit {bit} of the key");
+        assert!(!verifier.verifies(&changed, &message, &signature), "bit {bit} of the key");
     }
     for bit in 0..56 {
         let mut changed = message;
         changed[bit / 8] ^= 1 << (bit % 8);
-        assert!(!Strict.verifies(&public, &changed, &signature), "bit {bit} of the message");
+        assert!(!verifier.verifies(&public, &changed, &signature), "bit {bit} of the message");
     }
+}
+
+#[test]
+fn prepared_keys_are_bounded_and_bytes_that_are_no_key_take_no_room() {
+    let prepared = Prepared::default();
+    for seed in 0..=u16::try_from(Prepared::MAX_KEYS).unwrap() {
+        let [low, high] = seed.to_le_bytes();
+        let mut bytes = [3; 32];
+        (bytes[0], bytes[1]) = (low, high);
+        let key = SecretKey::from_seed(&bytes);
+        assert!(prepared.verifies(&key.public(), b"m", &key.sign(b"m")));
+    }
+    assert_eq!(prepared.0.borrow().len(), 1, "it begins anew");
+    let no_key = (0..=u8::MAX).map(|b| PublicKey([b; 32])).find(|k| k.point().is_none()).unwrap();
+    assert!(!prepared.verifies(&no_key, b"m", &Signature([0; 64])));
+    assert_eq!(prepared.0.borrow().len(), 1);
 }
 
 #[test]

@@ -240,13 +240,13 @@ fn evidence_is_the_same_from_either_order_of_votes() {
 #[test]
 fn a_transaction_is_its_sender_s_and_of_one_chain() {
     let tx = samples::tx(samples::calls().remove(0).1);
-    assert_eq!(tx.verify(&chain_id()), Ok(()));
+    assert_eq!(tx.verify(&Strict, &chain_id()), Ok(()));
     let other: tandem_chain::types::ChainId = "another".parse().expect("an id");
-    let error = tx.verify(&other).unwrap_err();
+    let error = tx.verify(&Strict, &other).unwrap_err();
     assert!(matches!(error, Error::OtherChain { .. }), "{error}");
     let mut bytes = tx.bytes().to_vec();
     *bytes.last_mut().expect("bytes") ^= 1;
     let changed = tandem_chain::tx::Tx::decode(bytes).expect("a transaction");
-    let error = changed.verify(&chain_id()).unwrap_err();
+    let error = changed.verify(&Strict, &chain_id()).unwrap_err();
     assert_eq!(error, Error::BadSignature { what: "transaction", key: public(21) });
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tandem_chain::Error as ChainError;
-use tandem_chain::keys::PublicKey;
+use tandem_chain::keys::{Prepared, PublicKey};
 use tandem_chain::ledger::{is_committed, may_send};
 use tandem_chain::mempool::check_validity;
 use tandem_chain::tip::Tip;
@@ -34,11 +34,14 @@ enum Verdict {
 /// What a transaction comes to, who brought it, and who waits for the answer.
 type Answer = (Result<TxHash, ChainError>, Option<PublicKey>, Option<Reply>);
 
-/// Which senders may send, as of one change of the members.
+/// What a worker remembers of senders.
 #[derive(Default)]
 pub struct Senders {
+    /// Change of the members as of which `known` is.
     members: u64,
+    /// Who may send.
     known: HashMap<PublicKey, bool>,
+    keys: Prepared,
 }
 
 /// Works until the queue is closed.
@@ -176,7 +179,7 @@ fn examine(
         return Err(ChainError::Repeated { hash });
     }
     if !shared.seen().contains(&hash) {
-        tx.verify(&tip.chain_id)?;
+        tx.verify(&senders.keys, &tip.chain_id)?;
         shared.seen().insert(hash);
     }
     Ok(tx)
@@ -186,7 +189,7 @@ impl Senders {
     fn may_send(&mut self, shared: &Shared, sender: &PublicKey) -> Result<bool, ChainError> {
         let members = shared.members.load(Ordering::Acquire);
         if self.members != members || self.known.len() >= MAX_SENDERS {
-            *self = Self { members, known: HashMap::new() };
+            (self.members, self.known) = (members, HashMap::new());
         }
         if let Some(may) = self.known.get(sender) {
             return Ok(*may);

@@ -92,8 +92,8 @@ struct Outcome {
     figures: Figures,
     /// With more offered than the network can do; where no rate was asked for.
     saturated: Option<Figures>,
-    /// Committed a second, at saturation where that was measured, as a share of verifications a second on all cores divided by the number
-    /// of nodes: each of them verifies every transaction.
+    /// Committed a second, at saturation where that was measured, as a share of verifications a
+    /// second on all cores divided by the number of nodes: each of them verifies every transaction.
     share_of_verification_limit: f64,
 }
 
@@ -108,7 +108,7 @@ pub async fn run(options: Options) -> Result<()> {
     let folder =
         tempfile::Builder::new().prefix("tandem-bench-").tempdir_in(base.canonicalize()?)?;
     say(&options, "measuring the machine");
-    let machine = Machine::measure(folder.path())?;
+    let before = Machine::measure(folder.path())?;
 
     let (senders, size) = match options.mode {
         Mode::Signed => (usize::MAX, Size::Whole(options.size)),
@@ -137,6 +137,8 @@ pub async fn run(options: Options) -> Result<()> {
         figures = measured => figures?,
         () = interrupted() => bail!("interrupted"),
     };
+    say(&options, "measuring the machine again");
+    let machine = before.best(Machine::measure(folder.path())?);
     let nodes = network.names().len();
     let limit = machine.verifications_per_s / crate::stats::float(nodes);
     let outcome = Outcome {

@@ -155,7 +155,7 @@ mod tests {
         for tx in &txs {
             // The senders' data sets have names of one length here; both organisations' have five.
             assert_eq!(tx.bytes().len(), 512);
-            tx.verify(&layout.chain_id).unwrap();
+            tx.verify(&tandem_chain::keys::Strict, &layout.chain_id).unwrap();
         }
         assert_eq!(signer.data_sets().len(), 2);
     }
