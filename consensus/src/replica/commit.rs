@@ -8,7 +8,7 @@ use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
 
 use super::height::HeightState;
-use super::{Replica, report};
+use super::{OwedFollow, Replica, report};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing};
 use crate::time::Now;
@@ -68,7 +68,9 @@ impl Replica {
         self.fixed = Fixed::of(&self.tip);
         self.shown.committed(&self.tip, cap);
         let old = std::mem::replace(&mut self.state, HeightState::new(&self.tip, now.instant));
-        self.owes_follow |= !old.voted;
+        if !old.voted && self.owed == OwedFollow::No {
+            self.owed = OwedFollow::Yes;
+        }
         let (table, parameters) = (old.votes.table(), &self.tip.parameters);
         self.clock_off_ms = old.clocks.off_ms(table, parameters);
         self.clocks_ahead = old.clocks.ahead(table, parameters);

@@ -50,6 +50,17 @@ struct Early {
     proposals: BTreeMap<PublicKey, (PublicKey, Proposal)>,
 }
 
+/// Whether this node owes the others a follow message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwedFollow {
+    /// It does not.
+    No,
+    /// It does, as soon as the pause between two is over.
+    Yes,
+    /// It does, when it is no longer far behind.
+    Held,
+}
+
 /// One node's part in consensus, as a pure state machine. See the crate's front page.
 pub struct Replica {
     signer: Arc<dyn Signer>,
@@ -66,9 +77,7 @@ pub struct Replica {
     shown: Shown,
     /// When the last follow message went out, and whether one is owed.
     followed: Option<Instant>,
-    owes_follow: bool,
-    /// Whether it is held back, since this node is far behind.
-    holds_follow: bool,
+    owed: OwedFollow,
     catch_up: CatchUp,
     recovery: Recovery,
     has_work: bool,
@@ -122,8 +131,7 @@ impl Replica {
             early: Early::default(),
             shown,
             followed: None,
-            owes_follow: true,
-            holds_follow: false,
+            owed: OwedFollow::Yes,
             catch_up: CatchUp::default(),
             recovery: Recovery::default(),
             has_work: false,

@@ -8,7 +8,7 @@ use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
 
 use super::height::HeightState;
-use super::{Replica, report};
+use super::{OwedFollow, Replica, report};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing, Slot};
 use crate::limits::{FOLLOW_BEHIND, FOLLOWS_PER_GRACE, MAX_NEXT_VOTES_PER_VALIDATOR, RESEND_MAX};
@@ -297,7 +297,7 @@ impl Replica {
         let mut messages = self.status_and_votes();
         messages.extend(self.round_proposal());
         if self.is_far_behind(now) {
-            self.owes_follow = true;
+            self.owed = OwedFollow::Held;
         } else {
             messages.extend(self.follow_message());
         }
@@ -387,19 +387,21 @@ impl Replica {
 
     /// When the follow message that is owed may go.
     pub(super) fn follow_due(&self) -> Option<Instant> {
-        let can = self.owes_follow
-            && self.journal.guard.may_sign_at(self.state.height)
-            && !self.holds_follow;
+        let is_owed = self.owed == OwedFollow::Yes;
+        let can = is_owed && self.journal.guard.may_sign_at(self.state.height);
         let pause = self.grace() / FOLLOWS_PER_GRACE;
         can.then(|| self.followed.map_or(Instant::default(), |at| at.plus(pause)))
     }
 
     pub(super) fn follow_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        self.holds_follow = self.owes_follow && self.is_far_behind(now);
+        if self.owed != OwedFollow::No {
+            let is_held = self.is_far_behind(now);
+            self.owed = if is_held { OwedFollow::Held } else { OwedFollow::Yes };
+        }
         if self.follow_due().is_none_or(|at| at > now.instant) {
             return;
         }
-        self.owes_follow = false;
+        self.owed = OwedFollow::No;
         if let Some(follow) = self.follow_message() {
             self.followed = Some(now.instant);
             Self::broadcast(effects, follow);
