@@ -1,8 +1,18 @@
 //! A node's disk: a log of writes, of which the last may be lost.
 //!
-//! Everything goes into one write-ahead log, as in the node's database. A commit is written without
-//! being synced; a persist is synced, and with it all that was written before. What a crash leaves is
-//! what was synced and some first part of the rest, each write whole or not at all.
+//! Everything goes into one write-ahead log, as in the node's database (`node/src/storage`). What is
+//! atomic there is one [`Write`] here, however many values are in it:
+//!
+//! | write | what is in it | synced |
+//! |---|---|---|
+//! | [`Write::Commit`] | a block with its certificate, and every change of the state | by the next persist |
+//! | [`Write::Slots`] | all values of one `Effect::Persist`: journal, valid value, proposal | at once, by itself |
+//!
+//! A write is one record of the log, under one checksum. A crash may happen inside it: then the
+//! record is torn, and reading the log again ends before it, so that the write vanishes whole, and
+//! with it all behind. What a crash leaves is therefore what was synced and some first part of the
+//! rest. A write that fails for want of room ends the process; it may be found afterwards
+//! or not, whole in either case.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,6 +22,8 @@ use tandem_chain::codec;
 use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::store::{Batch, MemoryStore};
 use tandem_consensus::journal::{Durable, Journal, KeyState, Slot};
+
+use super::digest::Digest;
 
 /// What a disk holds.
 #[derive(Clone, Debug, Default)]
@@ -48,19 +60,48 @@ impl Image {
         self.slot(Slot::Journal)
     }
 
+    /// This image as one that was restored from a backup and marked as such: what was signed since
+    /// is not in it, so the key is lost, and the record in it is no basis to go on from.
+    #[must_use]
+    pub fn with_lost_key(mut self) -> Self {
+        let journal = codec::encode(&Journal::new(KeyState::Lost)).into();
+        self.slots = BTreeMap::from([(Slot::Journal, journal)]);
+        self
+    }
+
     fn slot<T: serde::de::DeserializeOwned>(&self, slot: Slot) -> Option<T> {
         let bytes = self.slots.get(&slot)?;
         Some(codec::decode("slot", bytes, MAX_ENCODED_BYTES).expect("what was written is read"))
     }
 }
 
-/// One write.
+/// One write: all of it is kept by a crash, or nothing.
 #[derive(Clone, Debug)]
 pub enum Write {
     /// A block with its changes of the state.
     Commit(Rc<CertifiedBlock>, Rc<Batch>),
     /// Values of the replica.
     Slots(Vec<(Slot, Rc<[u8]>)>),
+}
+
+impl Write {
+    fn mix(&self, digest: &mut Digest) {
+        match self {
+            Self::Commit(_, batch) => {
+                for (column, key, value) in &batch.0 {
+                    digest.mix(*column as u64);
+                    digest.mix_bytes(key);
+                    digest.mix_bytes(value.as_deref().unwrap_or_default());
+                }
+            }
+            Self::Slots(values) => {
+                for (slot, bytes) in values {
+                    digest.mix(*slot as u64);
+                    digest.mix_bytes(bytes);
+                }
+            }
+        }
+    }
 }
 
 /// A disk.
@@ -77,6 +118,12 @@ impl Disk {
         let mut disk = Self::default();
         disk.synced.store.apply(genesis);
         disk
+    }
+
+    /// A disk that holds a copy of an earlier one.
+    #[must_use]
+    pub fn restored(image: Image) -> Self {
+        Self { synced: image, log: Vec::new() }
     }
 
     /// What would be found if it crashed now and lost every write that is not synced.
@@ -96,9 +143,10 @@ impl Disk {
         self.log.len()
     }
 
-    /// Syncs the first `count` of the writes that are not.
-    pub fn sync(&mut self, count: usize) {
+    /// Syncs the first `count` of the writes that are not, and mixes them into the digest.
+    pub fn sync(&mut self, count: usize, digest: &mut Digest) {
         for write in self.log.drain(..count) {
+            write.mix(digest);
             match write {
                 Write::Commit(block, batch) => {
                     self.synced.store.apply(&batch);
@@ -110,8 +158,52 @@ impl Disk {
     }
 
     /// A crash: the first `kept` writes that were not synced are there, the rest is lost.
-    pub fn crash(&mut self, kept: usize) {
-        self.sync(kept);
+    pub fn crash(&mut self, kept: usize, digest: &mut Digest) {
+        self.sync(kept, digest);
         self.log.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(byte: u8) -> Write {
+        let value = |slot| (slot, Rc::from([byte].as_slice()));
+        Write::Slots(vec![value(Slot::Journal), value(Slot::Proposal)])
+    }
+
+    #[test]
+    fn a_crash_keeps_a_first_part_of_the_writes_and_each_whole() {
+        for kept in 0..=3 {
+            let mut disk = Disk::default();
+            (1..=3).for_each(|byte| disk.write(slots(byte)));
+            disk.crash(kept, &mut Digest::new(0));
+            let found: Vec<u8> = disk.synced().slots.values().map(|bytes| bytes[0]).collect();
+            let expected = u8::try_from(kept).expect("few");
+            assert_eq!(found, vec![expected; if kept == 0 { 0 } else { 2 }]);
+            assert_eq!(disk.unsynced(), 0);
+        }
+    }
+
+    #[test]
+    fn what_becomes_durable_is_in_the_digest() {
+        let digest_of = |kept| {
+            let (mut disk, mut digest) = (Disk::default(), Digest::new(0));
+            disk.write(slots(1));
+            disk.crash(kept, &mut digest);
+            digest
+        };
+        assert_ne!(digest_of(0), digest_of(1));
+    }
+
+    #[test]
+    fn the_key_of_a_restored_disk_is_lost_whatever_its_record_says() {
+        let mut image = Image::default();
+        let good = Journal::new(KeyState::Good);
+        image.slots.insert(Slot::Journal, codec::encode(&good).into());
+        assert!(!image.durable(KeyState::Good).journal.guard.is_lost());
+        let durable = image.with_lost_key().durable(KeyState::Good);
+        assert!(durable.journal.guard.is_lost() && durable.proposal.is_none());
     }
 }

@@ -23,7 +23,8 @@ use super::disk::Write;
 use super::invariants::{Commit, Violation, broken};
 use super::node::MAX_WAKEUPS_AT_ONCE;
 use super::packet::Packet;
-use super::queue::{MS, Time};
+use super::plan::CrashPoint;
+use super::queue::Time;
 use super::world::{Done, Event, World};
 
 /// Blocks in an answer to a fetch: fewer than are asked for, so that answers come in parts.
@@ -81,15 +82,18 @@ impl World {
             process.wakeup = None;
             return;
         };
-        let at = process.started.saturating_add(at).max(self.queue.now());
+        let now = self.queue.now();
+        let at = process.started.saturating_add(at).max(now);
         if process.wakeup.is_none_or(|earlier| at != earlier) {
             process.wakeup = Some(at);
-            self.queue.at(at, Event::Done { node, incarnation, done: Done::Wakeup(at) });
+            // What is due at once is handled at once; a timer that has to fire may be late.
+            let late = if at > now { self.late_time(node) } else { 0 };
+            self.queue.at(at + late, Event::Done { node, incarnation, done: Done::Wakeup(at) });
         }
     }
 
     fn later(&mut self, node: usize, input: Input) {
-        let delay = self.work_time();
+        let delay = self.work_time(node);
         self.done_after(node, delay, Done::Input(Box::new(input)));
     }
 
@@ -98,19 +102,26 @@ impl World {
         self.queue.after(delay, Event::Done { node, incarnation, done });
     }
 
-    fn work_time(&mut self) -> Time {
-        self.random.below(self.plan.machine.work_max)
+    fn work_time(&mut self, node: usize) -> Time {
+        let node = &self.nodes[node];
+        self.random.below(node.machine.work_max * node.slow.work)
+    }
+
+    fn late_time(&mut self, node: usize) -> Time {
+        let node = &self.nodes[node];
+        self.random.below(node.machine.late_max * node.slow.work)
     }
 
     /// Carries out one effect; false when the process has ended over it.
     fn effect(&mut self, node: usize, effect: Effect) -> bool {
-        if let Some(left) = self.nodes[node].crash_after.as_mut() {
-            if *left == 0 {
-                self.tell(|w| format!("{} dies at an effect", w.nodes[node].name));
-                self.crash_and_restart(node);
-                return false;
-            }
-            *left -= 1;
+        let point = match effect {
+            Effect::Persist(_) => CrashPoint::BeforePersist,
+            Effect::Send { .. } | Effect::Broadcast(_) => CrashPoint::BeforeSend,
+            Effect::Commit(_) => CrashPoint::BeforeCommit,
+            _ => CrashPoint::BeforeOther,
+        };
+        if self.dies_at(node, point) {
+            return false;
         }
         match effect {
             Effect::Persist(values) => self.persist(node, values),
@@ -124,7 +135,11 @@ impl World {
             Effect::Broadcast(message) => {
                 self.check_sent(node, &message);
                 let packet = Rc::new(Packet::of(&message));
+                let half = self.nodes.len() / 2;
                 for to in 0..self.nodes.len() {
+                    if to == half && self.dies_at(node, CrashPoint::DuringBroadcast) {
+                        return false;
+                    }
                     self.send(node, to, &message, &packet);
                 }
             }
@@ -153,6 +168,8 @@ impl World {
                     let name = &self.nodes[node].name;
                     let what = format!("{name} halts: {reason}");
                     self.verdict(broken("a correct node goes on", what));
+                } else if self.nodes[node].rolled_back {
+                    self.stopped_itself(node);
                 }
                 return false;
             }
@@ -209,15 +226,18 @@ impl World {
     }
 
     fn persist(&mut self, node: usize, values: Vec<(tandem_consensus::journal::Slot, Vec<u8>)>) {
-        let entry = &mut self.nodes[node];
         let values = values.into_iter().map(|(slot, bytes)| (slot, Rc::from(bytes)));
-        entry.disk.write(Write::Slots(values.collect()));
+        let is_written = self.write(node, Write::Slots(values.collect()));
+        if !is_written || self.dies_at(node, CrashPoint::DuringPersist) {
+            return;
+        }
+        let entry = &mut self.nodes[node];
         let count = entry.disk.unsynced();
         if let Some(process) = entry.process.as_mut() {
             process.persisting = true;
         }
         self.counts.persists += 1;
-        let delay = self.random.below(self.plan.machine.fsync_max);
+        let delay = self.random.below(entry.machine.fsync_max * entry.slow.disk);
         self.done_after(node, delay, Done::Synced(count));
     }
 
@@ -266,6 +286,8 @@ impl World {
     fn transmit(&mut self, from: usize, to: usize, epoch: u64, packet: &Rc<Packet>) {
         self.counts.messages += 1;
         self.counts.bytes += packet.len() as u64;
+        self.digest.mix((from << 32 | to) as u64);
+        self.digest.mix(packet.digest());
         for delay in self.delays(from, to) {
             let at = self.net.arrival(from, to, self.queue.now() + delay, self.links.ordered);
             let packet = Rc::clone(packet);
@@ -348,11 +370,13 @@ impl World {
                 }
             }
             Done::Synced(count) => {
-                self.nodes[node].disk.sync(count);
+                self.nodes[node].disk.sync(count, &mut self.digest);
                 if let Some(process) = self.nodes[node].process.as_mut() {
                     process.persisting = false;
                 }
-                self.run_effects(node);
+                if !self.dies_at(node, CrashPoint::AfterPersist) {
+                    self.run_effects(node);
+                }
             }
             Done::Executed(block, execution) => self.executed(node, block, *execution),
             Done::Wakeup(at) => self.woken(node, at),
@@ -402,17 +426,20 @@ impl World {
         let Some(process) = self.nodes[node].process.as_mut() else { return };
         let execution = process.ledger.execute(&block.block).expect("memory does not fail");
         let block = Rc::new(block.as_ref().clone());
-        let delay = self.work_time();
+        let delay = self.work_time(node);
         self.done_after(node, delay, Done::Executed(block, Box::new(execution)));
     }
 
     /// A block is executed: it is stored, and the ledger moves on.
     fn executed(&mut self, node: usize, block: Rc<CertifiedBlock>, execution: Execution) {
         let tip = Arc::clone(&execution.tip);
+        let batch = Rc::new(execution.batch.clone());
+        if !self.write(node, Write::Commit(Rc::clone(&block), Rc::clone(&batch))) {
+            return;
+        }
         let entry = &mut self.nodes[node];
         let Some(process) = entry.process.as_mut() else { return };
-        let batch = Rc::new(execution.batch.clone());
-        entry.disk.write(Write::Commit(Rc::clone(&block), Rc::clone(&batch)));
+        let before = Arc::clone(process.ledger.tip());
         process.ledger.store_mut().apply(&batch);
         process.ledger.apply(execution);
         process.mempool.committed(&block.block);
@@ -422,22 +449,31 @@ impl World {
         if entry.is_correct() {
             self.committed(node, &block, &tip);
         }
+        if self.dies_at(node, CrashPoint::AfterCommit) {
+            return;
+        }
+        self.registered(node, &before, &tip);
         self.handle(node, Input::Work(has_work));
         self.handle(node, Input::Executed { tip });
     }
 
     fn committed(&mut self, node: usize, block: &Rc<CertifiedBlock>, tip: &Tip) {
         let before = self.invariants.height();
+        let changes = self.invariants.changes();
         let Some(id) = tip.block else { return };
         // Only a new block of the chain can leave a node behind.
         if before < block.block.header.height {
             self.look_at_health();
         }
-        let commit = Commit { now: self.queue.now(), node, block, id, tip };
+        let key = self.nodes[node].key;
+        let commit = Commit { now: self.queue.now(), node, key, block, id, tip };
         let outcome = self.invariants.committed(&commit);
         let height = block.block.header.height;
-        self.mix(u64::from_le_bytes(id.0[..8].try_into().expect("eight bytes of a hash")));
+        self.digest.mix_bytes(&id.0);
         self.counts.commits += 1;
+        if self.invariants.changes() != changes {
+            self.last_change = self.queue.now();
+        }
         if before < height {
             self.counts.rounds += u64::from(block.certificate.commit.round.0);
             self.counts.evidence += block.block.evidence.len() as u64;
@@ -521,7 +557,7 @@ impl World {
             process.fetches.insert(id);
         }
         let input = Input::Fetched { from: peer, first, blocks: Vec::new() };
-        let timeout = u64::try_from(FETCH_TIMEOUT.as_nanos()).expect("a few seconds") - MS;
+        let timeout = u64::try_from(FETCH_TIMEOUT.as_nanos()).expect("a few seconds");
         self.done_after(node, timeout, Done::Fetched { id, input: Box::new(input) });
         let Some(to) = self.by_key.get(&peer).copied() else { return };
         if self.net.sees(node, to).is_none() {

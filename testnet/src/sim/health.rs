@@ -4,7 +4,8 @@
 use tandem_chain::types::{Height, TxHash};
 
 use super::invariants::liveness::Health;
-use super::invariants::{bounded_switch, progress};
+use super::invariants::{bounded_switch, f, progress};
+use super::node::Slow;
 use super::queue::MS;
 use super::world::{Event, Phase, World};
 
@@ -29,7 +30,7 @@ impl World {
             })
             .map(|seat| seat.power)
             .sum();
-        let f = (total.max(1) - 1) / 3;
+        let f = f(table);
         self.invariants.liveness.observers(now, live >= total - f);
     }
 
@@ -44,7 +45,8 @@ impl World {
             return Health::Dead;
         }
         let is_at_tip = view.height.0 + AT_TIP > height && view.silent_through < view.height;
-        let is_fit = !node.paused && is_at_tip && self.links_are_sound();
+        let is_quick = !node.paused && node.slow == Slow::NOT;
+        let is_fit = is_quick && is_at_tip && self.links_are_sound();
         if is_fit && self.is_heard(index) { Health::Live } else { Health::Unclear }
     }
 
@@ -69,7 +71,7 @@ impl World {
             .iter()
             .filter(|node| {
                 let is_wanted = node.is_correct() && !node.stays_dead;
-                is_wanted && !self.invariants.is_barred(&node.key)
+                is_wanted && self.invariants.is_registered(&node.key)
             })
             .map(|node| {
                 let height = node.process.as_ref().map(|p| p.ledger.tip().height);
@@ -81,8 +83,7 @@ impl World {
     /// Seats whose dead holder has a live partner and power of at most f.
     fn overdue(&self) -> Vec<String> {
         let table = self.invariants.newest_table();
-        let total: u64 = table.values().map(|seat| seat.power).sum();
-        let f = (total.max(1) - 1) / 3;
+        let f = f(table);
         table
             .iter()
             .filter(|(name, seat)| {
@@ -111,17 +112,19 @@ impl World {
     pub(super) fn look(&mut self) {
         let Phase::Healed { at, height } = self.phase else { return };
         self.look_at_health();
-        let waited = self.queue.now() - at;
-        let parameters = &self.plan.parameters;
+        // What was ordered while the faults lasted may take effect after them.
+        let waited = self.queue.now() - at.max(self.last_change);
+        let parameters = self.parameters();
         let (heights, overdue, open) = (self.heights(), self.overdue(), self.open_txs());
         let table = self.invariants.newest_table();
         let seats = self.plan.orgs.len();
         let progress_bound = progress::bound(parameters, seats);
-        let away = self.plan.byzantine.len() + self.plan.stay_dead;
+        let away = self.plan.lying().count() + self.plan.stay_dead;
         let share = 100 * away as u64 / seats as u64;
         let switch_bound = progress_bound + bounded_switch::bound(parameters, table, share);
         let has_progress = heights.iter().all(|(_, h)| h.0 >= height.0 + progress::NEW_BLOCKS);
         if has_progress && overdue.is_empty() && open.is_empty() {
+            let waited = self.queue.now() - at;
             self.counts.healed_ms_max = self.counts.healed_ms_max.max(waited / MS);
             self.is_over = true;
             return;

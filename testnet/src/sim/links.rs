@@ -1,14 +1,59 @@
-//! Connections as they come and go.
+//! Connections as they come and go, and who lets whom in: the node's `network/gate`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_chain::tip::Tip;
 use tandem_consensus::Input;
 
 use super::net;
 use super::world::{Event, World};
 
+/// Age of the newest block from which on a node takes itself to be far behind, as in the node's driver.
+const FRESH: Duration = Duration::from_secs(30);
+
 impl World {
-    /// Whether a connection of two nodes can be made.
+    /// Whether a connection of two nodes can be made, by either.
     fn can_connect(&self, a: usize, b: usize) -> bool {
-        a != b && self.nodes[a].is_up() && self.nodes[b].is_up() && !self.net.is_broken(a, b)
+        let is_up = a != b && self.nodes[a].is_up() && self.nodes[b].is_up();
+        is_up && !self.net.is_broken(a, b) && (self.can_dial(a, b) || self.can_dial(b, a))
+    }
+
+    /// Whether one node dials another and is let in: who is dialled lets in whom it has registered. A
+    /// node that is not registered as far as it knows, or far behind, dials whomever its operator
+    /// told it of.
+    fn can_dial(&self, from: usize, to: usize) -> bool {
+        let has = |node: usize, other: usize| {
+            let process = self.nodes[node].process.as_ref();
+            let key = &self.nodes[other].key;
+            process.is_some_and(|p| p.ledger.tip().register.nodes.contains_key(key))
+        };
+        let is_old = |node: usize| {
+            let process = self.nodes[node].process.as_ref();
+            process.is_some_and(|p| self.wall(node).since(p.ledger.tip().time) > FRESH)
+        };
+        has(to, from) && (has(from, to) || !has(from, from) || is_old(from))
+    }
+
+    /// The register has changed: removed nodes lose their connections to this one, new ones get some.
+    pub(super) fn registered(&mut self, node: usize, before: &Tip, after: &Tip) {
+        if Arc::ptr_eq(&before.register, &after.register) {
+            return;
+        }
+        for peer in 0..self.nodes.len() {
+            let key = &self.nodes[peer].key;
+            let was_registered = before.register.nodes.contains_key(key);
+            if !was_registered || after.register.nodes.contains_key(key) {
+                continue;
+            }
+            let connection = self.net.connection(node, peer);
+            connection.is_up = false;
+            let epoch = connection.epoch;
+            for (node, peer) in [(node, peer), (peer, node)] {
+                self.queue.after(0, Event::Gone { node, peer, epoch });
+            }
+        }
+        self.connect_all(node);
     }
 
     /// Makes the connections of a node that are missing and can be made.

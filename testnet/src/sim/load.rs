@@ -68,7 +68,7 @@ impl World {
         let client = &mut self.clients[index];
         client.made += 1;
         let data_set = self.genesis.organizations[client.org].name.as_str();
-        let data_set = data_set.parse().expect("a letter is a name");
+        let data_set = data_set.parse().expect("an organisation's name is one");
         let call = if client.made == 1 {
             records::Call::Create { data_set }
         } else {

@@ -17,7 +17,9 @@
 //! the same history, and the same digest of it, on every machine.
 
 pub mod actor;
+mod clock;
 mod crypto;
+mod digest;
 mod disk;
 mod driver;
 mod faults;
@@ -25,6 +27,7 @@ mod health;
 pub mod invariants;
 mod links;
 mod load;
+mod members;
 mod net;
 mod node;
 mod packet;
@@ -46,7 +49,9 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
+use tandem_chain::limits::MAX_ORGS;
 
+use self::plan::Shape;
 use self::report::Counts;
 pub use self::world::World;
 
@@ -65,6 +70,12 @@ pub struct Options {
     /// Tell each history
     #[arg(long)]
     pub trace: bool,
+    /// So many organisations with a pair of nodes each, instead of what a seed picks
+    #[arg(long, value_name = "N", value_parser = parse_orgs)]
+    pub orgs: Option<usize>,
+    /// Neither faults nor liars: what a block costs
+    #[arg(long)]
+    pub calm: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -77,6 +88,25 @@ fn parse_seeds(text: &str) -> Result<Range<u64>> {
     let (first, end) = (first.trim().parse()?, end.trim().parse()?);
     ensure!(first < end, "there is no seed from {first} up to {end}");
     Ok(first..end)
+}
+
+fn parse_orgs(text: &str) -> Result<usize> {
+    let orgs = text.parse()?;
+    ensure!((1..=MAX_ORGS).contains(&orgs), "there can be 1 to {MAX_ORGS} organisations");
+    Ok(orgs)
+}
+
+impl Options {
+    fn shape(&self) -> Shape {
+        Shape { orgs: self.orgs, calm: self.calm }
+    }
+
+    /// The command that tells the history of one of these seeds.
+    fn replay(&self, seed: u64) -> String {
+        let orgs = self.orgs.map(|orgs| format!(" --orgs {orgs}")).unwrap_or_default();
+        let calm = if self.calm { " --calm" } else { "" };
+        format!("tandem-testnet sim --seeds {seed}..{}{orgs}{calm} --trace", seed + 1)
+    }
 }
 
 /// What became of one seed.
@@ -95,7 +125,13 @@ pub struct Outcome {
 /// Lives through one seed's history.
 #[must_use]
 pub fn run_seed(seed: u64, with_story: bool) -> Outcome {
-    let mut world = World::new(seed, with_story);
+    run_shaped(seed, Shape::default(), with_story)
+}
+
+/// Lives through one seed's history, in the shape that is asked for.
+#[must_use]
+pub fn run_shaped(seed: u64, shape: Shape, with_story: bool) -> Outcome {
+    let mut world = World::shaped(seed, shape, with_story);
     let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match verdict {
         Ok(verdict) => verdict.err().map(|violation| violation.to_string()),
@@ -120,13 +156,14 @@ pub fn run(options: &Options) -> Result<()> {
         report.total.add(&outcome.counts);
         report.digest ^= outcome.digest.rotate_left((seed % 64) as u32);
         if options.trace {
-            println!("seed {seed}\n{}", World::new(seed, false).plan());
+            let world = World::shaped(seed, options.shape(), false);
+            println!("seed {seed}\n{}", world.plan());
             outcome.story.iter().for_each(|line| println!("{line}"));
             println!("digest {:016x}", outcome.digest);
         }
         if let Some(violation) = &outcome.violation {
             println!("seed {seed} FAILED: {violation}");
-            println!("  replay: tandem-testnet sim --seeds {seed}..{} --trace", seed + 1);
+            println!("  replay: {}", options.replay(seed));
             report.failed.push(seed);
         }
     });
@@ -160,7 +197,7 @@ fn for_each_seed(options: &Options, mut tell: impl FnMut(u64, &Outcome)) {
                     if !options.seeds.contains(&seed) {
                         return;
                     }
-                    let outcome = run_seed(seed, options.trace);
+                    let outcome = run_shaped(seed, options.shape(), options.trace);
                     if outcome.violation.is_some() && options.until_failure {
                         next.store(options.seeds.end, Ordering::Relaxed);
                     }

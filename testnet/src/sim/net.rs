@@ -1,6 +1,6 @@
 //! Links and connections between nodes.
 //!
-//! A link has two directions that can be cut by themselves. Over it runs one connection, as TCP's:
+//! A link has two directions that can be cut by themselves, by several faults at a time. Over it runs one connection, as TCP's:
 //! it is made when both ends run and hear each other, it lasts until one end dies or has heard
 //! nothing for a while, and each end learns of both in its own time.
 
@@ -22,8 +22,8 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 pub struct Net {
     nodes: usize,
-    /// By `from * nodes + to`.
-    cut: Vec<bool>,
+    /// How many faults cut each direction, by `from * nodes + to`.
+    cuts: Vec<u32>,
     /// What `from` believes to be its connection to `to`.
     sees: Vec<Option<u64>>,
     /// Latest arrival so far.
@@ -38,7 +38,7 @@ impl Net {
         let links = nodes * nodes;
         Self {
             nodes,
-            cut: vec![false; links],
+            cuts: vec![0; links],
             sees: vec![None; links],
             last: vec![0; links],
             connections: vec![Connection::default(); links],
@@ -49,16 +49,22 @@ impl Net {
         from * self.nodes + to
     }
 
-    /// Cuts one direction, or makes it whole.
-    pub fn set_cut(&mut self, from: usize, to: usize, is_cut: bool) {
+    /// A fault cuts one direction.
+    pub fn cut(&mut self, from: usize, to: usize) {
         let at = self.at(from, to);
-        self.cut[at] = is_cut;
+        self.cuts[at] += 1;
+    }
+
+    /// A fault that cut one direction is over; nothing when all have been already.
+    pub fn mend(&mut self, from: usize, to: usize) {
+        let at = self.at(from, to);
+        self.cuts[at] = self.cuts[at].saturating_sub(1);
     }
 
     /// Whether one direction is cut.
     #[must_use]
     pub fn is_cut(&self, from: usize, to: usize) -> bool {
-        self.cut[self.at(from, to)]
+        self.cuts[self.at(from, to)] > 0
     }
 
     /// Whether either direction is cut.
@@ -69,7 +75,7 @@ impl Net {
 
     /// Makes all links whole.
     pub fn heal(&mut self) {
-        self.cut.fill(false);
+        self.cuts.fill(0);
     }
 
     /// The connection of two nodes.
@@ -116,4 +122,24 @@ pub fn reset_time(random: &mut Random) -> Time {
 /// Time until silence is taken for death.
 pub fn silence_time(random: &mut Random) -> Time {
     random.between(2 * S, 5 * S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_whole_again_when_every_fault_that_cut_it_is_over() {
+        let mut net = Net::new(2);
+        net.cut(0, 1);
+        net.cut(0, 1);
+        net.mend(0, 1);
+        assert!(net.is_cut(0, 1) && !net.is_cut(1, 0) && net.is_broken(1, 0));
+        net.mend(0, 1);
+        assert!(!net.is_broken(0, 1));
+        net.cut(1, 0);
+        net.heal();
+        net.mend(1, 0);
+        assert!(!net.is_broken(0, 1), "what is over twice is over");
+    }
 }

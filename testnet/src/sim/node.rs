@@ -16,13 +16,29 @@ use tandem_consensus::verify::Keys;
 use tandem_consensus::{Effect, Replica, Setup};
 
 use super::actor::Actor;
+use super::clock::Clock;
 use super::disk::{Disk, Image};
+use super::plan::{CrashPoint, Machine};
 use super::queue::Time;
 use super::world::Event;
 
+/// Factors on the times of a [`Machine`] while something is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slow {
+    /// On that of an fsync.
+    pub disk: u64,
+    /// On those of work and of late timers.
+    pub work: u64,
+}
+
+impl Slow {
+    /// Nothing is wrong.
+    pub const NOT: Self = Self { disk: 1, work: 1 };
+}
+
 /// A node.
 pub struct Node {
-    /// Its name in stories: the organisation's letter and a number.
+    /// Its name in stories: the organisation's letters and a number.
     pub name: String,
     /// Its organisation.
     pub org: usize,
@@ -32,12 +48,22 @@ pub struct Node {
     pub signer: Arc<dyn Signer>,
     /// Its disk.
     pub disk: Disk,
-    /// Whether its disk, and with it the key's signing record, was lost once.
-    pub wiped: bool,
-    /// How far its wall clock is off, in nanoseconds.
-    pub clock_offset: i64,
+    /// Whether the key's signing record was lost once: with the disk, or by a restore.
+    pub key_was_lost: bool,
+    /// Whether its disk was rolled back behind its back: from then on it is a faulty validator.
+    pub rolled_back: bool,
+    /// Whether its disk has no room.
+    pub disk_is_full: bool,
+    /// Times that its parts take.
+    pub machine: Machine,
+    /// How much slower it is for now.
+    pub slow: Slow,
+    /// Its wall clock.
+    pub clock: Clock,
     /// What makes it Byzantine.
     pub actor: Option<Box<dyn Actor>>,
+    /// Whether its organisation runs it; one that is to be registered later is not yet.
+    pub is_installed: bool,
     /// The process, while it runs.
     pub process: Option<Process>,
     /// Counts its processes: what was meant for an earlier one is dropped.
@@ -46,8 +72,8 @@ pub struct Node {
     pub paused: bool,
     /// What waits for a process that stands still.
     pub held: VecDeque<Event>,
-    /// Carries out so many more effects, and then crashes.
-    pub crash_after: Option<u64>,
+    /// Where it dies, after it has passed there so many times.
+    pub crash_at: Option<(CrashPoint, u64)>,
     /// Whether it stays dead.
     pub stays_dead: bool,
 }
@@ -56,7 +82,7 @@ impl Node {
     /// Whether it keeps to the protocol.
     #[must_use]
     pub fn is_correct(&self) -> bool {
-        self.actor.is_none()
+        self.actor.is_none() && !self.rolled_back
     }
 
     /// Where it stands, for a story.

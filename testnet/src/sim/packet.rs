@@ -6,9 +6,12 @@ use tandem_chain::codec;
 use tandem_consensus::message::Message;
 use tandem_consensus::verify::{Fault, Keys};
 
+use super::digest::Digest;
+
 /// A message on its way.
 pub struct Packet {
     bytes: Vec<u8>,
+    digest: u64,
     decoded: OnceCell<Result<Message, Fault>>,
 }
 
@@ -22,12 +25,18 @@ impl Packet {
     /// As bytes that may be anything.
     #[must_use]
     pub fn of_bytes(bytes: Vec<u8>) -> Self {
-        Self { bytes, decoded: OnceCell::new() }
+        Self { digest: Digest::of(&bytes), bytes, decoded: OnceCell::new() }
     }
 
     /// As it is read.
     pub fn decode(&self) -> Result<Message, Fault> {
         self.decoded.get_or_init(|| Keys::decode(&self.bytes)).clone()
+    }
+
+    /// Digest of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Its size in bytes.

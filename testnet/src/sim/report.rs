@@ -6,6 +6,9 @@ use std::fmt;
 use serde::Serialize;
 use tandem_chain::modules::standby::Reason;
 
+use super::invariants::Changes;
+use super::plan::{CrashPoint, Fault};
+
 /// Counts of what happened.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Counts {
@@ -29,16 +32,28 @@ pub struct Counts {
     pub persists: u64,
     /// Questions for blocks.
     pub fetches: u64,
-    /// Processes that died.
+    /// Faults that were injected, by kind.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Processes that died, for whatever fault.
     pub crashes: u64,
-    /// Processes that stood still.
-    pub pauses: u64,
-    /// Links that were cut, in groups.
-    pub partitions: u64,
-    /// Disks that were lost.
-    pub wipes: u64,
-    /// Clocks that jumped.
-    pub clocks: u64,
+    /// Of these, those that died at a chosen point, by point.
+    pub crash_points: BTreeMap<CrashPoint, u64>,
+    /// Writes that were lost with a process, since they were not synced.
+    pub lost_writes: u64,
+    /// Of these, writes in the middle of which a process died.
+    pub torn_writes: u64,
+    /// Writes that failed for want of room.
+    pub failed_writes: u64,
+    /// Disks that were restored, and marked so.
+    pub restored: u64,
+    /// Disks that were rolled back behind their nodes' backs.
+    pub rolled_back: u64,
+    /// How often a node stopped over that: it saw a signature of its own that it did not know.
+    pub rolled_back_stopped: u64,
+    /// Holders that died while their standby was behind.
+    pub died_before_laggard: u64,
+    /// What the calls of organisations changed.
+    pub changes: Changes,
     /// Automatic switches.
     pub automatic: u64,
     /// Planned switches.
@@ -82,10 +97,13 @@ impl Counts {
             (&mut self.persists, other.persists),
             (&mut self.fetches, other.fetches),
             (&mut self.crashes, other.crashes),
-            (&mut self.pauses, other.pauses),
-            (&mut self.partitions, other.partitions),
-            (&mut self.wipes, other.wipes),
-            (&mut self.clocks, other.clocks),
+            (&mut self.lost_writes, other.lost_writes),
+            (&mut self.torn_writes, other.torn_writes),
+            (&mut self.failed_writes, other.failed_writes),
+            (&mut self.restored, other.restored),
+            (&mut self.rolled_back, other.rolled_back),
+            (&mut self.rolled_back_stopped, other.rolled_back_stopped),
+            (&mut self.died_before_laggard, other.died_before_laggard),
             (&mut self.automatic, other.automatic),
             (&mut self.planned, other.planned),
             (&mut self.barred, other.barred),
@@ -97,6 +115,13 @@ impl Counts {
             *sum += count;
         }
         self.healed_ms_max = self.healed_ms_max.max(other.healed_ms_max);
+        self.changes.add(&other.changes);
+        for (fault, count) in &other.faults {
+            *self.faults.entry(*fault).or_default() += count;
+        }
+        for (point, count) in &other.crash_points {
+            *self.crash_points.entry(*point).or_default() += count;
+        }
         for (what, count) in &other.reports {
             *self.reports.entry(what.clone()).or_default() += count;
         }
@@ -123,10 +148,37 @@ impl fmt::Display for Counts {
             self.persists,
             self.fetches
         )?;
+        let blocks = self.blocks.max(1);
         writeln!(
             f,
-            "{} crashes, {} pauses, {} partitions, {} wiped disks, {} clocks off",
-            self.crashes, self.pauses, self.partitions, self.wipes, self.clocks
+            "a block: {} messages, {} bytes",
+            self.messages / blocks,
+            self.bytes / blocks
+        )?;
+        writeln!(f, "faults: {}", listed(&self.faults))?;
+        writeln!(
+            f,
+            "{} crashes, of these {}",
+            self.crashes,
+            listed(&self.crash_points)
+        )?;
+        writeln!(
+            f,
+            "{} writes lost, {} of them torn, {} failed; disks: {} restored, {} rolled back, over \
+             which nodes stopped {} times; {} holders died before a standby that was behind",
+            self.lost_writes,
+            self.torn_writes,
+            self.failed_writes,
+            self.restored,
+            self.rolled_back,
+            self.rolled_back_stopped,
+            self.died_before_laggard
+        )?;
+        let Changes { registered, removed, partners, parameters, refused } = self.changes;
+        writeln!(
+            f,
+            "{registered} nodes registered, {removed} removed, {partners} partners named, parameters \
+             set {parameters} times; {refused} such calls refused"
         )?;
         write!(
             f,
@@ -134,4 +186,10 @@ impl fmt::Display for Counts {
             self.automatic, self.planned, self.barred, self.double_signs, self.evidence
         )
     }
+}
+
+/// Counts by kind.
+fn listed<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
+    let listed: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    listed.join(", ")
 }

@@ -1,12 +1,21 @@
 //! Histories that must hold, in every run of the tests.
 
+use super::plan::{CrashPoint, Fault};
 use super::*;
 
 /// Seeds that every run of the tests lives through.
 const SEEDS: Range<u64> = 0..300;
 
 fn options(seeds: Range<u64>) -> Options {
-    Options { seeds, jobs: 0, until_failure: false, trace: false, json: false }
+    Options {
+        seeds,
+        jobs: 0,
+        until_failure: false,
+        trace: false,
+        orgs: None,
+        calm: false,
+        json: false,
+    }
 }
 
 #[test]
@@ -22,19 +31,31 @@ fn no_invariant_is_violated_in_any_history() {
         counts.add(&outcome.counts);
     });
     // A simulator in which nothing happens proves nothing.
-    let Counts { blocks, crashes, partitions, pauses, wipes, automatic, planned, evidence, .. } =
-        counts;
+    let changes = counts.changes;
     for (what, count) in [
-        ("blocks", blocks / 1000),
-        ("crashes", crashes),
-        ("partitions", partitions),
-        ("pauses", pauses),
-        ("wipes", wipes),
-        ("automatic switches", automatic),
-        ("planned switches", planned),
-        ("evidence", evidence),
+        ("blocks", counts.blocks / 1000),
+        ("crashes", counts.crashes),
+        ("torn writes", counts.torn_writes),
+        ("writes that fail", counts.failed_writes),
+        ("restored disks", counts.restored),
+        ("disks rolled back", counts.rolled_back),
+        ("holders that die before a standby that is behind", counts.died_before_laggard),
+        ("automatic switches", counts.automatic),
+        ("planned switches", counts.planned),
+        ("nodes registered", changes.registered),
+        ("nodes removed", changes.removed),
+        ("partners named", changes.partners),
+        ("parameters set", changes.parameters),
+        ("calls refused", changes.refused),
+        ("evidence", counts.evidence),
     ] {
         assert!(count > 0, "no {what}");
+    }
+    for fault in Fault::ALL {
+        assert!(counts.faults.get(&fault).is_some_and(|count| *count > 0), "no {fault}");
+    }
+    for point in CrashPoint::ALL {
+        assert!(counts.crash_points.contains_key(&point), "no crash {point}");
     }
 }
 
@@ -44,4 +65,12 @@ fn a_seed_gives_the_same_history_twice_told_or_not() {
         let digests = [false, true].map(|with_story| run_seed(seed, with_story).digest);
         assert_eq!(digests[0], digests[1], "seed {seed}");
     }
+}
+
+#[test]
+fn many_organisations_make_blocks_when_nothing_fails() {
+    let shape = Shape { orgs: Some(30), calm: true };
+    let outcome = run_shaped(1, shape, false);
+    assert_eq!(outcome.violation, None);
+    assert!(outcome.counts.blocks > 10 && outcome.counts.crashes == 0);
 }

@@ -5,29 +5,33 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
-use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
+use tandem_chain::genesis::{Genesis, GenesisRole};
 use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::ledger::{Execution, Ledger};
 use tandem_chain::store::{Batch, MemoryStore};
 use tandem_chain::tx::Tx;
-use tandem_chain::types::{Hash, Height, Power, Timestamp, TxHash};
+use tandem_chain::types::{Height, Timestamp, TxHash};
 use tandem_consensus::Input;
 use tandem_consensus::journal::KeyState;
 
+use super::clock::Clock;
 use super::crypto::Memo;
-use super::disk::Disk;
+use super::digest::Digest;
+use super::disk::{Disk, Image};
 use super::invariants::{Invariants, Verdict, Violation};
 use super::load::Client;
+use super::members::{Members, members};
 use super::net::{self, Net};
-use super::node::{Node, Process};
+use super::node::{Node, Process, Slow};
 use super::packet::Packet;
-use super::plan::{Links, Plan};
+use super::plan::{CrashPoint, Links, Plan, Shape};
 use super::queue::{Queue, S, Time};
 use super::random::Random;
 use super::report::Counts;
 
 /// Wall-clock time at which every history begins.
-const GENESIS_TIME: Timestamp = Timestamp(1_800_000_000_000_000_000);
+pub(super) const GENESIS_TIME: Timestamp = Timestamp(1_800_000_000_000_000_000);
 
 /// Something that happens.
 pub enum Event {
@@ -53,6 +57,14 @@ pub enum Event {
     Resume(usize),
     /// Cuts of a partition end.
     Mend(Vec<(usize, usize)>),
+    /// A disk is replaced by an earlier copy; whether it is marked as such.
+    Restore { node: usize, image: Box<Image>, is_marked: bool },
+    /// A disk has room again.
+    Room(usize),
+    /// A machine and its disk are as fast as they were.
+    Fast(usize),
+    /// The holder of a seat dies, while its standby is behind.
+    Lagging { standby: usize, holder: usize },
     /// The next fault.
     Fault,
     /// A node that was given a seat dies.
@@ -101,6 +113,8 @@ pub struct World {
     pub(super) genesis: Genesis,
     pub(super) genesis_batch: Batch,
     pub(super) admins: Vec<SecretKey>,
+    /// Of the nodes, by index.
+    pub(super) secrets: Vec<SecretKey>,
     pub(super) nodes: Vec<Node>,
     pub(super) by_key: BTreeMap<PublicKey, usize>,
     pub(super) net: Net,
@@ -110,11 +124,13 @@ pub struct World {
     pub(super) good_txs: BTreeSet<TxHash>,
     pub(super) invariants: Invariants,
     pub(super) phase: Phase,
+    /// When nodes, partners or parameters of the one chain last changed.
+    pub(super) last_change: Time,
     pub(super) violation: Option<Violation>,
     pub(super) is_over: bool,
     pub(super) counts: Counts,
     pub(super) fetches: u64,
-    digest: u64,
+    pub(super) digest: Digest,
     story: Option<Vec<String>>,
 }
 
@@ -122,42 +138,44 @@ impl World {
     /// The beginning of a seed's history.
     #[must_use]
     pub fn new(seed: u64, with_story: bool) -> Self {
+        Self::shaped(seed, Shape::default(), with_story)
+    }
+
+    /// The beginning of a seed's history, in the shape that is asked for.
+    #[must_use]
+    pub fn shaped(seed: u64, shape: Shape, with_story: bool) -> Self {
         let mut random = Random::new(seed);
-        let plan = Plan::new(seed, &mut random);
-        let (genesis, secrets, admins, users) = members(&plan);
+        let plan = Plan::new(seed, shape, &mut random);
+        let Members { genesis, machines, secrets, admins, users } = members(&plan);
         let genesis_batch = Ledger::<MemoryStore>::genesis(&genesis);
+        let bound_ns = plan.parameters.max_clock_ahead_ms * 1_000_000;
         let mut nodes = Vec::new();
-        let mut next = secrets.iter();
-        for (org, member) in genesis.organizations.iter().enumerate() {
-            let kind = plan.byzantine.iter().find(|(of, _)| *of == org).map(|(_, kind)| *kind);
-            for (number, entry) in member.nodes.iter().enumerate() {
-                let is_liar = entry.role == GenesisRole::Validator;
-                let actor = kind.filter(|_| is_liar).map(|kind| kind.actor(&mut random));
-                let signer = plan.scheme.signer(next.next().expect("a key for each node"));
-                let initial = member.name.as_str();
-                nodes.push(Node {
-                    name: format!("{initial}{}", number + 1),
-                    org,
-                    key: entry.key,
-                    signer,
-                    disk: Disk::new(&genesis_batch),
-                    wiped: false,
-                    clock_offset: 0,
-                    actor,
-                    process: None,
-                    incarnation: 0,
-                    paused: false,
-                    held: std::collections::VecDeque::new(),
-                    crash_after: None,
-                    stays_dead: false,
-                });
-            }
+        for (machine, secret) in machines.into_iter().zip(&secrets) {
+            let kind = plan.byzantine.iter().find(|(of, _)| *of == machine.org);
+            let kind = kind.filter(|_| machine.role == Some(GenesisRole::Validator));
+            nodes.push(Node {
+                name: machine.name,
+                org: machine.org,
+                key: secret.public(),
+                signer: plan.scheme.signer(secret),
+                disk: Disk::new(&genesis_batch),
+                key_was_lost: false,
+                rolled_back: false,
+                disk_is_full: false,
+                machine: plan.machine.one(&mut random),
+                slow: Slow::NOT,
+                clock: Clock::kept(&mut random, bound_ns, 0),
+                actor: kind.map(|(_, kind)| kind.actor(&mut random)),
+                is_installed: machine.role.is_some(),
+                process: None,
+                incarnation: 0,
+                paused: false,
+                held: std::collections::VecDeque::new(),
+                crash_at: None,
+                stays_dead: false,
+            });
         }
         let keys: Vec<PublicKey> = nodes.iter().map(|node| node.key).collect();
-        let bound_ns = plan.parameters.max_clock_ahead_ms * 1_000_000;
-        for node in &mut nodes {
-            node.clock_offset = small_offset(&mut random, bound_ns);
-        }
         let clients = users.into_iter().map(Client::new).collect();
         let mut world = Self {
             random,
@@ -170,15 +188,17 @@ impl World {
             genesis,
             genesis_batch,
             admins,
+            secrets,
             nodes,
             clients,
             good_txs: BTreeSet::new(),
             phase: Phase::Faults,
+            last_change: 0,
             violation: None,
             is_over: false,
             counts: Counts::default(),
             fetches: 0,
-            digest: seed,
+            digest: Digest::new(seed),
             story: with_story.then(Vec::new),
             plan,
         };
@@ -212,6 +232,7 @@ impl World {
         }
         self.counts.blocks = self.invariants.height().0;
         self.counts.txs = self.invariants.exactly_once.count() as u64;
+        self.counts.changes = self.invariants.changes();
         self.counts.virtual_seconds = self.queue.now() / S;
         self.violation.clone().map_or(Ok(()), Err)
     }
@@ -241,6 +262,10 @@ impl World {
             Event::Start(node) => self.start(node),
             Event::Resume(node) => self.resume(node),
             Event::Mend(cuts) => self.mend(&cuts),
+            Event::Restore { node, image, is_marked } => self.restored(node, *image, is_marked),
+            Event::Room(node) => self.room(node),
+            Event::Fast(node) => self.fast(node),
+            Event::Lagging { standby, holder } => self.lagging(standby, holder),
             Event::Fault => self.fault(),
             Event::Hunt(node) => self.hunted(node),
             Event::Client(client) => self.client(client),
@@ -269,11 +294,16 @@ impl World {
     pub(super) fn start(&mut self, index: usize) {
         let now = self.queue.now();
         let node = &mut self.nodes[index];
-        if node.process.is_some() || node.stays_dead {
+        if node.process.is_some() || node.stays_dead || !node.is_installed {
+            return;
+        }
+        if node.disk_is_full {
+            // Its first write, of the journal, fails.
+            self.queue.after(S, Event::Start(index));
             return;
         }
         node.incarnation += 1;
-        let key = if node.wiped { KeyState::Lost } else { KeyState::Good };
+        let key = if node.key_was_lost { KeyState::Lost } else { KeyState::Good };
         let image = node.disk.synced();
         let process = Process::start(image, Arc::clone(&node.signer), &self.genesis, key, now);
         let tip = Arc::clone(process.ledger.tip());
@@ -284,26 +314,38 @@ impl World {
             self.verdict(verdict);
         }
         self.handle(index, Input::Start);
+        if self.dies_at(index, CrashPoint::AtStart) {
+            return;
+        }
         self.connect_all(index);
         self.look_at_health();
     }
 
-    /// Ends a process at once. What was not synced is lost but for a first part of it.
+    /// Ends a process at once, and its machine with it. What was not synced is lost but for a first
+    /// part of it; the write after that part may have been torn.
     pub(super) fn crash(&mut self, index: usize) {
-        let node = &mut self.nodes[index];
-        if node.process.take().is_none() {
+        if self.nodes[index].process.is_none() {
             return;
         }
-        let unsynced = node.disk.unsynced();
+        let unsynced = self.nodes[index].disk.unsynced();
         let kept = self.random.index(unsynced + 1);
-        node.disk.crash(kept);
-        node.paused = false;
-        node.held.clear();
-        node.crash_after = None;
         self.counts.crashes += 1;
+        self.counts.lost_writes += (unsynced - kept) as u64;
+        self.counts.torn_writes += u64::from(kept < unsynced && self.random.chance(500));
         self.tell(|w| {
             format!("{} dies; {kept} of {unsynced} unsynced writes are kept", w.nodes[index].name)
         });
+        self.end(index, kept);
+    }
+
+    /// Ends a process, with the first `kept` writes that were not synced.
+    pub(super) fn end(&mut self, index: usize, kept: usize) {
+        let node = &mut self.nodes[index];
+        node.process = None;
+        node.disk.crash(kept, &mut self.digest);
+        node.paused = false;
+        node.held.clear();
+        node.crash_at = None;
         for peer in 0..self.nodes.len() {
             self.net.set_sees(index, peer, None);
             let connection = self.net.connection(index, peer);
@@ -335,7 +377,7 @@ impl World {
 
     /// Adds a line to the story, and in any case something to the digest.
     pub(super) fn tell(&mut self, line: impl FnOnce(&Self) -> String) {
-        self.mix(self.queue.now());
+        self.digest.mix(self.queue.now());
         if self.story.is_some() {
             let now = self.queue.now();
             let text = format!("{:>4}.{:06} {}", now / S, now % S / 1000, line(self));
@@ -349,15 +391,11 @@ impl World {
         self.story.as_deref().unwrap_or_default()
     }
 
-    /// Mixes a value into the digest.
-    pub(super) fn mix(&mut self, value: u64) {
-        self.digest = (self.digest ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-
-    /// A digest of everything that happened.
+    /// A digest of everything that happened: every message that was sent, every write that became
+    /// durable, every block, and when.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.digest
+        self.digest.value()
     }
 
     /// What happened, in numbers.
@@ -372,55 +410,15 @@ impl World {
         &self.plan
     }
 
+    /// The chain's parameters by now.
+    pub(super) fn parameters(&self) -> &Parameters {
+        self.invariants.parameters()
+    }
+
     /// What a node's wall clock shows.
     pub(super) fn wall(&self, node: usize) -> Timestamp {
-        let truth = GENESIS_TIME.0 + S + self.queue.now();
-        Timestamp(truth.saturating_add_signed(self.nodes[node].clock_offset))
+        let now = self.queue.now();
+        let truth = GENESIS_TIME.0 + S + now;
+        Timestamp(truth.saturating_add_signed(self.nodes[node].clock.offset(now)))
     }
-}
-
-/// An offset of a clock that is well within the bound against any other.
-pub(super) fn small_offset(random: &mut Random, bound_ns: u64) -> i64 {
-    let most = bound_ns / 4;
-    random.below(2 * most + 1).cast_signed() - most.cast_signed()
-}
-
-fn secret(seed: u64, kind: &str, number: usize) -> SecretKey {
-    SecretKey::from_seed(&Hash::of(format!("{seed} {kind} {number}").as_bytes()).0)
-}
-
-/// Genesis, with the keys of nodes (in genesis' order), admins and clients.
-fn members(plan: &Plan) -> (Genesis, Vec<SecretKey>, Vec<SecretKey>, Vec<(usize, SecretKey)>) {
-    let seed = plan.seed;
-    let admins: Vec<SecretKey> = (0..plan.orgs.len()).map(|i| secret(seed, "admin", i)).collect();
-    let users: Vec<(usize, SecretKey)> =
-        (0..plan.clients).map(|i| (i % plan.orgs.len(), secret(seed, "user", i))).collect();
-    let mut secrets = Vec::new();
-    let mut organizations = Vec::new();
-    for (i, org) in plan.orgs.iter().enumerate() {
-        let mut roles = vec![GenesisRole::Validator];
-        roles.extend(org.pair.then_some(GenesisRole::Standby));
-        roles.extend(vec![GenesisRole::Observer; org.observers]);
-        let nodes = roles.into_iter().map(|role| {
-            let secret = secret(seed, "node", secrets.len());
-            let key = secret.public();
-            secrets.push(secret);
-            GenesisNode { key, role, addresses: Vec::new() }
-        });
-        let initial = char::from(b'a' + u8::try_from(i).expect("few organisations"));
-        organizations.push(GenesisOrg {
-            name: initial.to_string().parse().expect("a letter is a name"),
-            admin_key: admins[i].public(),
-            power: Power(org.power),
-            nodes: nodes.collect(),
-            users: users.iter().filter(|(o, _)| *o == i).map(|(_, key)| key.public()).collect(),
-        });
-    }
-    let genesis = Genesis {
-        chain_id: format!("sim-{seed}").parse().expect("letters and digits"),
-        genesis_time: GENESIS_TIME,
-        parameters: plan.parameters.clone(),
-        organizations,
-    };
-    (genesis, secrets, admins, users)
 }

@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod bounded_switch;
+mod calls;
 pub mod double_sign;
 pub mod exactly_once;
 pub mod liveness;
@@ -20,11 +21,13 @@ use std::rc::Rc;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
+use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{BlockId, Height, TxHash};
 use tandem_consensus::message::Message;
 
-pub use self::seats::{Moved, Table};
+pub use self::calls::Changes;
+pub use self::seats::{Moved, Table, f};
 use super::disk::Image;
 use super::queue::Time;
 
@@ -57,6 +60,8 @@ pub struct Commit<'a> {
     pub now: Time,
     /// The node's index.
     pub node: usize,
+    /// Its key.
+    pub key: PublicKey,
     /// Its block with the certificate that the node has for it.
     pub block: &'a Rc<CertifiedBlock>,
     /// The block's id.
@@ -112,6 +117,7 @@ impl Invariants {
         self.one_chain.committed(commit)?;
         let is_new = self.agreement.committed(commit)?;
         self.same_state.committed(commit)?;
+        self.liveness.reached(&commit.key, commit.block.block.header.height);
         let mut moved = Vec::new();
         if is_new {
             self.exactly_once.committed(&commit.block.block)?;
@@ -169,6 +175,24 @@ impl Invariants {
     #[must_use]
     pub fn terms(&self) -> BTreeMap<String, u64> {
         self.seats.terms()
+    }
+
+    /// Whether a key is of a registered node.
+    #[must_use]
+    pub fn is_registered(&self, key: &PublicKey) -> bool {
+        self.seats.is_registered(key)
+    }
+
+    /// The parameters in force at the chain's next height.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        self.seats.parameters()
+    }
+
+    /// What the calls of organisations changed.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.seats.changes()
     }
 
     /// Whether a key is barred.

@@ -1,17 +1,19 @@
 //! The design's sections 5 (record) and 6 (switch), a second time: which node holds which seat at
-//! which height, from nothing but genesis and the blocks of the one chain.
+//! which height, from nothing but genesis and the blocks of the one chain. What calls of
+//! organisations do to it is in `calls`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use tandem_chain::block::Block;
 use tandem_chain::genesis::{Genesis, GenesisRole};
 use tandem_chain::keys::PublicKey;
-use tandem_chain::modules::Call;
 use tandem_chain::modules::parameters::Parameters;
-use tandem_chain::modules::standby::{self, Reason};
+use tandem_chain::modules::standby::Reason;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Address, Height};
 
+use super::calls::Changes;
 use super::{Verdict, Violation, broken};
 
 const RULE: &str = "sections 5 and 6";
@@ -48,17 +50,17 @@ pub struct Moved {
 }
 
 #[derive(Clone, Debug)]
-struct Seat {
-    admin: PublicKey,
-    power: u64,
-    pair: BTreeSet<PublicKey>,
-    holder: Option<PublicKey>,
+pub(super) struct Seat {
+    pub(super) admin: PublicKey,
+    pub(super) power: u64,
+    pub(super) pair: BTreeSet<PublicKey>,
+    pub(super) holder: Option<PublicKey>,
     /// Its holder signed twice, and stays since nobody else can take the last seat.
-    bad: bool,
+    pub(super) bad: bool,
     leaving: Option<PublicKey>,
-    term: u64,
-    effective: u64,
-    count: u64,
+    pub(super) term: u64,
+    pub(super) effective: u64,
+    pub(super) count: u64,
     sum: u64,
     first: u64,
 }
@@ -66,13 +68,20 @@ struct Seat {
 /// All seats over the whole history.
 #[derive(Debug)]
 pub struct Seats {
-    parameters: Parameters,
-    seats: BTreeMap<String, Seat>,
+    /// Parameters in force at each height.
+    parameters: Vec<Rc<Parameters>>,
+    /// Those that organisations voted for last, and that are not in force.
+    pub(super) votes: BTreeMap<String, Parameters>,
+    pub(super) seats: BTreeMap<String, Seat>,
+    /// Registered nodes with their organisations.
+    pub(super) members: BTreeMap<PublicKey, String>,
+    /// What calls changed.
+    pub(super) changes: Changes,
     /// By height; 0 as 1.
     tables: Vec<Table>,
     /// Registered nodes after each height.
     registers: Vec<BTreeSet<PublicKey>>,
-    barred: BTreeSet<PublicKey>,
+    pub(super) barred: BTreeSet<PublicKey>,
     /// What the record of each height calls alive.
     alive: Vec<Option<BTreeSet<PublicKey>>>,
     times: Vec<u64>,
@@ -83,7 +92,8 @@ fn total(table: &Table) -> u64 {
 }
 
 /// f of a table.
-pub(super) fn f(table: &Table) -> u64 {
+#[must_use]
+pub fn f(table: &Table) -> u64 {
     (total(table).max(1) - 1) / 3
 }
 
@@ -106,9 +116,9 @@ pub(super) fn grace(parameters: &Parameters, table: &Table) -> u64 {
 impl Seats {
     pub(super) fn new(genesis: &Genesis) -> Self {
         let mut seats = BTreeMap::new();
-        let mut register = BTreeSet::new();
+        let mut members = BTreeMap::new();
         for org in &genesis.organizations {
-            register.extend(org.nodes.iter().map(|node| node.key));
+            members.extend(org.nodes.iter().map(|node| (node.key, org.name.to_string())));
             let of_pair = org.nodes.iter().filter(|node| node.role != GenesisRole::Observer);
             let holder = org.nodes.iter().find(|node| node.role == GenesisRole::Validator);
             let seat = Seat {
@@ -127,10 +137,13 @@ impl Seats {
             seats.insert(org.name.to_string(), seat);
         }
         let mut model = Self {
-            parameters: genesis.parameters.clone(),
+            parameters: vec![Rc::new(genesis.parameters.clone()); 2],
+            votes: BTreeMap::new(),
             seats,
             tables: Vec::new(),
-            registers: vec![register],
+            registers: vec![members.keys().copied().collect()],
+            members,
+            changes: Changes::default(),
             barred: BTreeSet::new(),
             alive: vec![None],
             times: vec![genesis.genesis_time.0],
@@ -183,8 +196,22 @@ impl Seats {
         self.times[usize::try_from(height).expect("heights of a history are few")]
     }
 
+    /// Parameters in force at the next height of the one chain.
     pub(super) fn parameters(&self) -> &Parameters {
-        &self.parameters
+        self.parameters.last().expect("genesis has parameters")
+    }
+
+    /// Parameters in force at a height, of those up to the next one.
+    pub(super) fn parameters_at(&self, height: u64) -> &Parameters {
+        &self.parameters[usize::try_from(height).expect("heights of a history are few")]
+    }
+
+    pub(super) fn is_registered(&self, key: &PublicKey) -> bool {
+        self.members.contains_key(key)
+    }
+
+    pub(super) fn changes(&self) -> Changes {
+        self.changes
     }
 
     /// The one chain has a new block, k: gives the nodes that its record calls alive, and moves
@@ -195,18 +222,20 @@ impl Seats {
         assert_eq!(at as u64, k, "blocks come one after another");
         let alive = if k >= 2 { Some(self.derive(at, block)?) } else { None };
         let interval = block.header.time.0.saturating_sub(self.time(k - 1));
-        self.registers.push(self.registers[at - 1].clone());
         let next = self.tables[at + 1].clone();
         let mut moved = Vec::new();
         let is_alive = |key: &PublicKey| alive.as_ref().is_some_and(|a| a.contains(key));
         self.bar(k, block, &next);
         self.fill(k, &is_alive, &mut moved);
-        self.plan(k, block, &next, &is_alive, &mut moved);
+        let parameters = self.calls(k, block, &next, &is_alive, &mut moved);
         if alive.is_some() {
             self.count(k, interval, &next, &is_alive, &mut moved);
         } else {
             self.seats.values_mut().for_each(|seat| seat.count = 0);
         }
+        self.registers.push(self.members.keys().copied().collect());
+        let before = Rc::clone(&self.parameters[at]);
+        self.parameters.push(parameters.map_or(before, Rc::new));
         self.tables.push(self.current());
         self.times.push(block.header.time.0);
         self.alive.push(alive);
@@ -243,10 +272,6 @@ impl Seats {
         Ok(alive)
     }
 
-    fn unregister(&mut self, key: &PublicKey) {
-        self.registers.last_mut().expect("genesis has a register").remove(key);
-    }
-
     fn bar(&mut self, k: u64, block: &Block, next: &Table) {
         let leaving: Vec<PublicKey> = self
             .seats
@@ -255,21 +280,23 @@ impl Seats {
                 seat.leaving.take_if(|key| next.values().all(|seat| seat.holder != *key))
             })
             .collect();
-        leaving.iter().for_each(|key| self.unregister(key));
+        for key in &leaving {
+            self.members.remove(key);
+        }
         for evidence in &block.evidence {
             let key = evidence.key;
             self.barred.insert(key);
-            let Some(seat) = self.seats.values_mut().find(|seat| seat.pair.contains(&key)) else {
-                continue;
-            };
-            seat.pair.remove(&key);
-            if seat.holder == Some(key) {
-                seat.bad = true;
-            } else {
+            // It may be of another organisation's pair by now, an observer, or gone.
+            if let Some(seat) = self.seats.values_mut().find(|seat| seat.pair.contains(&key)) {
+                seat.pair.remove(&key);
+                if seat.holder == Some(key) {
+                    seat.bad = true;
+                    continue;
+                }
                 seat.effective = k + 2;
                 seat.count = 0;
-                self.unregister(&key);
             }
+            self.members.remove(&key);
         }
     }
 
@@ -291,33 +318,6 @@ impl Seats {
         }
     }
 
-    fn plan(
-        &mut self,
-        k: u64,
-        block: &Block,
-        next: &Table,
-        is_alive: &dyn Fn(&PublicKey) -> bool,
-        moved: &mut Vec<Moved>,
-    ) {
-        for tx in &block.txs {
-            let body = tx.body();
-            let Call::Standby(standby::Call::Switch { seat: name, target, term }) = &body.call
-            else {
-                continue;
-            };
-            let Some(seat) = self.seats.get_mut(name.as_str()) else { continue };
-            let holder = next.get(name.as_str()).map(|seat| seat.holder);
-            let may = body.sender == seat.admin || holder == Some(body.sender);
-            let sound = seat.effective != k + 2
-                && seat.term == term.0
-                && seat.holder.is_some_and(|holder| holder != *target)
-                && seat.pair.contains(target);
-            if may && sound && is_alive(target) {
-                moved.push(seat.give(k, name.as_str(), Some(*target), Reason::Planned));
-            }
-        }
-    }
-
     fn count(
         &mut self,
         k: u64,
@@ -326,10 +326,10 @@ impl Seats {
         is_alive: &dyn Fn(&PublicKey) -> bool,
         moved: &mut Vec<Moved>,
     ) {
-        let parameters = &self.parameters;
+        let parameters = Rc::clone(&self.parameters[usize::try_from(k).expect("few heights")]);
         let interval = interval.min(parameters.idle_block_interval_ms * 1_000_000);
         let blocks = parameters.failover_blocks.max(next.len() as u64 + 1);
-        let time = (parameters.failover_min_ms * 1_000_000).max(grace(parameters, next));
+        let time = (parameters.failover_min_ms * 1_000_000).max(grace(&parameters, next));
         for (name, seat) in &mut self.seats {
             let holder = next.get(name).map(|seat| seat.holder);
             let partner = seat.pair.iter().copied().find(|key| Some(*key) != holder);
@@ -372,6 +372,9 @@ impl Seats {
         if !tip.register.nodes.keys().eq(&self.registers[k]) {
             return broken(RULE, format!("the register after {k} differs"));
         }
+        if *tip.parameters != *self.parameters[k + 1] {
+            return broken(RULE, format!("the parameters after {k} differ"));
+        }
         if tip.alive.as_deref() != self.alive[k].as_ref() {
             return broken(RULE, format!("the record of {k} is understood differently"));
         }
@@ -380,7 +383,7 @@ impl Seats {
 }
 
 impl Seat {
-    fn give(&mut self, k: u64, name: &str, to: Option<PublicKey>, reason: Reason) -> Moved {
+    pub(super) fn give(&mut self, k: u64, name: &str, to: Option<PublicKey>, reason: Reason) -> Moved {
         let from = self.holder;
         if self.bad {
             self.leaving = from;

@@ -1,16 +1,27 @@
 //! What one seed picks: the network, its parameters, its load, its faults, its liars.
 
+pub mod fault;
+mod focus;
+
 use std::fmt;
 
 use tandem_chain::modules::parameters::Parameters;
 
+pub use self::fault::{CrashPoint, Fault};
+use self::focus::Focus;
 use super::actor::Kind;
 use super::crypto::Scheme;
 use super::queue::{MS, S, Time};
 use super::random::Random;
 
-/// Most organisations of a history.
-const MAX_ORGS: u64 = 7;
+/// What is asked for beside a seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shape {
+    /// So many organisations, each with a pair of nodes and nothing else; or as the seed picks.
+    pub orgs: Option<usize>,
+    /// Neither faults nor liars: what is measured then is the protocol's cost.
+    pub calm: bool,
+}
 
 /// An organisation of a history.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +30,8 @@ pub struct Org {
     pub pair: bool,
     /// Observers besides.
     pub observers: usize,
+    /// Machines that are not registered at genesis.
+    pub spares: usize,
     /// Power of its seat.
     pub power: u64,
 }
@@ -50,46 +63,6 @@ impl Links {
     }
 }
 
-/// A kind of fault that is injected from time to time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// A process ends at once, and starts again later.
-    Crash,
-    /// A process ends in the middle of carrying out effects.
-    CrashAtEffect,
-    /// All processes end at once.
-    Blackout,
-    /// A process stands still.
-    Pause,
-    /// The nodes fall into groups that do not hear each other.
-    Partition,
-    /// One node is cut off from all others.
-    Isolate,
-    /// Some links fail, each in one direction.
-    OneWay,
-    /// A disk is lost with everything on it.
-    Wipe,
-    /// A wall clock jumps.
-    Clock,
-    /// An organisation orders a planned switch.
-    Switch,
-}
-
-impl Fault {
-    const ALL: [Self; 10] = [
-        Self::Crash,
-        Self::CrashAtEffect,
-        Self::Blackout,
-        Self::Pause,
-        Self::Partition,
-        Self::Isolate,
-        Self::OneWay,
-        Self::Wipe,
-        Self::Clock,
-        Self::Switch,
-    ];
-}
-
 /// Times that parts of a node take.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
@@ -97,6 +70,21 @@ pub struct Machine {
     pub fsync_max: Time,
     /// Longest time to verify, check, build or execute.
     pub work_max: Time,
+    /// Longest time by which a timer fires late.
+    pub late_max: Time,
+}
+
+impl Machine {
+    /// One of the machines of a network, of which `self` is the slowest.
+    #[must_use]
+    pub fn one(self, random: &mut Random) -> Self {
+        let part = |random: &mut Random, most: Time| most * random.between(1, 4) / 4;
+        Self {
+            fsync_max: part(random, self.fsync_max),
+            work_max: part(random, self.work_max),
+            late_max: part(random, self.late_max),
+        }
+    }
 }
 
 /// All that a seed picks beforehand.
@@ -106,13 +94,15 @@ pub struct Plan {
     pub seed: u64,
     /// The organisations.
     pub orgs: Vec<Org>,
-    /// Parameters of the chain.
+    /// Parameters of the chain at genesis.
     pub parameters: Parameters,
+    /// What they were made from.
+    preset: Parameters,
     /// Signatures.
     pub scheme: Scheme,
     /// Links.
     pub links: Links,
-    /// Machines.
+    /// The slowest machine there may be.
     pub machine: Machine,
     /// Faults that may happen; a fault that stands twice happens twice as often.
     pub faults: Vec<Fault>,
@@ -127,6 +117,9 @@ pub struct Plan {
     pub hunts: bool,
     /// Byzantine validators of genesis, by organisation: at most f power together.
     pub byzantine: Vec<(usize, Kind)>,
+    /// An organisation whose disks may be rolled back behind the nodes' backs, which makes them
+    /// faulty: then it is the only one, with at most f power.
+    pub rolls_back: Option<usize>,
     /// How long faults last.
     pub fault_time: Time,
     /// Most organisations whose holder stays dead after that.
@@ -138,57 +131,128 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What a seed picks.
+    /// What a seed picks, in the shape that is asked for.
     #[must_use]
-    pub fn new(seed: u64, random: &mut Random) -> Self {
-        let orgs =
-            if random.chance(250) { random.between(1, 3) } else { random.between(4, MAX_ORGS) };
-        let pairs = random.pick(&[1000, 1000, 700, 0]);
-        let weighted = random.chance(150);
-        let orgs: Vec<Org> = (0..orgs)
-            .map(|_| Org {
-                pair: random.chance(pairs),
-                observers: usize::from(random.chance(150)),
-                power: if weighted { random.between(1, 3) } else { 1 },
-            })
-            .collect();
-        let parameters = parameters(random);
+    pub fn new(seed: u64, shape: Shape, random: &mut Random) -> Self {
+        let focus = if shape.calm { Focus::Swarm } else { Focus::of(seed) };
+        let orgs = orgs(random, focus, shape);
+        let preset = if random.chance(700) { Parameters::lan() } else { Parameters::wan() };
+        let parameters = scaled(random, &preset);
         let links = links(random, &parameters);
-        let calm = random.chance(80);
-        let faults = if calm { Vec::new() } else { faults(random) };
-        let total: u64 = orgs.iter().map(|org| org.power).sum();
-        let f = (total - 1) / 3;
-        let byzantine = if random.chance(400) { byzantine(random, &orgs, f) } else { Vec::new() };
-        let lying: u64 = byzantine.iter().map(|(org, _)| orgs[*org].power).sum();
-        let victims = victims(random, &orgs, f - lying, &byzantine);
-        let heaviest = orgs.iter().map(|org| org.power).max().unwrap_or(1);
-        let spare = usize::try_from((f - lying) / heaviest).expect("few organisations");
-        Self {
+        let calm = (random.chance(80) && focus == Focus::Swarm) || shape.calm;
+        let faults = if calm { Vec::new() } else { focus.pick(random) };
+        let f = (orgs.iter().map(|org| org.power).sum::<u64>() - 1) / 3;
+        let has_liars = random.chance(if focus == Focus::Swarm { 450 } else { 250 }) && !shape.calm;
+        let may_roll_back = random.chance(if focus == Focus::Restores { 600 } else { 50 });
+        let rolls_back = if may_roll_back && !calm { faulty(random, &orgs, f) } else { None };
+        let byzantine = match rolls_back {
+            None if has_liars => byzantine(random, &orgs, f),
+            _ => Vec::new(),
+        };
+        let mut plan = Self {
             seed,
             scheme: if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed },
             links: if calm { links.healed() } else { links },
             machine: Machine {
                 fsync_max: random.pick(&[MS, 2 * MS, 10 * MS]),
                 work_max: random.pick(&[MS / 10, MS, 3 * MS]),
+                late_max: random.pick(&[MS / 10, MS, 5 * MS]),
             },
             faults,
             fault_interval: random.pick(&[300, 1000, 3000, 8000]) * MS,
             fault_lengths: fault_lengths(random),
-            victims,
-            hunts: !calm && random.chance(300),
+            victims: Vec::new(),
+            hunts: focus == Focus::Hunts || (!calm && random.chance(250)),
             byzantine,
+            rolls_back,
             fault_time: random.between(5, 30) * S,
-            stay_dead: if random.chance(700) { spare } else { 0 },
+            stay_dead: 0,
             clients: random.index(4),
             load_interval: random.pick(&[20, 100, 500]) * MS,
             orgs,
+            preset,
             parameters,
+        };
+        let lying: u64 = plan.lying().map(|org| plan.orgs[org].power).sum();
+        let is_gentle = focus == Focus::Hunts || focus == Focus::Lags || random.chance(500);
+        plan.victims = plan.victims(random, if is_gentle { f - lying } else { 0 });
+        let heaviest = plan.orgs.iter().map(|org| org.power).max().unwrap_or(1);
+        let light = usize::try_from((f - lying) / heaviest).expect("few organisations");
+        plan.stay_dead = if random.chance(700) && !shape.calm { light } else { 0 };
+        plan
+    }
+
+    /// Organisations with a node that is faulty, or may become so: at most f power together.
+    pub fn lying(&self) -> impl Iterator<Item = usize> {
+        self.byzantine.iter().map(|(org, _)| *org).chain(self.rolls_back)
+    }
+
+    /// Whether an organisation is one of [`Plan::lying`].
+    #[must_use]
+    pub fn lies(&self, org: usize) -> bool {
+        self.lying().any(|liar| liar == org)
+    }
+
+    /// Everyone; or, in gentle histories, organisations with power of at most `room`.
+    fn victims(&self, random: &mut Random, room: u64) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..self.orgs.len()).collect();
+        if room == 0 {
+            return all;
+        }
+        random.shuffle(&mut all);
+        let mut left = room;
+        all.retain(|org| {
+            let is_taken = self.orgs[*org].power <= left && !self.lies(*org);
+            left -= if is_taken { self.orgs[*org].power } else { 0 };
+            is_taken
+        });
+        all
+    }
+
+    /// Other parameters that the consortium may change to. The links and clocks of this history keep
+    /// to them, too: bounds on what they do are never lowered below those of genesis.
+    #[must_use]
+    pub fn other_parameters(&self, random: &mut Random) -> Parameters {
+        let genesis = &self.parameters;
+        let other = scaled(random, &self.preset);
+        let network_bound_ms = genesis.network_bound_ms * random.between(10, 20) / 10;
+        let max_clock_ahead_ms = genesis.max_clock_ahead_ms * random.between(10, 15) / 10;
+        Parameters {
+            idle_block_interval_ms: other.idle_block_interval_ms.max(max_clock_ahead_ms),
+            network_bound_ms,
+            max_clock_ahead_ms,
+            timeout_max_ms: other.timeout_max_ms.max(2 * network_bound_ms),
+            ..other
         }
     }
 }
 
-fn parameters(random: &mut Random) -> Parameters {
-    let base = if random.chance(700) { Parameters::lan() } else { Parameters::wan() };
+fn orgs(random: &mut Random, focus: Focus, shape: Shape) -> Vec<Org> {
+    let few = random.chance(250) && focus == Focus::Swarm;
+    let picked = match (few, random.chance(850)) {
+        (true, _) => random.between(1, 3),
+        (false, true) => random.between(4, 7),
+        (false, false) => random.between(8, 10),
+    };
+    let pairs = match focus {
+        Focus::Hunts | Focus::Lags => 1000,
+        _ => random.pick(&[1000, 1000, 700, 0]),
+    };
+    let weighted = random.chance(150);
+    let churns = focus == Focus::Churn || random.chance(300);
+    let picked = usize::try_from(picked).expect("few organisations");
+    (0..shape.orgs.unwrap_or(picked))
+        .map(|_| Org {
+            pair: random.chance(pairs) || shape.orgs.is_some(),
+            observers: usize::from(random.chance(150) && shape.orgs.is_none()),
+            spares: if churns && shape.orgs.is_none() { random.index(3) } else { 0 },
+            power: if weighted && shape.orgs.is_none() { random.between(1, 3) } else { 1 },
+        })
+        .collect()
+}
+
+/// Parameters of half a preset's values to half as much again.
+fn scaled(random: &mut Random, base: &Parameters) -> Parameters {
     let scale = |random: &mut Random, ms: u64| (ms * random.between(5, 15) / 10).max(1);
     let idle = scale(random, base.idle_block_interval_ms);
     let propose = scale(random, base.propose_timeout_ms);
@@ -228,42 +292,15 @@ fn links(random: &mut Random, parameters: &Parameters) -> Links {
     }
 }
 
-fn faults(random: &mut Random) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for fault in Fault::ALL {
-        let rare = matches!(fault, Fault::Blackout | Fault::Clock);
-        if random.chance(if rare { 250 } else { 450 }) {
-            let weight = if rare { 1 } else { random.between(1, 3) };
-            faults.extend((0..weight).map(|_| fault));
-        }
-    }
-    faults
-}
-
 fn fault_lengths(random: &mut Random) -> Vec<Time> {
     let lengths: &[&[u64]] = &[&[50, 200, 1000], &[200, 1000, 4000], &[1000, 8000, 20_000]];
     random.pick(lengths).iter().map(|ms| ms * MS).collect()
 }
 
-/// Everyone; or, in gentle histories, organisations with power of at most `room`.
-fn victims(
-    random: &mut Random,
-    orgs: &[Org],
-    room: u64,
-    byzantine: &[(usize, Kind)],
-) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..orgs.len()).collect();
-    if room == 0 || random.chance(500) {
-        return all;
-    }
-    random.shuffle(&mut all);
-    let mut left = room;
-    all.retain(|org| {
-        let is_taken = orgs[*org].power <= left && byzantine.iter().all(|(liar, _)| liar != org);
-        left -= if is_taken { orgs[*org].power } else { 0 };
-        is_taken
-    });
-    all
+/// An organisation of at most f power, if there is one.
+fn faulty(random: &mut Random, orgs: &[Org], f: u64) -> Option<usize> {
+    let light: Vec<usize> = (0..orgs.len()).filter(|org| orgs[*org].power <= f).collect();
+    if light.is_empty() { None } else { Some(random.pick(&light)) }
 }
 
 fn byzantine(random: &mut Random, orgs: &[Org], f: u64) -> Vec<(usize, Kind)> {
@@ -288,7 +325,7 @@ impl fmt::Display for Plan {
             .iter()
             .map(|org| {
                 let nodes = 1 + usize::from(org.pair) + org.observers;
-                format!("{nodes} node(s) of power {}", org.power)
+                format!("{nodes} node(s) and {} to come, of power {}", org.spares, org.power)
             })
             .collect();
         writeln!(f, "organisations: {}", orgs.join(", "))?;
@@ -316,8 +353,9 @@ impl fmt::Display for Plan {
         )?;
         write!(
             f,
-            "Byzantine {:?}, {} stay dead, {} clients, faults last {} s",
+            "Byzantine {:?}, disks of {:?} roll back, {} stay dead, {} clients, faults last {} s",
             self.byzantine,
+            self.rolls_back,
             self.stay_dead,
             self.clients,
             self.fault_time / S

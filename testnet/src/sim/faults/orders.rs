@@ -1,0 +1,92 @@
+//! What organisations order while faults last: switches, other nodes, other partners, other
+//! parameters. Some of it is refused, as it would be.
+
+use tandem_chain::modules::parameters::{self, Parameters};
+use tandem_chain::modules::{Call, consortium, standby};
+use tandem_chain::tx::{Tx, TxBody};
+use tandem_chain::types::Term;
+
+use crate::sim::queue::S;
+use crate::sim::world::{Event, World};
+
+/// Blocks for which an order may wait to be executed.
+const VALID_FOR: u64 = 50;
+
+impl World {
+    /// An organisation's admin orders a planned switch.
+    pub(super) fn order_switch(&mut self) -> bool {
+        let org = self.random.index(self.plan.orgs.len());
+        let name = self.genesis.organizations[org].name.clone();
+        let table = self.invariants.newest_table();
+        let Some(seat) = table.get(name.as_str()) else { return false };
+        let (holder, term) = (seat.holder, Term(seat.term));
+        let Some(target) = self.invariants.pair(name.as_str()).into_iter().find(|k| *k != holder)
+        else {
+            return false;
+        };
+        self.order(org, Call::Standby(standby::Call::Switch { seat: name, target, term }));
+        true
+    }
+
+    /// An organisation's admin registers a node, removes one, or names another partner.
+    pub(super) fn order_members(&mut self) -> bool {
+        let org = self.random.index(self.plan.orgs.len());
+        let nodes = 0..self.nodes.len();
+        let nodes: Vec<usize> = nodes.filter(|node| self.nodes[*node].org == org).collect();
+        let node = self.random.pick(&nodes);
+        let key = self.nodes[node].key;
+        let name = self.genesis.organizations[org].name.clone();
+        let pair = self.invariants.pair(name.as_str());
+        let call = if !self.invariants.is_registered(&key) {
+            let secret = &self.secrets[node];
+            let proof = consortium::registration_proof(&self.genesis.chain_id, &name, secret);
+            // A third of a pair is refused.
+            let pair = self.random.chance(if pair.len() < 2 { 600 } else { 50 });
+            self.install(node);
+            consortium::Call::RegisterNode { node: key, proof, pair, addresses: Vec::new() }
+        } else if pair.contains(&key) || self.random.chance(300) {
+            // A holder that is to go is refused.
+            consortium::Call::RemoveNode { node: key }
+        } else {
+            consortium::Call::SetPartner { node: key }
+        };
+        self.order(org, Call::Consortium(call));
+        true
+    }
+
+    /// A machine that is to be registered is set up, before or after it is.
+    fn install(&mut self, node: usize) {
+        if !self.nodes[node].is_installed {
+            self.nodes[node].is_installed = true;
+            let delay = self.random.below(2 * S);
+            self.queue.after(delay, Event::Start(node));
+        }
+    }
+
+    /// The organisations vote on other parameters; most of them.
+    pub(super) fn order_parameters(&mut self) -> bool {
+        let parameters: Parameters = self.plan.other_parameters(&mut self.random);
+        for org in 0..self.plan.orgs.len() {
+            if self.random.chance(900) {
+                let call = parameters::Call::Set(parameters.clone());
+                self.order(org, Call::Parameters(call));
+            }
+        }
+        true
+    }
+
+    /// Hands in a call by an organisation's admin.
+    fn order(&mut self, org: usize, call: Call) {
+        self.tell(|w| format!("{} orders {call:?}", w.genesis.organizations[org].name));
+        let body = TxBody {
+            chain_id: self.genesis.chain_id.clone(),
+            sender: self.admins[org].public(),
+            nonce: self.random.next(),
+            valid_until: self.invariants.height().plus(VALID_FOR),
+            call,
+        };
+        let tx = Tx::sign(body, &self.admins[org]);
+        self.good_txs.insert(tx.hash());
+        self.submit(&tx);
+    }
+}

@@ -1,0 +1,79 @@
+//! What a seed is mainly about. Most are about anything; some dwell on what is rare otherwise.
+
+use super::fault::Fault;
+use super::super::random::Random;
+
+/// What a seed is mainly about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// Whatever it picks: any subset of the faults.
+    Swarm,
+    /// Nodes die as they are given a seat.
+    Hunts,
+    /// Groups that overlap.
+    Rings,
+    /// Old disks come back, marked as such or not.
+    Restores,
+    /// Nodes come and go, partners are replaced, parameters change.
+    Churn,
+    /// Standbys are behind when their holders die.
+    Lags,
+    /// Disks are slow, full and lost.
+    Disks,
+    /// Processes die wherever a write or a message could be lost.
+    Points,
+}
+
+impl Focus {
+    /// That of a seed: 7 of 16 dwell on one matter.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        match seed % 16 {
+            1 => Self::Hunts,
+            3 => Self::Rings,
+            5 => Self::Restores,
+            7 => Self::Churn,
+            9 => Self::Lags,
+            11 => Self::Disks,
+            13 => Self::Points,
+            _ => Self::Swarm,
+        }
+    }
+
+    /// The faults that it dwells on.
+    const fn faults(self) -> &'static [Fault] {
+        match self {
+            Self::Swarm => &[],
+            Self::Hunts => &[Fault::Crash, Fault::Switch],
+            Self::Rings => &[Fault::Ring, Fault::Ring, Fault::Asymmetric],
+            Self::Restores => &[Fault::Restore, Fault::Rollback, Fault::Rollback],
+            Self::Churn => &[Fault::Members, Fault::Members, Fault::Switch, Fault::Parameters],
+            Self::Lags => &[Fault::Lag, Fault::Lag, Fault::SlowMachine],
+            Self::Disks => &[Fault::FullDisk, Fault::SlowDisk, Fault::Wipe, Fault::Restore],
+            Self::Points => &[Fault::CrashAtPoint],
+        }
+    }
+
+    /// The faults of a history: of a swarm, each with a chance; of any other focus its own, and each
+    /// with a smaller one.
+    #[must_use]
+    pub fn pick(self, random: &mut Random) -> Vec<Fault> {
+        let mut faults = self.faults().repeat(3);
+        for fault in Fault::ALL {
+            let is_rare = matches!(
+                fault,
+                Fault::Blackout | Fault::ClockJump | Fault::ClockDrift | Fault::Parameters
+            );
+            let chance = match (self, is_rare) {
+                (Self::Swarm, false) => 350,
+                (Self::Swarm, true) => 200,
+                _ => 100,
+            };
+            if random.chance(chance) {
+                let weight = if is_rare { 1 } else { random.between(1, 3) };
+                faults.extend((0..weight).map(|_| fault));
+            }
+        }
+        faults
+    }
+}
