@@ -69,6 +69,16 @@ impl Image {
         self
     }
 
+    fn apply(&mut self, write: Write) {
+        match write {
+            Write::Commit(block, batch) => {
+                self.store.apply(&batch);
+                self.blocks.push(block);
+            }
+            Write::Slots(values) => self.slots.extend(values),
+        }
+    }
+
     fn slot<T: serde::de::DeserializeOwned>(&self, slot: Slot) -> Option<T> {
         let bytes = self.slots.get(&slot)?;
         Some(codec::decode("slot", bytes, MAX_ENCODED_BYTES).expect("what was written is read"))
@@ -120,6 +130,14 @@ impl Disk {
         disk
     }
 
+    /// A copy of what a process sees of it: all that was written, synced or not.
+    #[must_use]
+    pub fn copy(&self) -> Image {
+        let mut copy = self.synced.clone();
+        self.log.iter().cloned().for_each(|write| copy.apply(write));
+        copy
+    }
+
     /// A disk that holds a copy of an earlier one.
     #[must_use]
     pub fn restored(image: Image) -> Self {
@@ -147,13 +165,7 @@ impl Disk {
     pub fn sync(&mut self, count: usize, digest: &mut Digest) {
         for write in self.log.drain(..count) {
             write.mix(digest);
-            match write {
-                Write::Commit(block, batch) => {
-                    self.synced.store.apply(&batch);
-                    self.synced.blocks.push(block);
-                }
-                Write::Slots(values) => self.synced.slots.extend(values),
-            }
+            self.synced.apply(write);
         }
     }
 

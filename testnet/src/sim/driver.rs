@@ -196,8 +196,9 @@ impl World {
         let of = self.by_key.get(peer).map(|index| &self.nodes[*index]);
         let is_unjust = by.is_correct() && of.is_some_and(super::node::Node::is_correct);
         // What a report says of heights and keys is not what distinguishes it.
-        let kind: String = fault.chars().filter(|c| !c.is_ascii_digit()).take(40).collect();
-        *self.counts.reports.entry((is_unjust, kind)).or_default() += 1;
+        let is_word = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());
+        let kind: Vec<&str> = fault.split_whitespace().filter(is_word).take(8).collect();
+        *self.counts.reports.entry((is_unjust, kind.join(" "))).or_default() += 1;
         let fault = fault.to_owned();
         let peer = of.map(|of| of.name.clone()).unwrap_or_default();
         self.tell(|w| format!("{} reports {peer}: {fault}", w.nodes[node].name));
@@ -483,6 +484,9 @@ impl World {
             Ok(moved) => {
                 for moved in moved {
                     self.counts.moved(moved.reason);
+                    let to = moved.to.and_then(|key| self.by_key.get(&key));
+                    let is_late = to.is_some_and(|to| *to >= self.at_genesis);
+                    self.counts.late_holders += u64::from(is_late);
                     self.hunt(moved.to);
                     self.tell(|w| {
                         let name = |key: Option<PublicKey>| {

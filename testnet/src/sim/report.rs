@@ -50,8 +50,12 @@ pub struct Counts {
     pub rolled_back: u64,
     /// How often a node stopped over that: it saw a signature of its own that it did not know.
     pub rolled_back_stopped: u64,
+    /// Nodes with such disks that are barred at the end, for signing twice.
+    pub rolled_back_barred: u64,
     /// Holders that died while their standby was behind.
     pub died_before_laggard: u64,
+    /// Seats given to nodes that were not registered at genesis.
+    pub late_holders: u64,
     /// What the calls of organisations changed.
     pub changes: Changes,
     /// Automatic switches.
@@ -103,6 +107,8 @@ impl Counts {
             (&mut self.restored, other.restored),
             (&mut self.rolled_back, other.rolled_back),
             (&mut self.rolled_back_stopped, other.rolled_back_stopped),
+            (&mut self.rolled_back_barred, other.rolled_back_barred),
+            (&mut self.late_holders, other.late_holders),
             (&mut self.died_before_laggard, other.died_before_laggard),
             (&mut self.automatic, other.automatic),
             (&mut self.planned, other.planned),
@@ -164,21 +170,25 @@ impl fmt::Display for Counts {
         )?;
         writeln!(
             f,
-            "{} writes lost, {} of them torn, {} failed; disks: {} restored, {} rolled back, over \
-             which nodes stopped {} times; {} holders died before a standby that was behind",
+            "{} writes lost, {} of them torn, {} failed; {} disks restored, {} rolled back \
+             (nodes stopped over it {} times, {} were barred); {} holders died before a standby that \
+             was behind",
             self.lost_writes,
             self.torn_writes,
             self.failed_writes,
             self.restored,
             self.rolled_back,
             self.rolled_back_stopped,
+            self.rolled_back_barred,
             self.died_before_laggard
         )?;
         let Changes { registered, removed, partners, parameters, refused } = self.changes;
         writeln!(
             f,
             "{registered} nodes registered, {removed} removed, {partners} partners named, parameters \
-             set {parameters} times; {refused} such calls refused"
+             set {parameters} times; {refused} such calls refused; {} seats given to nodes that came \
+             later",
+            self.late_holders
         )?;
         write!(
             f,

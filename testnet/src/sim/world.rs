@@ -115,7 +115,10 @@ pub struct World {
     pub(super) admins: Vec<SecretKey>,
     /// Of the nodes, by index.
     pub(super) secrets: Vec<SecretKey>,
+    /// Those of genesis come first.
     pub(super) nodes: Vec<Node>,
+    /// How many are of genesis.
+    pub(super) at_genesis: usize,
     pub(super) by_key: BTreeMap<PublicKey, usize>,
     pub(super) net: Net,
     pub(super) links: Links,
@@ -126,6 +129,8 @@ pub struct World {
     pub(super) phase: Phase,
     /// When nodes, partners or parameters of the one chain last changed.
     pub(super) last_change: Time,
+    /// Until when a standby is kept behind.
+    pub(super) lags_until: Time,
     pub(super) violation: Option<Violation>,
     pub(super) is_over: bool,
     pub(super) counts: Counts,
@@ -189,11 +194,13 @@ impl World {
             genesis_batch,
             admins,
             secrets,
+            at_genesis: nodes.iter().filter(|node| node.is_installed).count(),
             nodes,
             clients,
             good_txs: BTreeSet::new(),
             phase: Phase::Faults,
             last_change: 0,
+            lags_until: 0,
             violation: None,
             is_over: false,
             counts: Counts::default(),
@@ -233,6 +240,8 @@ impl World {
         self.counts.blocks = self.invariants.height().0;
         self.counts.txs = self.invariants.exactly_once.count() as u64;
         self.counts.changes = self.invariants.changes();
+        let is_barred = |node: &&Node| node.rolled_back && self.invariants.is_barred(&node.key);
+        self.counts.rolled_back_barred = self.nodes.iter().filter(is_barred).count() as u64;
         self.counts.virtual_seconds = self.queue.now() / S;
         self.violation.clone().map_or(Ok(()), Err)
     }

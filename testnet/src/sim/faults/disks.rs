@@ -5,6 +5,9 @@ use crate::sim::node::Slow;
 use crate::sim::queue::{MS, S};
 use crate::sim::world::{Event, Phase, World};
 
+/// Most times that disks are rolled back in a history: after each the node has to find its way back.
+const MAX_ROLLBACKS: u64 = 3;
+
 impl World {
     /// Whether a node's key may be lost: only as many as the protocol allows for are, so that lost and
     /// lying power stays within f.
@@ -58,6 +61,9 @@ impl World {
     /// A copy of a disk of the faulty organisation is made now, and put back later, unmarked.
     pub(super) fn roll_back(&mut self) -> bool {
         let Some(org) = self.plan.rolls_back else { return false };
+        if self.counts.rolled_back >= MAX_ROLLBACKS {
+            return false;
+        }
         let nodes = 0..self.nodes.len();
         let nodes: Vec<usize> = nodes
             .filter(|node| self.nodes[*node].org == org && self.nodes[*node].is_installed)
@@ -68,12 +74,12 @@ impl World {
     }
 
     fn copy_disk(&mut self, node: usize, is_marked: bool) {
-        let image = Box::new(self.nodes[node].disk.synced().clone());
+        let image = Box::new(self.nodes[node].disk.copy());
         self.tell(|w| {
             let height = image.blocks.len();
             format!("the disk of {} is copied at height {height}", w.nodes[node].name)
         });
-        let most = self.random.pick(&[500 * MS, 3 * S, 15 * S]);
+        let most = self.random.pick(&[200 * MS, 3 * S, 15 * S]);
         let delay = self.random.below(most);
         self.queue.after(delay, Event::Restore { node, image, is_marked });
     }
@@ -98,8 +104,10 @@ impl World {
             self.counts.rolled_back += 1;
         }
         let how = if is_marked { "restored, and marked so," } else { "rolled back" };
-        self.tell(|w| format!("{} is {how} to height {height}", w.nodes[node].name));
-        let delay = self.fault_length();
+        self.tell(|w| format!("the disk of {} is {how} to height {height}", w.nodes[node].name));
+        // Back at once, it may sign again where it has signed.
+        let is_quick = !is_marked && self.random.chance(500);
+        let delay = if is_quick { self.random.below(20 * MS) } else { self.fault_length() };
         self.queue.after(delay, Event::Start(node));
         self.look_at_health();
     }

@@ -39,6 +39,9 @@ impl World {
     /// A standby gets no blocks for a while, or works too slowly to keep up, and before that ends its
     /// holder dies: the seat must not move before the standby has caught up.
     pub(super) fn lag(&mut self) -> bool {
+        if self.queue.now() < self.lags_until {
+            return false;
+        }
         let table = self.invariants.newest_table();
         let pairs = table.iter().filter_map(|(name, seat)| {
             let holder = self.by_key[&seat.holder];
@@ -67,6 +70,7 @@ impl World {
             self.nodes[standby].slow = Slow { work: 500, disk: 30 };
             self.queue.after(length, Event::Fast(standby));
         }
+        self.lags_until = self.queue.now() + length;
         let dies = length * self.random.between(5, 9) / 10;
         self.queue.after(dies, Event::Lagging { standby, holder });
         true

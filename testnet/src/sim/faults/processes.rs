@@ -18,14 +18,23 @@ impl World {
         true
     }
 
-    /// A process will die at some point of its work.
+    /// A process will die at some point of its work; most often that of a holder, which comes to all of
+    /// them.
     pub(super) fn crash_at_point(&mut self, node: usize) -> bool {
+        let holders = self.invariants.newest_table().values();
+        let holders = holders.map(|seat| self.by_key[&seat.holder]);
+        let holders: Vec<usize> = holders.filter(|node| self.may_fail(*node)).collect();
+        let is_any = holders.is_empty() || self.random.chance(200);
+        let node = if is_any { node } else { self.random.pick(&holders) };
+        if self.nodes[node].crash_at.is_some() {
+            return false;
+        }
         let point = self.random.pick(&CrashPoint::ALL);
         let is_at_start = point == CrashPoint::AtStart;
         if is_at_start && !self.crash_and_restart(node) {
             return false;
         }
-        let times = if is_at_start { self.random.below(2) } else { self.random.below(12) };
+        let times = if is_at_start { 0 } else { self.random.below(8) };
         self.nodes[node].crash_at = Some((point, times));
         true
     }

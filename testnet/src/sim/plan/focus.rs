@@ -54,6 +54,37 @@ impl Focus {
         }
     }
 
+    /// How many histories in a thousand are gentle: so few nodes fail that the chain goes on. What a
+    /// switch needs is a chain that goes on.
+    #[must_use]
+    pub const fn gentleness(self) -> u64 {
+        match self {
+            Self::Hunts | Self::Lags => 1000,
+            Self::Restores => 800,
+            _ => 500,
+        }
+    }
+
+    /// How many histories in a thousand have links that lose and delay nothing.
+    #[must_use]
+    pub const fn whole_links(self) -> u64 {
+        match self {
+            Self::Swarm | Self::Rings => 0,
+            _ => 600,
+        }
+    }
+
+    /// Longest times between two faults to pick from, in milliseconds.
+    #[must_use]
+    pub const fn intervals(self) -> &'static [u64] {
+        match self {
+            Self::Swarm => &[300, 1000, 3000, 8000],
+            Self::Points => &[100, 300],
+            Self::Churn => &[300, 1000],
+            _ => &[1000, 3000],
+        }
+    }
+
     /// The faults of a history: of a swarm, each with a chance; of any other focus its own, and each
     /// with a smaller one.
     #[must_use]

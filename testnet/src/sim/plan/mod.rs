@@ -152,14 +152,14 @@ impl Plan {
         let mut plan = Self {
             seed,
             scheme: if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed },
-            links: if calm { links.healed() } else { links },
+            links: if calm || random.chance(focus.whole_links()) { links.healed() } else { links },
             machine: Machine {
                 fsync_max: random.pick(&[MS, 2 * MS, 10 * MS]),
                 work_max: random.pick(&[MS / 10, MS, 3 * MS]),
                 late_max: random.pick(&[MS / 10, MS, 5 * MS]),
             },
             faults,
-            fault_interval: random.pick(&[300, 1000, 3000, 8000]) * MS,
+            fault_interval: random.pick(focus.intervals()) * MS,
             fault_lengths: fault_lengths(random),
             victims: Vec::new(),
             hunts: focus == Focus::Hunts || (!calm && random.chance(250)),
@@ -174,7 +174,7 @@ impl Plan {
             parameters,
         };
         let lying: u64 = plan.lying().map(|org| plan.orgs[org].power).sum();
-        let is_gentle = focus == Focus::Hunts || focus == Focus::Lags || random.chance(500);
+        let is_gentle = random.chance(focus.gentleness());
         plan.victims = plan.victims(random, if is_gentle { f - lying } else { 0 });
         let heaviest = plan.orgs.iter().map(|org| org.power).max().unwrap_or(1);
         let light = usize::try_from((f - lying) / heaviest).expect("few organisations");
