@@ -155,19 +155,9 @@ impl fmt::Display for Counts {
             self.fetches
         )?;
         let blocks = self.blocks.max(1);
-        writeln!(
-            f,
-            "a block: {} messages, {} bytes",
-            self.messages / blocks,
-            self.bytes / blocks
-        )?;
+        writeln!(f, "a block: {} messages, {} bytes", self.messages / blocks, self.bytes / blocks)?;
         writeln!(f, "faults: {}", listed(&self.faults))?;
-        writeln!(
-            f,
-            "{} crashes, of these {}",
-            self.crashes,
-            listed(&self.crash_points)
-        )?;
+        writeln!(f, "{} crashes, of these {}", self.crashes, listed(&self.crash_points))?;
         writeln!(
             f,
             "{} writes lost, {} of them torn, {} failed; {} disks restored, {} rolled back \
@@ -200,6 +190,7 @@ impl fmt::Display for Counts {
 
 /// Counts by kind.
 fn listed<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
-    let listed: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let listed: Vec<String> =
+        counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     listed.join(", ")
 }

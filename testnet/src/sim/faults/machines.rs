@@ -107,6 +107,8 @@ impl World {
     }
 
     fn tell_clock(&mut self, node: usize) {
-        self.tell(|w| format!("{} has another clock: {:?}", w.nodes[node].name, w.nodes[node].clock));
+        self.tell(|w| {
+            format!("{} has another clock: {:?}", w.nodes[node].name, w.nodes[node].clock)
+        });
     }
 }

@@ -137,7 +137,7 @@ impl Seats {
             seats.insert(org.name.to_string(), seat);
         }
         let mut model = Self {
-            parameters: vec![Rc::new(genesis.parameters.clone()); 2],
+            parameters: [(); 2].map(|()| Rc::new(genesis.parameters.clone())).to_vec(),
             votes: BTreeMap::new(),
             seats,
             tables: Vec::new(),
@@ -383,7 +383,13 @@ impl Seats {
 }
 
 impl Seat {
-    pub(super) fn give(&mut self, k: u64, name: &str, to: Option<PublicKey>, reason: Reason) -> Moved {
+    pub(super) fn give(
+        &mut self,
+        k: u64,
+        name: &str,
+        to: Option<PublicKey>,
+        reason: Reason,
+    ) -> Moved {
         let from = self.holder;
         if self.bad {
             self.leaving = from;

@@ -1,7 +1,7 @@
 //! What a seed is mainly about. Most are about anything; some dwell on what is rare otherwise.
 
-use super::fault::Fault;
 use super::super::random::Random;
+use super::fault::Fault;
 
 /// What a seed is mainly about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
