@@ -63,6 +63,10 @@ impl Replica {
     pub(super) fn on_executed(&mut self, now: Now, tip: Arc<Tip>, effects: &mut Vec<Effect>) {
         assert_eq!(tip.height, self.state.height, "blocks are executed one after another");
         assert_eq!(tip.block, self.state.committing, "the block that was decided is executed");
+        // Votes for it that came while it was executed show something, too.
+        if let Some(block) = self.state.committing {
+            self.note_voters_for(block);
+        }
         let cap = self.tip.parameters.idle_block_interval();
         self.tip = tip;
         self.fixed = Fixed::of(&self.tip);

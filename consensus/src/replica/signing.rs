@@ -171,13 +171,19 @@ impl Replica {
 
     /// Everyone who voted for a valid block of this height has shown the tip.
     pub(super) fn note_voters(&mut self) {
-        let HeightState { candidates, votes, .. } = &self.state;
+        let candidates = self.state.candidates.iter();
+        let valid = candidates.filter(|(_, candidate)| candidate.valid == Some(true));
+        let valid: Vec<BlockId> = valid.map(|(id, _)| *id).collect();
+        valid.into_iter().for_each(|id| self.note_voters_for(id));
+    }
+
+    /// Everyone who voted for this block, which is valid.
+    pub(super) fn note_voters_for(&mut self, block: BlockId) {
+        let HeightState { votes, .. } = &self.state;
         let validators = votes.table().validators();
-        for (id, _) in candidates.iter().filter(|(_, candidate)| candidate.valid == Some(true)) {
-            for index in votes.voters_for(*id) {
-                if let Some(validator) = validators.get(usize::from(index)) {
-                    self.shown.show(&validator.key, self.tip.height);
-                }
+        for index in votes.voters_for(block) {
+            if let Some(validator) = validators.get(usize::from(index)) {
+                self.shown.show(&validator.key, self.tip.height);
             }
         }
     }

@@ -374,10 +374,40 @@ fn late_votes_of_heights_long_past_show_that_their_sender_follows() {
             assert!(solo.receive(3, &message).is_empty());
         }
     }
+    assert_that_d_is_seen_and_its_standby_is_not(&solo);
+}
+
+fn assert_that_d_is_seen_and_its_standby_is_not(solo: &Solo) {
     let tip = solo.tip();
     let (me, _) = tip.table.by_key(&solo.node.key).expect("a seat");
     let own = solo.last().certificate.observations[me].clone().expect("an observation");
     let bit = |key| own.seen.get(tip.register.index(&key).expect("registered"));
     assert!(bit(solo.world.validator(3)), "d is late and alive");
     assert!(!bit(solo.world.standby(3)), "d's standby is silent");
+}
+
+#[test]
+fn votes_that_come_while_their_block_is_executed_show_that_their_sender_follows() {
+    let mut solo = Solo::new(0);
+    for _ in 0..12 {
+        let (block, _) = solo.open();
+        let id = Some(block.id());
+        solo.votes(&[1, 2], Prevote, 0, id);
+        solo.vote(1, Precommit, 0, id);
+        let votes = [(2, Precommit), (3, Prevote)].map(|(org, kind)| solo.vote_of(org, kind, 0, id));
+        let mut effects = Vec::new();
+        for (org, vote) in [2, 3].into_iter().zip(votes) {
+            let message = Message::Vote(Box::new(vote));
+            let input = solo.node.verified(solo.world.validator(org), &message);
+            let input = input.expect("a good vote").expect("of this height");
+            effects.extend(solo.node.handle(solo.now(), input));
+        }
+        for effect in effects {
+            if let Some(answer) = solo.node.answer(&effect) {
+                solo.feed(answer);
+            }
+        }
+        assert_eq!(solo.tip().block, id, "c's vote decides");
+    }
+    assert_that_d_is_seen_and_its_standby_is_not(&solo);
 }
