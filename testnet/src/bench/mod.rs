@@ -32,6 +32,9 @@ const HALVINGS: usize = 3;
 /// Factor from a rate that was not kept up with for the whole time to the next, and how many are tried.
 const RETREAT: f64 = 0.9;
 const RETREATS: usize = 6;
+/// Times that saturation is measured: the best counts, as with the machine itself, since what else
+/// runs on a machine can only make a measurement worse.
+const SATURATIONS: usize = 3;
 /// Time at each rate of the search.
 const PROBE: Duration = Duration::from_secs(6);
 /// Rates above this are no network's on one machine.
@@ -90,7 +93,7 @@ struct Outcome {
     machine: Machine,
     /// At the rate asked for, or else at the highest that was kept up with.
     figures: Figures,
-    /// With more offered than the network can do; where no rate was asked for.
+    /// With more offered than the network can do, the best of three; where no rate was asked for.
     saturated: Option<Figures>,
     /// Committed a second, at saturation where that was measured, as a share of verifications a
     /// second on all cores divided by the number of nodes: each of them verifies every transaction.
@@ -191,9 +194,17 @@ async fn search_and_measure(
     for _ in 0..RETREATS {
         let figures = probe(kept, time).await?;
         if figures.kept_up() {
-            say(options, &format!("{SATURATED} transactions at a time for {} s", time.as_secs()));
-            let saturated = measure(network, watcher, signer.clone(), None, time).await?;
-            return Ok((figures, Some(saturated)));
+            let mut best: Option<Figures> = None;
+            for _ in 0..SATURATIONS {
+                let what = format!("{SATURATED} transactions at a time for {} s", time.as_secs());
+                say(options, &what);
+                let saturated = measure(network, watcher, signer.clone(), None, time).await?;
+                let is_better = |best: &Figures| saturated.committed_per_s > best.committed_per_s;
+                if best.as_ref().is_none_or(is_better) {
+                    best = Some(saturated);
+                }
+            }
+            return Ok((figures, best));
         }
         kept = (kept * RETREAT).round();
     }
