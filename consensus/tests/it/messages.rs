@@ -394,7 +394,8 @@ fn votes_that_come_while_their_block_is_executed_show_that_their_sender_follows(
         let id = Some(block.id());
         solo.votes(&[1, 2], Prevote, 0, id);
         solo.vote(1, Precommit, 0, id);
-        let votes = [(2, Precommit), (3, Prevote)].map(|(org, kind)| solo.vote_of(org, kind, 0, id));
+        let votes =
+            [(2, Precommit), (3, Prevote)].map(|(org, kind)| solo.vote_of(org, kind, 0, id));
         let mut effects = Vec::new();
         for (org, vote) in [2, 3].into_iter().zip(votes) {
             let message = Message::Vote(Box::new(vote));

@@ -57,6 +57,7 @@ pub use self::world::World;
 
 /// Options of `tandem-testnet sim`.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Options {
     /// Seeds, from A up to but not with B
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = parse_seeds)]

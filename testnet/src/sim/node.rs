@@ -37,6 +37,7 @@ impl Slow {
 }
 
 /// A node.
+#[expect(clippy::struct_excessive_bools, reason = "conditions that do not depend on each other")]
 pub struct Node {
     /// Its name in stories: the organisation's letters and a number.
     pub name: String,
