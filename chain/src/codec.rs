@@ -8,6 +8,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -72,10 +74,23 @@ pub fn decode_canonical<T: Serialize + DeserializeOwned>(
     max: usize,
 ) -> Result<T, Error> {
     let value = decode(what, bytes, max)?;
-    if encode(&value) != bytes {
-        return Err(Error::NotCanonical { what });
+    if is_encoding(&value, bytes) { Ok(value) } else { Err(Error::NotCanonical { what }) }
+}
+
+/// Whether [`encode`] would give `bytes`, found without making them.
+fn is_encoding<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
+    let mut rest = Expected(bytes);
+    bincode::serde::encode_into_writer(value, &mut rest, config()).is_ok() && rest.0.is_empty()
+}
+
+/// Bytes that are to be written, each of which takes one away; others are an error.
+struct Expected<'a>(&'a [u8]);
+
+impl Writer for Expected<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(EncodeError::Other("other bytes"))?;
+        Ok(())
     }
-    Ok(value)
 }
 
 /// For `#[serde(deserialize_with = "codec::list::<MAX, _, _>")]` on a list in what comes from

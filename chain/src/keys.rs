@@ -86,10 +86,13 @@ impl Domain {
     /// What is signed: the domain's prefix, the chain id, and the encoding of `value`.
     #[must_use]
     pub fn sign_bytes<T: serde::Serialize>(self, chain_id: &ChainId, value: &T) -> Vec<u8> {
-        let mut bytes = self.prefix().to_vec();
-        bytes.extend(codec::encode(chain_id));
-        bytes.extend(codec::encode(value));
-        bytes
+        self.sign_bytes_of(chain_id, &codec::encode(value))
+    }
+
+    /// As [`Domain::sign_bytes`], of a value by its encoding.
+    #[must_use]
+    pub fn sign_bytes_of(self, chain_id: &ChainId, encoded: &[u8]) -> Vec<u8> {
+        [self.prefix(), &codec::encode(chain_id), encoded].concat()
     }
 }
 

@@ -83,7 +83,9 @@ impl Tx {
                 got: body.chain_id.clone(),
             });
         }
-        let message = Domain::Transaction.sign_bytes(chain_id, body);
+        // The body stands first, and has one encoding alone.
+        let signed = &self.bytes()[..self.bytes().len() - Signature::LEN];
+        let message = Domain::Transaction.sign_bytes_of(chain_id, signed);
         if verifier.verifies(&body.sender, &message, &self.0.envelope.signature) {
             Ok(())
         } else {

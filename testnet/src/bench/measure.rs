@@ -23,6 +23,40 @@ const IN_FLIGHT: usize = 40_000;
 /// The same where the network is to be saturated: more than a second's worth, and less than what it takes
 /// until a transaction is sent again.
 pub const SATURATED: usize = 3_000;
+/// Rate, as a multiple of one that was kept up with, for which transactions are signed before the network
+/// is saturated, so that the cores are the network's meanwhile.
+const HEADROOM: f64 = 1.5;
+
+/// What is offered.
+#[derive(Clone, Copy, Debug)]
+pub enum Offer {
+    /// Transactions a second.
+    Rate(f64),
+    /// As many as keep [`SATURATED`] of them without a receipt.
+    Saturating {
+        /// Transactions a second that the network kept up with.
+        kept: f64,
+    },
+}
+
+impl Offer {
+    /// The load for a measurement of `time`.
+    fn plan(self, time: Duration) -> Plan {
+        match self {
+            Self::Rate(rate) => Plan { in_flight: IN_FLIGHT, ..Plan::steady(rate) },
+            Self::Saturating { kept } => {
+                let for_the_time = kept * HEADROOM * (SETTLE + time).as_secs_f64();
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a count"
+                )]
+                let signed_before = for_the_time as usize;
+                Plan { signed_before, ..Plan::saturating(SATURATED) }
+            }
+        }
+    }
+}
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -74,8 +108,7 @@ struct Reading {
     own: Usage,
 }
 
-/// Offers `rate` transactions a second for `time` to all nodes; without a rate, as many as keep
-/// [`SATURATED`] of them without a receipt.
+/// Offers transactions to all nodes for `time`.
 ///
 /// # Errors
 /// When a node dies, or what was offered is not committed long after.
@@ -83,7 +116,7 @@ pub async fn measure(
     network: &Network,
     watcher: &Watcher,
     signer: Signer,
-    rate: Option<f64>,
+    offer: Offer,
     time: Duration,
 ) -> Result<Figures> {
     let names = network.names();
@@ -92,8 +125,7 @@ pub async fn measure(
         pids.push(network.pid(name).await?);
     }
     let disk = disk(network);
-    let in_flight = if rate.is_some() { IN_FLIGHT } else { SATURATED };
-    let plan = Plan { rate, count: None, in_flight, everywhere: false };
+    let plan = offer.plan(time);
     let load = Load::start(network.rpcs_but(&[]), watcher, signer, plan).await?;
     tokio::time::sleep(SETTLE).await;
     let before = read(&load, watcher, &pids)?;
@@ -110,7 +142,7 @@ pub async fn measure(
     let blocks: Vec<&Seen> = seen.iter().filter(|seen| seen.block.height <= after.height).collect();
     let rounds: u32 = blocks.iter().map(|seen| seen.block.last_commit.round.0 + 1).sum();
     Ok(Figures {
-        rate: rate.unwrap_or(summary.offered_per_s),
+        rate: plan.rate.unwrap_or(summary.offered_per_s),
         secs: spent.as_secs_f64(),
         offered_per_s: summary.offered_per_s,
         committed_per_s: per_second(committed, spent),

@@ -17,7 +17,7 @@ use crate::process::{find_tandem, interrupted};
 use crate::watcher::Watcher;
 
 use machine::Machine;
-use measure::{Figures, SATURATED, measure};
+use measure::{Figures, Offer, SATURATED, measure};
 
 /// Time for all nodes to answer.
 const READY: Duration = Duration::from_secs(60);
@@ -171,7 +171,7 @@ async fn search_and_measure(
 ) -> Result<(Figures, Option<Figures>)> {
     let probe = async |rate: f64, time: Duration| {
         say(options, &format!("{rate:.0} transactions a second for {} s", time.as_secs()));
-        measure(network, watcher, signer.clone(), Some(rate), time).await
+        measure(network, watcher, signer.clone(), Offer::Rate(rate), time).await
     };
     probe(WARM_UP_RATE, WARM_UP).await?;
     let time = Duration::from_secs(options.secs);
@@ -198,7 +198,8 @@ async fn search_and_measure(
             for _ in 0..SATURATIONS {
                 let what = format!("{SATURATED} transactions at a time for {} s", time.as_secs());
                 say(options, &what);
-                let saturated = measure(network, watcher, signer.clone(), None, time).await?;
+                let offer = Offer::Saturating { kept };
+                let saturated = measure(network, watcher, signer.clone(), offer, time).await?;
                 let is_better = |best: &Figures| saturated.committed_per_s > best.committed_per_s;
                 if best.as_ref().is_none_or(is_better) {
                     best = Some(saturated);

@@ -52,13 +52,21 @@ pub struct Plan {
     pub in_flight: usize,
     /// Whether each is sent to every node, else to one after the other.
     pub everywhere: bool,
+    /// Transactions that are signed before the first is sent; more are signed meanwhile.
+    pub signed_before: usize,
 }
 
 impl Plan {
     /// `rate` transactions a second until told to stop.
     #[must_use]
     pub fn steady(rate: f64) -> Self {
-        Self { rate: Some(rate), count: None, in_flight: usize::MAX, everywhere: false }
+        Self { rate: Some(rate), ..Self::saturating(usize::MAX) }
+    }
+
+    /// As many as keep `in_flight` of them without a receipt, until told to stop.
+    #[must_use]
+    pub fn saturating(in_flight: usize) -> Self {
+        Self { rate: None, count: None, in_flight, everywhere: false, signed_before: 0 }
     }
 }
 
@@ -118,8 +126,13 @@ impl Load {
         let (slices, mut ready) = mpsc::channel(SLICES_AHEAD);
         let height = watcher.subscribe();
         tasks.spawn_blocking(move || make_slices(signer, plan.count, &height, &slices));
-        // The first slices are there before the clock starts.
-        let first = ready.recv().await.context("nothing to send")?;
+        // The first ones are there before the clock starts.
+        let mut first = ready.recv().await.context("nothing to send")?;
+        while first.len() < plan.signed_before
+            && let Some(more) = ready.recv().await
+        {
+            first.extend(more);
+        }
 
         let (stop, stopped) = watch::channel(false);
         let (offered, offering) = watch::channel(None);

@@ -20,7 +20,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     let watcher = stage.open(Spec::default(), &[], &[]).await?;
     let count = stage.size(stage.options.txs, 20_000, 4_000);
     let start = Instant::now();
-    let plan = Plan { rate: None, count: Some(count), in_flight: IN_FLIGHT, everywhere: true };
+    let plan = Plan { count: Some(count), everywhere: true, ..Plan::saturating(IN_FLIGHT) };
     let load = stage.load(&watcher, plan).await?;
     let tracker = load.tracker().clone();
     let deadline = THOUSAND * u32::try_from(count.div_ceil(1_000))?;

@@ -29,8 +29,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     // The paused node is sent nothing: what is measured is what it does to the other nodes.
     let signer = stage.signer();
     let nodes = stage.net().rpcs_but(&["bravo-a", "bravo-b"]);
-    let plan = Plan { rate: None, count: None, in_flight: IN_FLIGHT, everywhere: false };
-    let load = Load::start(nodes, &watcher, signer, plan).await?;
+    let load = Load::start(nodes, &watcher, signer, Plan::saturating(IN_FLIGHT)).await?;
     measure(&load, secs).await;
 
     // First as a validator: its seat moves, and from then on it is a follower that stands still.
