@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
 use crate::error::Error;
-use crate::keys::{Domain, PublicKey, SecretKey, Signature, Verifier};
+use crate::keys::{Domain, PublicKey, Signature, Signer, Verifier};
 use crate::limits::MAX_TX_BYTES;
 use crate::modules::Call;
 use crate::types::{ChainId, Hash, Height, TxHash};
@@ -52,7 +52,7 @@ impl Tx {
     /// # Panics
     /// When `key` is not that of `body.sender`.
     #[must_use]
-    pub fn sign(body: TxBody, key: &SecretKey) -> Self {
+    pub fn sign(body: TxBody, key: &dyn Signer) -> Self {
         assert_eq!(body.sender, key.public(), "a transaction is signed by its sender");
         let signature = key.sign(&Domain::Transaction.sign_bytes(&body.chain_id, &body));
         let envelope = Envelope { body, signature };

@@ -163,7 +163,7 @@
 //!             Effect::Commit(certified) => {
 //!                 let execution = ledger.execute(&certified.block)?;
 //!                 ledger.store_mut().apply(&execution.batch);
-//!                 ledger.apply(execution);
+//!                 ledger.apply(execution.tip);
 //!                 inputs.push_back(Input::Executed { tip: Arc::clone(ledger.tip()) });
 //!             }
 //!             _ => {}

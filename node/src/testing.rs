@@ -149,7 +149,7 @@ impl Chain {
             events: Arc::new(execution.events.clone()),
             tip: execution.tip.clone(),
         };
-        self.ledger.apply(execution);
+        self.ledger.apply(execution.tip);
         committed
     }
 

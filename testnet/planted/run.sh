@@ -27,6 +27,8 @@ edition.workspace = true
 [dependencies]
 anyhow.workspace = true
 clap.workspace = true
+imbl.workspace = true
+mimalloc.workspace = true
 serde.workspace = true
 serde_json.workspace = true
 tandem-chain.workspace = true
@@ -35,6 +37,8 @@ TOML
 cat > "$scratch/sim/src/main.rs" <<'RUST'
 //! The simulator by itself.
 pub mod sim;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use clap::Parser as _;
 #[derive(clap::Parser)]
 struct Cli {

@@ -46,7 +46,7 @@ pub struct Ledger<S> {
 }
 
 /// What executing a block gives. Nothing has changed until it is written and applied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
     /// What to write to the store.
     pub batch: Batch,
@@ -134,13 +134,14 @@ impl<S: Store> Ledger<S> {
         execute::execute(&self.store, &self.tip, block)
     }
 
-    /// Makes the state after the block the ledger's; its batch is in the store already.
+    /// Makes the state after a block the ledger's: [`Execution::tip`], whose batch is in the store
+    /// already.
     ///
     /// # Panics
-    /// When the execution is not that of the next block.
-    pub fn apply(&mut self, execution: Execution) {
-        assert_eq!(execution.tip.height, self.tip.height.next(), "blocks are applied in order");
-        self.tip = execution.tip;
+    /// When it is not that of the next block.
+    pub fn apply(&mut self, tip: Arc<Tip>) {
+        assert_eq!(tip.height, self.tip.height.next(), "blocks are applied in order");
+        self.tip = tip;
     }
 
     /// Complete evidence from two votes that contradict each other, with power and time: none when

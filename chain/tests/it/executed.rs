@@ -63,7 +63,7 @@ impl Chain {
         let execution = self.ledger.execute(&block).expect("memory does not fail");
         self.ledger.store_mut().apply(&execution.batch);
         let receipts = execution.receipts.clone();
-        self.ledger.apply(execution);
+        self.ledger.apply(execution.tip);
         self.headers.push(Signed {
             header: block.header,
             commit: certificate.commit.clone(),

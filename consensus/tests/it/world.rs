@@ -237,7 +237,7 @@ impl World {
 pub fn commit(ledger: &mut Ledger<MemoryStore>, block: &Block) {
     let execution = ledger.execute(block).expect("memory does not fail");
     ledger.store_mut().apply(&execution.batch);
-    ledger.apply(execution);
+    ledger.apply(execution.tip);
 }
 
 pub fn chain_id() -> ChainId {

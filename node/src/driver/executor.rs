@@ -144,7 +144,7 @@ impl Worker {
             events: Arc::new(execution.events.clone()),
             tip: Arc::clone(&execution.tip),
         };
-        self.ledger.apply(execution);
+        self.ledger.apply(execution.tip);
         let tip = Arc::clone(&committed.tip);
         self.publishers.tip.send_replace(Arc::clone(&tip));
         self.admission.committed(&certified.block);

@@ -2,18 +2,28 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use tandem_chain::keys::{PublicKey, SecretKey, Signature, Signer, Verifier};
 use tandem_chain::types::Hash;
 
 /// What signatures are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scheme {
-    /// Ed25519, by the one strict rule.
+    /// Ed25519, by the one strict rule
     Ed25519,
-    /// A hash of key and message. Anyone could make it, and nobody here does.
+    /// A hash of key and message: anyone could make it, and nobody here does
     Hashed,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ed25519 => "ed25519",
+            Self::Hashed => "hashed",
+        })
+    }
 }
 
 impl Scheme {

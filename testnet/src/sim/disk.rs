@@ -20,16 +20,20 @@ use std::rc::Rc;
 use tandem_chain::block::{Certificate, CertifiedBlock};
 use tandem_chain::codec;
 use tandem_chain::limits::MAX_ENCODED_BYTES;
-use tandem_chain::store::{Batch, MemoryStore};
+use tandem_chain::types::{Height, Round};
 use tandem_consensus::journal::{Durable, Journal, KeyState, Slot};
 
 use super::digest::Digest;
+use super::states::{Executed, State};
+
+/// Bytes of a height and a round.
+const PLACE_BYTES: usize = 8 + 4;
 
 /// What a disk holds.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     /// The ledger's state.
-    pub store: MemoryStore,
+    pub state: State,
     /// All blocks, from height 1.
     pub blocks: Vec<Rc<CertifiedBlock>>,
     /// What the replica made durable.
@@ -60,6 +64,21 @@ impl Image {
         self.slot(Slot::Journal)
     }
 
+    /// Height and round of the valid value, if there is one: they stand first in a [`Valid`].
+    ///
+    /// [`Valid`]: tandem_consensus::journal::Valid
+    #[must_use]
+    pub fn valid_at(&self) -> Option<(Height, Round)> {
+        let place = self.slots.get(&Slot::Valid)?.first_chunk::<PLACE_BYTES>()?;
+        codec::decode("height and round", place, PLACE_BYTES).ok()
+    }
+
+    /// Whether a slot holds the encoding of a value.
+    #[must_use]
+    pub fn holds<T: serde::Serialize>(&self, slot: Slot, value: &T) -> bool {
+        self.slots.get(&slot).is_some_and(|bytes| **bytes == *codec::encode(value))
+    }
+
     /// This image as one that was restored from a backup and marked as such: what was signed since
     /// is not in it, so the key is lost, and the record in it is no basis to go on from.
     #[must_use]
@@ -71,8 +90,8 @@ impl Image {
 
     fn apply(&mut self, write: Write) {
         match write {
-            Write::Commit(block, batch) => {
-                self.store.apply(&batch);
+            Write::Commit(block, executed) => {
+                self.state = executed.on(&self.state);
                 self.blocks.push(block);
             }
             Write::Slots(values) => self.slots.extend(values),
@@ -89,7 +108,7 @@ impl Image {
 #[derive(Clone, Debug)]
 pub enum Write {
     /// A block with its changes of the state.
-    Commit(Rc<CertifiedBlock>, Rc<Batch>),
+    Commit(Rc<CertifiedBlock>, Rc<Executed>),
     /// Values of the replica.
     Slots(Vec<(Slot, Rc<[u8]>)>),
 }
@@ -97,13 +116,7 @@ pub enum Write {
 impl Write {
     fn mix(&self, digest: &mut Digest) {
         match self {
-            Self::Commit(_, batch) => {
-                for (column, key, value) in &batch.0 {
-                    digest.mix(*column as u64);
-                    digest.mix_bytes(key);
-                    digest.mix_bytes(value.as_deref().unwrap_or_default());
-                }
-            }
+            Self::Commit(_, executed) => digest.mix(executed.digest),
             Self::Slots(values) => {
                 for (slot, bytes) in values {
                     digest.mix(*slot as u64);
@@ -124,10 +137,8 @@ pub struct Disk {
 impl Disk {
     /// A disk that holds the genesis state.
     #[must_use]
-    pub fn new(genesis: &Batch) -> Self {
-        let mut disk = Self::default();
-        disk.synced.store.apply(genesis);
-        disk
+    pub fn new(genesis: State) -> Self {
+        Self { synced: Image { state: genesis, ..Image::default() }, log: Vec::new() }
     }
 
     /// A copy of what a process sees of it: all that was written, synced or not.

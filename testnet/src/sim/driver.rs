@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::codec;
 use tandem_chain::keys::PublicKey;
-use tandem_chain::ledger::{Execution, is_committed};
+use tandem_chain::ledger::is_committed;
 use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
@@ -15,7 +15,7 @@ use tandem_chain::types::{Height, Round};
 use tandem_consensus::limits::FETCH_TIMEOUT;
 use tandem_consensus::message::Message;
 use tandem_consensus::time::{Instant, Now};
-use tandem_consensus::verify::{Keys, Triage, certified_block};
+use tandem_consensus::verify::{Triage, certified_block};
 use tandem_consensus::{Effect, Input, Role};
 
 use super::actor::{Actor, Scene};
@@ -25,6 +25,7 @@ use super::node::MAX_WAKEUPS_AT_ONCE;
 use super::packet::Packet;
 use super::plan::CrashPoint;
 use super::queue::Time;
+use super::states::Executed;
 use super::world::{Done, Event, World};
 
 /// Blocks in an answer to a fetch: fewer than are asked for, so that answers come in parts.
@@ -345,7 +346,7 @@ impl World {
             Triage::Claim(height) => self.later(to, Input::Claim { from: from_key, height }),
             Triage::Verify => {
                 let good = |tx: &Tx| self.good_txs.contains(&tx.hash());
-                match process.keys.verify(&self.memo, message, &good) {
+                match packet.verify(message, &process.keys, &self.memo, &good) {
                     Ok(message) => self.later(to, Input::Message { from: from_key, message }),
                     Err(fault) => self.reported(to, &from_key, &format!("verify: {fault}")),
                 }
@@ -379,7 +380,7 @@ impl World {
                     self.run_effects(node);
                 }
             }
-            Done::Executed(block, execution) => self.executed(node, block, *execution),
+            Done::Executed(block, executed) => self.executed(node, block, executed),
             Done::Wakeup(at) => self.woken(node, at),
         }
     }
@@ -425,26 +426,27 @@ impl World {
 
     fn execute(&mut self, node: usize, block: &Arc<CertifiedBlock>) {
         let Some(process) = self.nodes[node].process.as_mut() else { return };
-        let execution = process.ledger.execute(&block.block).expect("memory does not fail");
+        let (executed, verdict) = self.states.execute(&process.ledger, block);
+        self.verdict(verdict);
         let block = Rc::new(block.as_ref().clone());
         let delay = self.work_time(node);
-        self.done_after(node, delay, Done::Executed(block, Box::new(execution)));
+        self.done_after(node, delay, Done::Executed(block, executed));
     }
 
     /// A block is executed: it is stored, and the ledger moves on.
-    fn executed(&mut self, node: usize, block: Rc<CertifiedBlock>, execution: Execution) {
-        let tip = Arc::clone(&execution.tip);
-        let batch = Rc::new(execution.batch.clone());
-        if !self.write(node, Write::Commit(Rc::clone(&block), Rc::clone(&batch))) {
+    fn executed(&mut self, node: usize, block: Rc<CertifiedBlock>, executed: Rc<Executed>) {
+        let tip = Arc::clone(&executed.execution.tip);
+        if !self.write(node, Write::Commit(Rc::clone(&block), Rc::clone(&executed))) {
             return;
         }
         let entry = &mut self.nodes[node];
         let Some(process) = entry.process.as_mut() else { return };
         let before = Arc::clone(process.ledger.tip());
-        process.ledger.store_mut().apply(&batch);
-        process.ledger.apply(execution);
+        let after = executed.on(process.ledger.store());
+        *process.ledger.store_mut() = after;
+        process.ledger.apply(Arc::clone(&tip));
         process.mempool.committed(&block.block);
-        process.keys = Keys::of(&tip);
+        process.keys = Rc::clone(&executed.keys);
         process.blocks.push(Rc::clone(&block));
         let has_work = !process.mempool.is_empty();
         if entry.is_correct() {

@@ -1,6 +1,8 @@
 //! Clients: each sends transactions, the same bytes again and again until there is a receipt.
 
-use tandem_chain::keys::SecretKey;
+use std::sync::Arc;
+
+use tandem_chain::keys::{PublicKey, Signer};
 use tandem_chain::modules::{Call, records};
 use tandem_chain::tx::{Tx, TxBody};
 
@@ -15,7 +17,8 @@ const RETRY: Time = 2 * S;
 /// A client.
 pub struct Client {
     org: usize,
-    key: SecretKey,
+    key: PublicKey,
+    signer: Arc<dyn Signer>,
     open: Vec<(Time, Tx)>,
     made: u64,
 }
@@ -23,8 +26,8 @@ pub struct Client {
 impl Client {
     /// A user of an organisation.
     #[must_use]
-    pub fn new((org, key): (usize, SecretKey)) -> Self {
-        Self { org, key, open: Vec::new(), made: 0 }
+    pub fn new(org: usize, signer: Arc<dyn Signer>) -> Self {
+        Self { org, key: signer.public(), signer, open: Vec::new(), made: 0 }
     }
 
     /// Transactions that have no receipt as far as it knows.
@@ -78,12 +81,12 @@ impl World {
         };
         let body = TxBody {
             chain_id: self.genesis.chain_id.clone(),
-            sender: client.key.public(),
+            sender: client.key,
             nonce: self.random.next(),
             valid_until: self.invariants.height().plus(valid_for),
             call: Call::Records(call),
         };
-        Tx::sign(body, &client.key)
+        Tx::sign(body, &*client.signer)
     }
 
     /// Hands a transaction to a node or two that run.

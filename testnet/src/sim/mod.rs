@@ -35,6 +35,7 @@ pub mod plan;
 mod queue;
 mod random;
 pub mod report;
+mod states;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -51,6 +52,7 @@ use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 use tandem_chain::limits::MAX_ORGS;
 
+use self::crypto::Scheme;
 use self::plan::Shape;
 use self::report::Counts;
 pub use self::world::World;
@@ -77,6 +79,9 @@ pub struct Options {
     /// Neither faults nor liars: what a block costs
     #[arg(long)]
     pub calm: bool,
+    /// What signatures are, instead of what a seed picks
+    #[arg(long, value_enum)]
+    pub signatures: Option<Scheme>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -99,14 +104,16 @@ fn parse_orgs(text: &str) -> Result<usize> {
 
 impl Options {
     fn shape(&self) -> Shape {
-        Shape { orgs: self.orgs, calm: self.calm }
+        Shape { orgs: self.orgs, calm: self.calm, signatures: self.signatures }
     }
 
     /// The command that tells the history of one of these seeds.
     fn replay(&self, seed: u64) -> String {
         let orgs = self.orgs.map(|orgs| format!(" --orgs {orgs}")).unwrap_or_default();
         let calm = if self.calm { " --calm" } else { "" };
-        format!("tandem-testnet sim --seeds {seed}..{}{orgs}{calm} --trace", seed + 1)
+        let signatures = self.signatures.map(|scheme| format!(" --signatures {scheme}"));
+        let signatures = signatures.unwrap_or_default();
+        format!("tandem-testnet sim --seeds {seed}..{}{orgs}{calm}{signatures} --trace", seed + 1)
     }
 }
 

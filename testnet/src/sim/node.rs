@@ -10,7 +10,6 @@ use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, Signer};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::mempool::Mempool;
-use tandem_chain::store::MemoryStore;
 use tandem_consensus::journal::KeyState;
 use tandem_consensus::verify::Keys;
 use tandem_consensus::{Effect, Replica, Setup};
@@ -20,6 +19,7 @@ use super::clock::Clock;
 use super::disk::{Disk, Image};
 use super::plan::{CrashPoint, Machine};
 use super::queue::Time;
+use super::states::State;
 use super::world::Event;
 
 /// Factors on the times of a [`Machine`] while something is wrong with it.
@@ -117,11 +117,11 @@ pub struct Process {
     /// The production replica.
     pub replica: Replica,
     /// The production ledger, on what the process sees of its disk.
-    pub ledger: Ledger<MemoryStore>,
+    pub ledger: Ledger<State>,
     /// The production mempool.
     pub mempool: Mempool,
     /// Keys of messages at the ledger's tip.
-    pub keys: Keys,
+    pub keys: Rc<Keys>,
     /// All blocks that it has committed.
     pub blocks: Vec<Rc<CertifiedBlock>>,
     /// Effects that wait for a write or for those before them.
@@ -152,9 +152,9 @@ impl Process {
         key: KeyState,
         now: Time,
     ) -> Self {
-        let ledger = Ledger::open(image.store.clone(), genesis).expect("the disk is whole");
+        let ledger = Ledger::open(image.state.clone(), genesis).expect("the disk is whole");
         let tip = Arc::clone(ledger.tip());
-        let (keys, certificate) = (Keys::of(&tip), image.certificate());
+        let (keys, certificate) = (Rc::new(Keys::of(&tip)), image.certificate());
         let durable = image.durable(key);
         Self {
             replica: Replica::new(Setup { signer, tip, certificate, durable }),

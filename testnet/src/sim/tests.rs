@@ -14,6 +14,7 @@ fn options(seeds: Range<u64>) -> Options {
         trace: false,
         orgs: None,
         calm: false,
+        signatures: None,
         json: false,
     }
 }
@@ -69,7 +70,7 @@ fn a_seed_gives_the_same_history_twice_told_or_not() {
 
 #[test]
 fn many_organisations_make_blocks_when_nothing_fails() {
-    let shape = Shape { orgs: Some(30), calm: true };
+    let shape = Shape { orgs: Some(30), calm: true, signatures: None };
     let outcome = run_shaped(1, shape, false);
     assert_eq!(outcome.violation, None);
     assert!(outcome.counts.blocks > 10 && outcome.counts.crashes == 0);

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::genesis::{Genesis, GenesisRole};
 use tandem_chain::keys::{PublicKey, SecretKey};
-use tandem_chain::ledger::{Execution, Ledger};
+use tandem_chain::ledger::Ledger;
 use tandem_chain::modules::parameters::Parameters;
-use tandem_chain::store::{Batch, MemoryStore};
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Height, Timestamp, TxHash};
 use tandem_consensus::Input;
@@ -29,6 +28,7 @@ use super::plan::{CrashPoint, Links, Plan, Shape};
 use super::queue::{Queue, S, Time};
 use super::random::Random;
 use super::report::Counts;
+use super::states::{Executed, State, States};
 
 /// Wall-clock time at which every history begins.
 pub(super) const GENESIS_TIME: Timestamp = Timestamp(1_800_000_000_000_000_000);
@@ -86,7 +86,7 @@ pub enum Done {
     /// An fsync: so many writes of the log are durable.
     Synced(usize),
     /// A block is executed.
-    Executed(Rc<CertifiedBlock>, Box<Execution>),
+    Executed(Rc<CertifiedBlock>, Rc<Executed>),
     /// The deadline that the replica asked for.
     Wakeup(Time),
 }
@@ -111,7 +111,8 @@ pub struct World {
     pub(super) random: Random,
     pub(super) queue: Queue<Event>,
     pub(super) genesis: Genesis,
-    pub(super) genesis_batch: Batch,
+    pub(super) genesis_state: State,
+    pub(super) states: States,
     pub(super) admins: Vec<SecretKey>,
     /// Of the nodes, by index.
     pub(super) secrets: Vec<SecretKey>,
@@ -152,7 +153,8 @@ impl World {
         let mut random = Random::new(seed);
         let plan = Plan::new(seed, shape, &mut random);
         let Members { genesis, machines, secrets, admins, users } = members(&plan);
-        let genesis_batch = Ledger::<MemoryStore>::genesis(&genesis);
+        let mut states = States::default();
+        let genesis_state = states.of(&Ledger::<State>::genesis(&genesis));
         let bound_ns = plan.parameters.max_clock_ahead_ms * 1_000_000;
         let mut nodes = Vec::new();
         for (machine, secret) in machines.into_iter().zip(&secrets) {
@@ -163,7 +165,7 @@ impl World {
                 org: machine.org,
                 key: secret.public(),
                 signer: plan.scheme.signer(secret),
-                disk: Disk::new(&genesis_batch),
+                disk: Disk::new(genesis_state.clone()),
                 key_was_lost: false,
                 rolled_back: false,
                 disk_is_full: false,
@@ -181,7 +183,8 @@ impl World {
             });
         }
         let keys: Vec<PublicKey> = nodes.iter().map(|node| node.key).collect();
-        let clients = users.into_iter().map(Client::new).collect();
+        let signer = |key: &SecretKey| plan.scheme.signer(key);
+        let clients = users.iter().map(|(org, key)| Client::new(*org, signer(key))).collect();
         let mut world = Self {
             random,
             queue: Queue::default(),
@@ -191,7 +194,8 @@ impl World {
             memo: Memo::new(plan.scheme),
             invariants: Invariants::new(&genesis, &keys),
             genesis,
-            genesis_batch,
+            genesis_state,
+            states,
             admins,
             secrets,
             at_genesis: nodes.iter().filter(|node| node.is_installed).count(),

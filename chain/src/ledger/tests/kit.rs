@@ -177,7 +177,7 @@ impl Chain {
         self.ledger.check(&block).unwrap();
         let execution = self.ledger.execute(&block).unwrap();
         self.ledger.store_mut().apply(&execution.batch);
-        self.ledger.apply(execution.clone());
+        self.ledger.apply(execution.tip.clone());
         if self.is_checked {
             self.check_restart();
         }

@@ -42,7 +42,7 @@ impl World {
 
     fn lose_disk(&mut self, node: usize) {
         self.crash(node);
-        self.nodes[node].disk = Disk::new(&self.genesis_batch);
+        self.nodes[node].disk = Disk::new(self.genesis_state.clone());
         self.nodes[node].key_was_lost = true;
         self.tell(|w| format!("{} loses its disk", w.nodes[node].name));
         let delay = self.fault_length();

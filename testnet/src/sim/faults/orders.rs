@@ -85,7 +85,7 @@ impl World {
             valid_until: self.invariants.height().plus(VALID_FOR),
             call,
         };
-        let tx = Tx::sign(body, &self.admins[org]);
+        let tx = Tx::sign(body, &*self.plan.scheme.signer(&self.admins[org]));
         self.good_txs.insert(tx.hash());
         self.submit(&tx);
     }

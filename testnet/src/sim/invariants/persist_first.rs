@@ -3,7 +3,7 @@
 
 use tandem_chain::keys::PublicKey;
 use tandem_chain::vote::{Vote, VoteKind};
-use tandem_consensus::journal::KeyState;
+use tandem_consensus::journal::Slot;
 use tandem_consensus::message::{Message, Proposal};
 
 use super::{Verdict, broken};
@@ -21,10 +21,10 @@ pub(super) fn sent(key: &PublicKey, message: &Message, disk: &Image) -> Verdict 
 }
 
 fn of_proposal(key: &PublicKey, proposal: &Proposal, disk: &Image) -> Verdict {
-    let durable = disk.durable(KeyState::Good);
     let place = (proposal.height, proposal.round);
-    let is_recorded = durable.journal.guard.last().is_some_and(|p| (p.height, p.round) >= place);
-    if !is_recorded || durable.proposal.as_ref() != Some(proposal) {
+    let last = disk.journal().and_then(|journal| journal.guard.last());
+    let is_recorded = last.is_some_and(|p| (p.height, p.round) >= place);
+    if !is_recorded || !disk.holds(Slot::Proposal, proposal) {
         let (height, round) = place;
         return broken(RULE, format!("{key} sends a proposal of {height}/{round} that is not"));
     }
@@ -32,10 +32,9 @@ fn of_proposal(key: &PublicKey, proposal: &Proposal, disk: &Image) -> Verdict {
 }
 
 fn of_vote(key: &PublicKey, vote: &Vote, disk: &Image) -> Verdict {
-    let durable = disk.durable(KeyState::Good);
     let Vote { height, round, kind, .. } = *vote;
     let lacks = |what| broken(RULE, format!("{key} sends a {kind:?} of {height}/{round}: {what}"));
-    let journal = &durable.journal;
+    let Some(journal) = disk.journal() else { return lacks("there is no journal") };
     if journal.height != height || !journal.votes.contains(vote) {
         return lacks("it is not durable");
     }
@@ -47,7 +46,7 @@ fn of_vote(key: &PublicKey, vote: &Vote, disk: &Image) -> Verdict {
     if journal.locked.is_none_or(|lock| lock.round < round) {
         return lacks("its lock is not durable");
     }
-    if durable.valid.is_none_or(|v| v.height != height || v.round < round) {
+    if disk.valid_at().is_none_or(|(of, at)| of != height || at < round) {
         return lacks("its valid value is not durable");
     }
     let locked = journal.locked.filter(|lock| lock.round == round);

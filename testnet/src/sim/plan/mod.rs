@@ -21,6 +21,8 @@ pub struct Shape {
     pub orgs: Option<usize>,
     /// Neither faults nor liars: what is measured then is the protocol's cost.
     pub calm: bool,
+    /// What signatures are; or as the seed picks.
+    pub signatures: Option<Scheme>,
 }
 
 /// An organisation of a history.
@@ -149,9 +151,10 @@ impl Plan {
             None if has_liars => byzantine(random, &orgs, f),
             _ => Vec::new(),
         };
+        let scheme = if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed };
         let mut plan = Self {
             seed,
-            scheme: if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed },
+            scheme: shape.signatures.unwrap_or(scheme),
             links: if calm || random.chance(focus.whole_links()) { links.healed() } else { links },
             machine: Machine {
                 fsync_max: random.pick(&[MS, 2 * MS, 10 * MS]),

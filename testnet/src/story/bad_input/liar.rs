@@ -70,7 +70,7 @@ impl Liar {
             for CertifiedBlock { block, certificate } in blocks {
                 let execution = self.ledger.execute(&block)?;
                 self.ledger.store_mut().apply(&execution.batch);
-                self.ledger.apply(execution);
+                self.ledger.apply(execution.tip);
                 self.certificate_before = std::mem::replace(&mut self.certificate, certificate);
             }
         }
