@@ -11,7 +11,7 @@ use tandem_chain::ledger::is_committed;
 use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
-use tandem_chain::types::{Height, Round};
+use tandem_chain::types::{Height, Round, Timestamp};
 use tandem_consensus::limits::FETCH_TIMEOUT;
 use tandem_consensus::message::Message;
 use tandem_consensus::time::{Instant, Now};
@@ -20,7 +20,7 @@ use tandem_consensus::{Effect, Input, Role};
 
 use super::actor::{Actor, Scene};
 use super::disk::Write;
-use super::invariants::{Commit, Violation, broken};
+use super::invariants::{Commit, Moment, Violation, broken};
 use super::node::MAX_WAKEUPS_AT_ONCE;
 use super::packet::Packet;
 use super::plan::CrashPoint;
@@ -34,12 +34,21 @@ const MAX_ANSWER: u64 = 20;
 impl World {
     /// Hands an input to a node's replica and carries out what comes of it.
     pub(super) fn handle(&mut self, node: usize, input: Input) {
-        let now = self.queue.now();
-        let wall = self.wall(node);
-        let Some(process) = self.nodes[node].process.as_mut() else { return };
+        let at = self.moment(node);
+        let entry = &mut self.nodes[node];
+        let is_correct = entry.is_correct();
+        let Some(process) = entry.process.as_mut() else { return };
         let mut effects = Vec::new();
-        let now = Now { instant: Instant(now - process.started), wall };
-        process.replica.handle(now, input, &mut effects);
+        let now = Now { instant: Instant(at.now - process.started), wall: Timestamp(at.wall) };
+        if is_correct {
+            let heard = self.invariants.hears(node, at, &input);
+            process.replica.handle(now, input, &mut effects);
+            let view = process.replica.view();
+            let verdict = heard.and_then(|()| self.invariants.acts(node, at, &view, &effects));
+            self.verdict(verdict);
+        } else {
+            process.replica.handle(now, input, &mut effects);
+        }
         for effect in effects {
             match effect {
                 Effect::Persist(_)
@@ -59,6 +68,11 @@ impl World {
         }
         self.run_effects(node);
         self.arm_wakeup(node);
+    }
+
+    /// What a node's clocks show now.
+    pub(super) fn moment(&self, node: usize) -> Moment {
+        Moment { now: self.queue.now(), wall: self.wall(node).0 }
     }
 
     /// Carries out effects whose order matters, up to the first that has to wait for a write.
@@ -246,7 +260,7 @@ impl World {
     fn check_sent(&mut self, node: usize, message: &Message) {
         let entry = &self.nodes[node];
         if entry.is_correct() {
-            let verdict = self.invariants.sent(&entry.key, message, entry.disk.synced());
+            let verdict = self.invariants.sent(node, message, entry.disk.synced());
             self.verdict(verdict);
         }
     }
@@ -464,18 +478,18 @@ impl World {
         let before = self.invariants.height();
         let changes = self.invariants.changes();
         let Some(id) = tip.block else { return };
-        // Only a new block of the chain can leave a node behind.
-        if before < block.block.header.height {
-            self.look_at_health();
-        }
-        let key = self.nodes[node].key;
-        let commit = Commit { now: self.queue.now(), node, key, block, id, tip };
+        let commit = Commit { now: self.queue.now(), node, block, id, tip, verifier: &self.memo };
         let outcome = self.invariants.committed(&commit);
         let height = block.block.header.height;
+        // Only a new block of the chain can leave a node behind.
+        if before < height && outcome.is_ok() {
+            self.look_at_health();
+        }
         self.digest.mix_bytes(&id.0);
         self.counts.commits += 1;
         if self.invariants.changes() != changes {
             self.last_change = self.queue.now();
+            self.healing = self.healing.is_some().then(|| self.healing());
         }
         if before < height {
             self.counts.rounds += u64::from(block.certificate.commit.round.0);

@@ -1,68 +1,43 @@
-//! What is true of the nodes, for the invariants that judge the liveness record; and whether all
-//! that is demanded after the faults has come about.
+//! What is true of the nodes and of the network, for the invariants that judge the liveness record;
+//! and whether all that is demanded after the faults has come about.
 
 use tandem_chain::types::{Height, TxHash};
 
-use super::invariants::liveness::Health;
-use super::invariants::{bounded_switch, f, progress};
+use super::invariants::liveness::Picture;
+use super::invariants::progress::{self, Healing};
+use super::invariants::{bounded_switch, f};
 use super::node::Slow;
 use super::queue::MS;
 use super::world::{Event, Phase, World};
 
-/// Blocks that a node may be behind and still count as being at the tip.
-const AT_TIP: u64 = 2;
-
 impl World {
     /// Tells the invariants what is true now.
     pub(super) fn look_at_health(&mut self) {
-        let (now, height) = (self.queue.now(), self.invariants.height().0);
-        for node in 0..self.nodes.len() {
-            let health = self.health(node, height);
-            self.invariants.liveness.observe(now, height, &self.nodes[node].key, health);
-        }
-        let table = self.invariants.newest_table();
-        let total: u64 = table.values().map(|seat| seat.power).sum();
-        let live: u64 = table
-            .values()
-            .filter(|seat| {
-                let node = self.by_key[&seat.holder];
-                self.nodes[node].is_correct() && self.health(node, height) == Health::Live
-            })
-            .map(|seat| seat.power)
-            .sum();
-        let f = f(table);
-        self.invariants.liveness.observers(now, live >= total - f);
+        let nodes = 0..self.nodes.len();
+        let up = nodes.clone().map(|node| {
+            let node = &self.nodes[node];
+            node.is_up() && node.is_correct() && node.slow == Slow::NOT
+        });
+        let links = nodes.clone().flat_map(|a| nodes.clone().map(move |b| (a, b)));
+        let links = links.map(|(a, b)| self.reach(a, b)).collect();
+        let picture = Picture { up: up.collect(), links, is_calm: self.is_calm() };
+        self.invariants.look(self.queue.now(), &picture);
     }
 
-    fn health(&self, index: usize, height: u64) -> Health {
-        let node = &self.nodes[index];
-        if !node.is_correct() {
-            return Health::Unclear;
-        }
-        let Some(process) = &node.process else { return Health::Dead };
-        let view = process.replica.view();
-        if view.key_lost {
-            return Health::Dead;
-        }
-        let is_at_tip = view.height.0 + AT_TIP > height && view.silent_through < view.height;
-        let is_quick = !node.paused && node.slow == Slow::NOT;
-        let is_fit = is_quick && is_at_tip && self.links_are_sound();
-        if is_fit && self.is_heard(index) { Health::Live } else { Health::Unclear }
+    /// The connection of two nodes, while messages go over it in both directions.
+    fn reach(&self, a: usize, b: usize) -> Option<u64> {
+        let epoch = self.net.sees(a, b)?;
+        (self.net.sees(b, a) == Some(epoch) && !self.net.is_broken(a, b)).then_some(epoch)
     }
 
-    fn links_are_sound(&self) -> bool {
-        self.links.loss == 0 && self.links.late == 0
-    }
-
-    /// Whether it and every correct node that runs hear each other.
-    fn is_heard(&self, index: usize) -> bool {
-        (0..self.nodes.len()).all(|peer| {
-            let other = &self.nodes[peer];
-            let counts = peer != index && other.is_correct() && other.is_up();
-            let is_connected =
-                self.net.sees(index, peer).is_some() && self.net.sees(peer, index).is_some();
-            !counts || (is_connected && !self.net.is_broken(index, peer))
-        })
+    /// Whether messages that arrive do so within the bound, and clocks are as they are without
+    /// faults.
+    fn is_calm(&self) -> bool {
+        let bound_ns = self.parameters().max_clock_ahead_ms * MS;
+        let is_right = |node: usize| self.clock_offset(node).unsigned_abs() <= bound_ns / 4;
+        let mut correct = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_correct());
+        let is_whole = self.links.loss == 0 && self.links.late == 0;
+        is_whole && correct.all(is_right)
     }
 
     /// Live nodes that must go on after the faults, with their heights.
@@ -108,21 +83,50 @@ impl World {
             .collect()
     }
 
+    /// What is so as the faults stop, or when nodes, partners or parameters have changed since.
+    pub(super) fn healing(&self) -> Healing {
+        let table = self.invariants.newest_table();
+        let is_bad = |node: usize| {
+            let entry = &self.nodes[node];
+            let is_away = !entry.is_correct() || entry.stays_dead;
+            is_away || (entry.key_was_lost && !self.invariants.watch.signs(node))
+        };
+        let bad = table.values().filter(|seat| is_bad(self.by_key[&seat.holder]));
+        let height = self.invariants.height().0;
+        let wanted = self.nodes.iter().filter(|node| node.is_installed && !node.stays_dead);
+        let tip = wanted.map(|node| node.process.as_ref().map_or(0, |p| p.ledger.tip().height.0));
+        let processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        let rounds = processes.map(|process| process.replica.view().round.0);
+        Healing {
+            parameters: self.parameters().clone(),
+            seats: table.len() as u64,
+            bad: bad.count() as u64,
+            round: rounds.max().unwrap_or(0),
+            behind: height - tip.min().unwrap_or(height).min(height),
+            ahead: self.invariants.time().saturating_sub(self.truth().0),
+        }
+    }
+
     /// Whether all that is demanded after the faults is there; or overdue.
     pub(super) fn look(&mut self) {
-        let Phase::Healed { at, height } = self.phase else { return };
+        let (Phase::Healed { at, height }, Some(healing)) = (&self.phase, &self.healing) else {
+            return;
+        };
+        let (at, height) = (*at, *height);
+        let progress_bound = healing.bound();
+        let switch_bound = bounded_switch::bound(healing, self.invariants.newest_table());
         self.look_at_health();
         // What was ordered while the faults lasted may take effect after them.
         let waited = self.queue.now() - at.max(self.last_change);
-        let parameters = self.parameters();
         let (heights, overdue, open) = (self.heights(), self.overdue(), self.open_txs());
-        let table = self.invariants.newest_table();
-        let seats = self.plan.orgs.len();
-        let progress_bound = progress::bound(parameters, seats);
-        let away = self.plan.lying().count() + self.plan.stay_dead;
-        let share = 100 * away as u64 / seats as u64;
-        let switch_bound = progress_bound + bounded_switch::bound(parameters, table, share);
         let has_progress = heights.iter().all(|(_, h)| h.0 >= height.0 + progress::NEW_BLOCKS);
+        let needed = [
+            (!has_progress, progress_bound, &mut self.counts.progress_percent_max),
+            (!overdue.is_empty(), switch_bound, &mut self.counts.switch_percent_max),
+        ];
+        for (is_open, bound, most) in needed {
+            *most = (*most).max(if is_open { 100 * waited / bound } else { 0 });
+        }
         if has_progress && overdue.is_empty() && open.is_empty() {
             let waited = self.queue.now() - at;
             self.counts.healed_ms_max = self.counts.healed_ms_max.max(waited / MS);
@@ -136,6 +140,8 @@ impl World {
         if waited > switch_bound {
             let verdict = bounded_switch::at_bound(&overdue);
             self.verdict(verdict);
+        }
+        if waited > switch_bound + progress_bound {
             let verdict = self.invariants.exactly_once.at_end(open.iter());
             self.verdict(verdict);
         }

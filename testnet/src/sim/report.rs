@@ -72,6 +72,12 @@ pub struct Counts {
     pub virtual_seconds: u64,
     /// Longest time that the second half of a history took, in milliseconds.
     pub healed_ms_max: u64,
+    /// Of the bound on progress after the faults, in percent, the most that was needed.
+    pub progress_percent_max: u64,
+    /// Of the bound on switches after the faults, in percent, the most that was needed.
+    pub switch_percent_max: u64,
+    /// What invariants had to judge.
+    pub judged: BTreeMap<&'static str, u64>,
     /// Reports about peers: whether both are correct, what, how often.
     #[serde(skip)]
     pub reports: BTreeMap<(bool, String), u64>,
@@ -128,6 +134,15 @@ impl Counts {
         for (point, count) in &other.crash_points {
             *self.crash_points.entry(*point).or_default() += count;
         }
+        for (most, other) in [
+            (&mut self.progress_percent_max, other.progress_percent_max),
+            (&mut self.switch_percent_max, other.switch_percent_max),
+        ] {
+            *most = (*most).max(other);
+        }
+        for (what, count) in &other.judged {
+            *self.judged.entry(what).or_default() += count;
+        }
         for (what, count) in &other.reports {
             *self.reports.entry(what.clone()).or_default() += count;
         }
@@ -138,8 +153,14 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} histories, {} virtual seconds, {} events; slowest recovery {} ms",
-            self.seeds, self.virtual_seconds, self.events, self.healed_ms_max
+            "{} histories, {} virtual seconds, {} events; slowest recovery {} ms; at most {}% of the \
+             bound on progress and {}% of that on switches were needed",
+            self.seeds,
+            self.virtual_seconds,
+            self.events,
+            self.healed_ms_max,
+            self.progress_percent_max,
+            self.switch_percent_max
         )?;
         writeln!(
             f,
@@ -180,6 +201,9 @@ impl fmt::Display for Counts {
              later",
             self.late_holders
         )?;
+        let judged: Vec<String> =
+            self.judged.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        writeln!(f, "judged: {}", judged.join(", "))?;
         write!(
             f,
             "switches: {} automatic, {} planned, {} barred; {} double signings seen, {} in blocks",

@@ -18,7 +18,8 @@ use super::clock::Clock;
 use super::crypto::Memo;
 use super::digest::Digest;
 use super::disk::{Disk, Image};
-use super::invariants::{Invariants, Verdict, Violation};
+use super::invariants::progress::Healing;
+use super::invariants::{Invariants, Member, Verdict, Violation};
 use super::load::Client;
 use super::members::{Members, members};
 use super::net::{self, Net};
@@ -128,6 +129,8 @@ pub struct World {
     pub(super) good_txs: BTreeSet<TxHash>,
     pub(super) invariants: Invariants,
     pub(super) phase: Phase,
+    /// What was so when the faults stopped, or nodes, partners or parameters changed after that.
+    pub(super) healing: Option<Healing>,
     /// When nodes, partners or parameters of the one chain last changed.
     pub(super) last_change: Time,
     /// Until when a standby is kept behind.
@@ -185,6 +188,14 @@ impl World {
         let keys: Vec<PublicKey> = nodes.iter().map(|node| node.key).collect();
         let signer = |key: &SecretKey| plan.scheme.signer(key);
         let clients = users.iter().map(|(org, key)| Client::new(*org, signer(key))).collect();
+        let members: Vec<Member> = nodes
+            .iter()
+            .map(|node| Member {
+                name: node.name.clone(),
+                key: node.key,
+                is_correct: node.is_correct(),
+            })
+            .collect();
         let mut world = Self {
             random,
             queue: Queue::default(),
@@ -192,7 +203,7 @@ impl World {
             net: Net::new(nodes.len()),
             links: plan.links,
             memo: Memo::new(plan.scheme),
-            invariants: Invariants::new(&genesis, &keys),
+            invariants: Invariants::new(&genesis, &members),
             genesis,
             genesis_state,
             states,
@@ -203,6 +214,7 @@ impl World {
             clients,
             good_txs: BTreeSet::new(),
             phase: Phase::Faults,
+            healing: None,
             last_change: 0,
             lags_until: 0,
             violation: None,
@@ -247,6 +259,7 @@ impl World {
         let is_barred = |node: &&Node| node.rolled_back && self.invariants.is_barred(&node.key);
         self.counts.rolled_back_barred = self.nodes.iter().filter(is_barred).count() as u64;
         self.counts.virtual_seconds = self.queue.now() / S;
+        self.counts.judged = self.invariants.counts().into_iter().collect();
         self.violation.clone().map_or(Ok(()), Err)
     }
 
@@ -323,7 +336,8 @@ impl World {
         node.process = Some(process);
         self.tell(|w| format!("{} starts at height {}", w.nodes[index].name, tip.height));
         if self.nodes[index].is_correct() {
-            let verdict = self.invariants.started(index, &tip);
+            let (at, disk) = (self.moment(index), self.nodes[index].disk.synced());
+            let verdict = self.invariants.started(index, at, &tip, disk);
             self.verdict(verdict);
         }
         self.handle(index, Input::Start);
@@ -430,8 +444,16 @@ impl World {
 
     /// What a node's wall clock shows.
     pub(super) fn wall(&self, node: usize) -> Timestamp {
-        let now = self.queue.now();
-        let truth = GENESIS_TIME.0 + S + now;
-        Timestamp(truth.saturating_add_signed(self.nodes[node].clock.offset(now)))
+        Timestamp(self.truth().0.saturating_add_signed(self.clock_offset(node)))
+    }
+
+    /// Nanoseconds that a node's wall clock is ahead of the truth.
+    pub(super) fn clock_offset(&self, node: usize) -> i64 {
+        self.nodes[node].clock.offset(self.queue.now())
+    }
+
+    /// What a wall clock shows that is right.
+    pub(super) fn truth(&self) -> Timestamp {
+        Timestamp(GENESIS_TIME.0 + S + self.queue.now())
     }
 }

@@ -14,12 +14,9 @@ impl World {
     fn may_lose_key(&self, node: usize) -> bool {
         let org = self.nodes[node].org;
         let is_lost = |node: usize| {
-            let node = &self.nodes[node];
-            let is_silent = node.process.as_ref().is_none_or(|p| {
-                let view = p.replica.view();
-                view.key_lost || view.silent_through >= view.height
-            });
-            node.key_was_lost && is_silent
+            let is_silent =
+                self.nodes[node].process.is_none() || !self.invariants.watch.signs(node);
+            self.nodes[node].key_was_lost && is_silent
         };
         let of_org = |org: usize| (0..self.nodes.len()).filter(move |n| self.nodes[*n].org == org);
         let lost: u64 = (0..self.plan.orgs.len())
@@ -44,6 +41,7 @@ impl World {
         self.crash(node);
         self.nodes[node].disk = Disk::new(self.genesis_state.clone());
         self.nodes[node].key_was_lost = true;
+        self.invariants.lost_key(node);
         self.tell(|w| format!("{} loses its disk", w.nodes[node].name));
         let delay = self.fault_length();
         self.queue.after(delay, Event::Start(node));
@@ -96,11 +94,12 @@ impl World {
         if is_marked {
             entry.key_was_lost = true;
             entry.disk = Disk::restored(image.with_lost_key());
+            self.invariants.lost_key(node);
             self.counts.restored += 1;
         } else {
             entry.rolled_back = true;
             entry.disk = Disk::restored(image);
-            self.invariants.liveness.faulty(&entry.key);
+            self.invariants.faulty(node);
             self.counts.rolled_back += 1;
         }
         let how = if is_marked { "restored, and marked so," } else { "rolled back" };

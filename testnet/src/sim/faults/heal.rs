@@ -14,6 +14,7 @@ impl World {
         self.phase = Phase::Healed { at: now, height };
         self.tell(|_| format!("the faults stop at height {height}"));
         self.choose_dead();
+        self.healing = Some(self.healing());
         let bound_ns = self.plan.parameters.max_clock_ahead_ms * 1_000_000;
         for node in 0..self.nodes.len() {
             self.nodes[node].crash_at = None;

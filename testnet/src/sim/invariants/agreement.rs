@@ -19,7 +19,8 @@ impl Agreement {
         Height(self.ids.len() as u64)
     }
 
-    fn id(&self, height: Height) -> Option<BlockId> {
+    /// The block of the one chain at a height.
+    pub(super) fn id(&self, height: Height) -> Option<BlockId> {
         let index = usize::try_from(height.0.checked_sub(1)?).ok()?;
         self.ids.get(index).copied()
     }

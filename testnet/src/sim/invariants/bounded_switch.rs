@@ -1,29 +1,30 @@
 //! 8. Bounded switch: after the network has healed, a dead holder with a live partner is replaced
-//!    within detection, the window, and four blocks.
+//!    after detection (the grace), then N blocks or `failover_min`, whichever is later, and four blocks;
+//!    stretched by the share of turns that liars and honest clocks within the bound hold.
 
-use tandem_chain::modules::parameters::Parameters;
-
+use super::progress::Healing;
 use super::seats::{self, Table};
 use super::{Verdict, broken};
-use crate::sim::queue::{MS, S, Time};
+use crate::sim::queue::{MS, Time};
 
 const RULE: &str = "8 bounded switch";
 
-/// Time from the death of a holder to its partner's holding the seat. `share` is the part of turns,
-/// in percent, that the dead and the Byzantine hold: each of theirs may cost a round's timeouts
-/// instead of an idle interval.
+/// Time from the end of the faults until every holder that is dead by then is replaced, where its
+/// partner is live.
+///
+/// Grace and `failover_min` are times of blocks, of which each counts its idle interval and no more. A
+/// clock that is as far ahead of the next proposer's as two may be takes half of what may be ahead from
+/// the interval between them, in half of the turns at most.
 #[must_use]
-pub fn bound(parameters: &Parameters, table: &Table, share: u64) -> Time {
+pub fn bound(healing: &Healing, table: &Table) -> Time {
+    let parameters = &healing.parameters;
     let grace = seats::grace(parameters, table);
-    let idle = parameters.idle_block_interval_ms * MS;
+    let window = (parameters.failover_min_ms * MS).max(grace);
+    let counted = (parameters.idle_block_interval_ms * MS) - parameters.max_clock_ahead_ms * MS / 4;
+    let detection = grace.div_ceil(counted) + 1;
     let blocks = parameters.failover_blocks.max(table.len() as u64 + 1);
-    let window = (parameters.failover_min_ms * MS).max(grace).max(blocks * idle);
-    let in_blocks = (grace + window) / idle + blocks + 4;
-    let round = (parameters.propose_timeout_ms + 2 * parameters.vote_timeout_ms) * MS
-        + parameters.network_bound_ms * MS
-        + idle;
-    let slow = in_blocks * round * share / 100;
-    2 * (grace + window) + slow + 10 * round + 5 * S
+    let run = blocks.max(window.div_ceil(counted) + 1);
+    healing.settled() + healing.blocks(detection + run + 4)
 }
 
 /// At the bound: seats whose holder is dead though its partner is live.

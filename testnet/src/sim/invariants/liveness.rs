@@ -1,155 +1,361 @@
-//! 7. While dead, lost and lying power is at most f: no framing (a live node is not recorded dead,
-//!    so no live holder loses its seat), no clinging and no long-dead standby (a node that has been dead
-//!    for longer than detection takes is not recorded alive), and none that is behind (what a node
-//!    that is recorded alive lacked took no longer than the grace).
+//! 7. While dead, lost and lying power is at most f: no framing, no clinging, no long-dead standby; and
+//!    no flicker of a node that has come back.
 //!
-//! The world says which nodes are live (their messages reach every correct validator within the
-//! bound, and they are at the tip) and which are dead (they send nothing that shows anything).
+//! A record is derived from observations ([`super::seats`] does it again): a node is alive if
+//! observers with more than f power saw it. Those that sign have more than 2/3 of the power, so at
+//! least one of more than f is neither lying nor out of reach. Hence the invariants are held against
+//! each observation of a correct validator, at the moment when it is signed:
+//!
+//! - *Framing.* A live node is seen by every live observer. Live is who reaches, and is reached by, every
+//!   correct holder that runs, within the bound; who has been at the tip since that began, and has
+//!   committed two blocks since, so that whatever there is to show has had to be shown anew: a
+//!   quarter of the grace lies between two follow messages, and the bound is for their way.
+//! - *Clinging.* A correct node is not seen when blocks have taken longer than the grace since the
+//!   first that it cannot have shown, the second above the highest that it committed while its key
+//!   might sign; whatever became of it: dead, standing still, cut off, behind, its key lost.
+//! - *Flicker.* A node that has come back and was seen, on messages since its return, is seen for
+//!   ever, as long as it hears and is heard and lacks no more than a quarter of the grace of blocks.
+//!   What it says when it lacks more than half it keeps to itself; between the two it catches up.
+//!   Nor is it recorded dead again: when one observer has seen it, its next message to all, a quarter
+//!   of the grace later at most, shows it to the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
-use tandem_chain::types::Height;
+use tandem_chain::liveness::Bits;
 
-use super::seats::{self, Moved, Seats};
-use super::{Commit, Verdict, broken};
-use crate::sim::queue::{S, Time};
+use super::{Chain, Member, Verdict, broken};
+use crate::sim::queue::{MS, Time};
 
 const RULE: &str = "7 liveness";
 
-/// What the world knows of a node at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Its messages reach every correct validator within the bound, and it is at the tip.
-    Live,
-    /// It shows nothing to anyone.
-    Dead,
-    /// Neither.
-    Unclear,
+/// What the world knows of the network at a moment, by index.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// Nodes that are correct, and whose process runs.
+    pub up: Vec<bool>,
+    /// By `from * nodes + to`: the connection, while messages go over it in both directions.
+    pub links: Vec<Option<u64>>,
+    /// Whether no link loses or delays messages beyond the bound, and no correct node's clock is off
+    /// by more than the others' may be.
+    pub is_calm: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Truth {
-    live_since: Option<Time>,
-    /// Height of the one chain when it died.
-    died_at: Option<u64>,
+    up_since: Option<Time>,
+    /// Since when it and every correct holder that runs reach each other.
+    joined_since: Option<Time>,
+    /// Whether it has been at the tip since then.
+    was_at_tip: bool,
+    /// Blocks that it has committed since.
+    commits: u32,
+    /// From when on it is live.
+    live_from: Option<Time>,
+    /// Height that it has committed.
+    tip: u64,
+    /// Highest height that it can have shown.
+    shown_most: u64,
+    /// When it last lacked more than a quarter of the grace of blocks.
+    lagged_at: Option<Time>,
+    /// Since when it has been recorded alive without a break.
+    alive_since: Option<Time>,
 }
 
 /// What is true of the nodes, and since when.
 #[derive(Debug)]
 pub struct Liveness {
-    nodes: BTreeMap<PublicKey, Truth>,
-    /// Since when correct, live observers have all the power but f.
-    sound_since: Option<Time>,
+    members: Vec<Member>,
+    by_key: BTreeMap<PublicKey, usize>,
+    nodes: Vec<Truth>,
+    links: Vec<Option<(u64, Time)>>,
+    calm_since: Option<Time>,
+    /// By observer and node: since when the one has seen the other without a break.
+    seen: BTreeMap<(usize, usize), Time>,
     /// When each height was first committed.
     committed: Vec<Time>,
-    /// The highest height that each node has ever committed.
-    reached: BTreeMap<PublicKey, u64>,
-    /// When the parameters last changed. A node cannot show itself more often before it knows that the
-    /// grace will be shorter.
-    changed: Option<Time>,
-    longest_round_ms: u64,
+    /// Observations of live nodes.
+    pub framing: u64,
+    /// Observations of nodes that could show nothing new for longer than the grace.
+    pub clinging: u64,
+    /// Observations of nodes that had been seen since their return.
+    pub flicker: u64,
 }
 
 impl Liveness {
-    pub(super) fn new(genesis: &Genesis, keys: &[PublicKey]) -> Self {
-        let truth = Truth { live_since: None, died_at: None };
+    pub(super) fn new(members: &[Member]) -> Self {
+        let nodes = members.len();
         Self {
-            nodes: keys.iter().map(|key| (*key, truth)).collect(),
-            sound_since: None,
+            members: members.to_vec(),
+            by_key: members.iter().enumerate().map(|(i, member)| (member.key, i)).collect(),
+            nodes: vec![Truth::default(); nodes],
+            links: vec![None; nodes * nodes],
+            calm_since: None,
+            seen: BTreeMap::new(),
             committed: vec![0],
-            reached: BTreeMap::new(),
-            changed: None,
-            longest_round_ms: genesis.parameters.timeout_max_ms,
+            framing: 0,
+            clinging: 0,
+            flicker: 0,
         }
     }
 
-    /// What is true of a node now.
-    pub fn observe(&mut self, now: Time, height: u64, key: &PublicKey, health: Health) {
-        let truth = self.nodes.entry(*key).or_default();
-        truth.live_since = (health == Health::Live).then(|| truth.live_since.unwrap_or(now));
-        truth.died_at = (health == Health::Dead).then(|| truth.died_at.unwrap_or(height));
+    fn link(&self, a: usize, b: usize) -> Option<Time> {
+        self.links[a * self.nodes.len() + b].map(|(_, since)| since)
     }
 
-    /// Whether correct, live observers have all the power but f now.
-    pub fn observers(&mut self, now: Time, are_sound: bool) {
-        self.sound_since = are_sound.then(|| self.sound_since.unwrap_or(now));
+    /// A node keeps to the protocol no more: nothing is demanded of it or for it.
+    pub(super) fn faulty(&mut self, node: usize) {
+        self.members[node].is_correct = false;
     }
 
-    /// A correct node has committed a height.
-    pub(super) fn reached(&mut self, key: &PublicKey, height: Height) {
-        let reached = self.reached.entry(*key).or_default();
-        *reached = height.0.max(*reached);
-    }
-
-    /// A node keeps to the protocol no more: nobody tells what it commits.
-    pub fn faulty(&mut self, key: &PublicKey) {
-        self.reached.remove(key);
-    }
-
-    /// The one chain has a new block, k; its record is about precommits at k - 1.
-    pub(super) fn extended(&mut self, commit: &Commit, seats: &Seats, moved: &[Moved]) -> Verdict {
-        self.committed.push(commit.now);
-        let k = commit.block.block.header.height.0;
-        if seats.parameters() != seats.parameters_at(k) {
-            self.changed = Some(commit.now);
-            self.longest_round_ms = self.longest_round_ms.max(seats.parameters().timeout_max_ms);
+    /// A process starts from this height, which may be one whose write had failed; `may_sign` is whether
+    /// its key may sign at the next.
+    pub(super) fn started(&mut self, node: usize, tip: u64, may_sign: bool) {
+        let truth = &mut self.nodes[node];
+        truth.tip = tip;
+        if may_sign {
+            truth.shown_most = truth.shown_most.max(tip);
         }
-        let Some(alive) = seats.alive() else { return Ok(()) };
-        let (Some(before), Some(table)) = (k.checked_sub(2), seats.table(Height(k - 1))) else {
-            return Ok(());
-        };
-        let grace = seats::grace(seats.parameters_at(k - 1), table);
-        for key in seats.judged() {
-            let Some(truth) = self.nodes.get(key) else { continue };
-            if alive.contains(key) {
-                if let Some(died) = truth.died_at
-                    && capped_time(seats, died + 1, before) > grace
-                {
-                    let what = format!("{key}, dead since height {died}, is alive in block {k}");
-                    return broken(RULE, what);
-                }
-                self.has_caught_up(key, k, grace, seats)?;
+        self.seen.retain(|(observer, _), _| *observer != node);
+    }
+
+    /// A correct node has committed a block; `may_sign` is whether its key may sign at the next.
+    pub(super) fn committed(&mut self, node: usize, now: Time, may_sign: bool, chain: Chain) {
+        let truth = &mut self.nodes[node];
+        truth.tip += 1;
+        if may_sign {
+            truth.shown_most = truth.shown_most.max(truth.tip);
+        }
+        truth.commits += u32::from(truth.was_at_tip);
+        if truth.commits >= 2 && truth.live_from.is_none() {
+            let bound = chain.seats.parameters().network_bound_ms * MS;
+            truth.live_from = Some(now + chain.grace() / 4 + bound);
+        }
+    }
+
+    /// What is true now. `signs` tells whether a node's key surely signs.
+    pub(super) fn look(
+        &mut self,
+        now: Time,
+        picture: &Picture,
+        signs: &dyn Fn(usize) -> bool,
+        chain: Chain,
+    ) {
+        let keep = |since: Option<Time>, is_so: bool| is_so.then(|| since.unwrap_or(now));
+        self.calm_since = keep(self.calm_since, picture.is_calm);
+        for (link, epoch) in self.links.iter_mut().zip(&picture.links) {
+            *link = epoch.map(|epoch| match *link {
+                Some((known, since)) if known == epoch => (epoch, since),
+                _ => (epoch, now),
+            });
+        }
+        let holders = self.holders(chain, picture);
+        let height = chain.height();
+        let (grace, idle) = (chain.grace(), chain.seats.parameters().idle_block_interval_ms * MS);
+        for node in 0..self.nodes.len() {
+            let is_up = picture.up[node] && signs(node);
+            let mut others = holders.iter().filter(|holder| **holder != node);
+            let is_joined = is_up && others.all(|holder| self.link(node, *holder).is_some());
+            let links = holders.iter().filter(|holder| **holder != node);
+            let newest = links.filter_map(|holder| self.link(node, *holder)).max();
+            let truth = &mut self.nodes[node];
+            truth.up_since = keep(truth.up_since, is_up);
+            let joined_since = keep(truth.joined_since, is_joined && picture.is_calm)
+                .map(|since| since.max(newest.unwrap_or(0)));
+            if joined_since.is_none() || joined_since != truth.joined_since {
+                (truth.was_at_tip, truth.commits, truth.live_from) = (false, 0, None);
+            }
+            truth.joined_since = joined_since;
+            let lacks = height.saturating_sub(truth.tip);
+            truth.was_at_tip |= truth.joined_since.is_some()
+                && (lacks <= 1 || chain.seats.took(truth.tip, height) <= idle);
+            if lacks > 1 && chain.seats.took(truth.tip + 1, height) > grace / 4 {
+                truth.lagged_at = Some(now);
+            }
+        }
+    }
+
+    /// Correct nodes that run and hold a seat now or soon.
+    fn holders(&self, chain: Chain, picture: &Picture) -> BTreeSet<usize> {
+        let height = chain.height();
+        let tables = [height, height + 1, height + 2].map(|height| chain.seats.order(height));
+        let holders = tables.iter().flat_map(|order| order.iter());
+        let nodes = holders.filter_map(|holder| self.by_key.get(&holder.holder).copied());
+        nodes.filter(|node| picture.up[*node]).collect()
+    }
+
+    /// A correct validator signs this observation with a precommit at a height. `heard_at` is when it
+    /// last heard each node show something.
+    pub(super) fn observed(
+        &mut self,
+        now: Time,
+        observer: usize,
+        height: u64,
+        seen: &Bits,
+        heard_at: &BTreeMap<PublicKey, Time>,
+        chain: Chain,
+    ) -> Verdict {
+        let register = chain.seats.register(height - 1);
+        for (bit, key) in register.iter().enumerate() {
+            let Some(node) = self.by_key.get(key).copied() else { continue };
+            if node == observer || !self.members[node].is_correct {
                 continue;
             }
-            let settled = self.settled(grace);
-            let index = usize::try_from(before).expect("heights of a history are few");
-            let is_old = |since: Option<Time>| {
-                since.is_some_and(|since| since + settled <= self.committed[index])
-            };
-            let is_settled = self.changed.is_none() || is_old(self.changed);
-            if is_old(truth.live_since) && is_old(self.sound_since) && is_settled {
-                let since = truth.live_since.unwrap_or_default();
-                let lost = moved.iter().any(|moved| moved.from == Some(*key));
-                let what = format!(
-                    "{key}, live since {since} ns, is dead in block {k}; it lost its seat: {lost}"
-                );
-                return broken(RULE, what);
-            }
+            let is_seen = seen.get(bit);
+            self.clings(node, height, is_seen, chain)?;
+            self.framed(now, observer, node, height, is_seen, chain)?;
+            self.flickers(now, observer, node, height, is_seen, heard_at.get(key).copied())?;
         }
         Ok(())
     }
 
-    /// A correct node that block k calls alive has shown itself to a correct observer: so what it lacked
-    /// took no longer than the grace. A standby that is behind is not eligible, whoever is dead.
-    fn has_caught_up(&self, key: &PublicKey, k: u64, grace: u64, seats: &Seats) -> Verdict {
-        let Some(reached) = self.reached.get(key) else { return Ok(()) };
-        if capped_time(seats, reached + 1, k - 2) <= grace {
-            return Ok(());
+    fn is_live(&self, node: usize, at: Time) -> bool {
+        self.nodes[node].live_from.is_some_and(|from| from <= at)
+    }
+
+    fn clings(&mut self, node: usize, height: u64, is_seen: bool, chain: Chain) -> Verdict {
+        let most = self.nodes[node].shown_most;
+        let is_stale = most + 2 < height && {
+            let grace = chain.grace_at(height);
+            chain.seats.took(most + 1, height - 1) > grace
+        };
+        self.clinging += u64::from(is_stale);
+        if is_stale && is_seen {
+            let name = &self.members[node].name;
+            let what = format!("{name}, which can have shown {most}, is seen at {height}");
+            return broken(RULE, what);
         }
-        broken(RULE, format!("{key}, which has reached {reached}, is alive in block {k}"))
+        Ok(())
     }
 
-    /// How long after a return a node may still be taken for dead: a follow message may wait for a
-    /// quarter of the grace, and for a block, which may take some rounds.
-    fn settled(&self, grace: u64) -> Time {
-        2 * grace + S + self.longest_round_ms * 3_000_000
+    fn framed(
+        &mut self,
+        now: Time,
+        observer: usize,
+        node: usize,
+        height: u64,
+        is_seen: bool,
+        chain: Chain,
+    ) -> Verdict {
+        let bound = chain.seats.parameters().network_bound_ms * MS;
+        let is_live = self.is_live(node, now)
+            && self.is_live(observer, now)
+            && self.link(observer, node).is_some_and(|since| since + bound <= now);
+        self.framing += u64::from(is_live);
+        if is_live && !is_seen {
+            let [name, by] = [node, observer].map(|node| self.members[node].name.as_str());
+            let from = self.nodes[node].live_from.unwrap_or_default() / MS;
+            let what = format!("{name}, live from {from} ms on, is not seen by {by} at {height}");
+            return broken(RULE, what);
+        }
+        Ok(())
     }
-}
 
-/// Times between the blocks from `from` to `to`, each capped.
-fn capped_time(seats: &Seats, from: u64, to: u64) -> u64 {
-    let cap = |height| seats.parameters_at(height).idle_block_interval_ms * 1_000_000;
-    (from + 1..=to).map(|j| (seats.time(j) - seats.time(j - 1)).min(cap(j))).sum()
+    fn flickers(
+        &mut self,
+        now: Time,
+        observer: usize,
+        node: usize,
+        height: u64,
+        is_seen: bool,
+        heard_at: Option<Time>,
+    ) -> Verdict {
+        let truth = self.nodes[node];
+        // Since when the two have heard each other.
+        let all = [truth.joined_since, self.nodes[observer].live_from, self.link(observer, node)];
+        let since = if all.contains(&None) { None } else { all.into_iter().flatten().max() };
+        let seen = self.seen.get(&(observer, node)).copied();
+        let seen = seen.filter(|seen| {
+            since.is_some_and(|since| since <= *seen)
+                && truth.lagged_at.is_none_or(|lagged| lagged < *seen)
+        });
+        self.flicker += u64::from(seen.is_some());
+        if let Some(seen) = seen.filter(|_| !is_seen) {
+            let [name, by] = [node, observer].map(|node| self.members[node].name.as_str());
+            let what = format!(
+                "{name} is not seen any more by {by} at {height}, and was from {} ms on",
+                seen / MS
+            );
+            return broken(RULE, what);
+        }
+        let is_shown_anew =
+            since.is_some_and(|since| since <= now && heard_at.is_some_and(|at| at >= since));
+        if is_seen && is_shown_anew && truth.lagged_at.is_none_or(|lagged| lagged < now) {
+            self.seen.insert((observer, node), seen.unwrap_or(now));
+        } else {
+            self.seen.remove(&(observer, node));
+        }
+        Ok(())
+    }
+
+    /// The one chain has a new block: what its record, about precommits at the height before, says.
+    pub(super) fn extended(&mut self, height: u64, now: Time, chain: Chain) -> Verdict {
+        self.committed.push(now);
+        self.forget(height, chain);
+        let Some(alive) = chain.seats.alive_in(height) else { return Ok(()) };
+        // Those precommits were signed when the block before them had been committed.
+        let signed_from = self.committed[self.committed.len() - 3];
+        for key in chain.seats.register(height - 2) {
+            let Some(node) = self.by_key.get(key).copied() else { continue };
+            if !self.members[node].is_correct {
+                continue;
+            }
+            let is_alive = alive.contains(key);
+            self.is_recorded(node, height, is_alive, chain)?;
+            let since = self.nodes[node].alive_since;
+            let must_stay = since.is_some_and(|since| self.stays(node, since, signed_from, chain));
+            self.flicker += u64::from(must_stay);
+            if must_stay && !is_alive {
+                let name = &self.members[node].name;
+                let what = format!("{name} was recorded alive and is recorded dead in {height}");
+                return broken(RULE, what);
+            }
+            self.nodes[node].alive_since = is_alive.then(|| since.unwrap_or(now));
+        }
+        Ok(())
+    }
+
+    /// A node that is new has shown nothing yet; and when the grace becomes shorter, none can have
+    /// shown itself more often before.
+    fn forget(&mut self, height: u64, chain: Chain) {
+        let is_shorter = chain.grace_at(height + 1) < chain.grace_at(height);
+        let before = chain.seats.register(height - 1);
+        for node in 0..self.nodes.len() {
+            let key = &self.members[node].key;
+            if is_shorter || !before.contains(key) {
+                let truth = &mut self.nodes[node];
+                (truth.commits, truth.live_from, truth.alive_since) = (0, None, None);
+                self.seen.retain(|(_, seen), _| *seen != node);
+            }
+        }
+    }
+
+    fn is_recorded(&self, node: usize, height: u64, is_alive: bool, chain: Chain) -> Verdict {
+        let most = self.nodes[node].shown_most;
+        let is_stale = most + 3 < height
+            && chain.seats.took(most + 1, height - 2) > chain.grace_at(height - 1);
+        if is_alive && is_stale {
+            let name = &self.members[node].name;
+            let what = format!("{name}, which can have shown {most}, is alive in {height}");
+            return broken(RULE, what);
+        }
+        Ok(())
+    }
+
+    /// Whether a node that has been recorded alive since then is seen by all observers but for some of
+    /// at most f power who signed from that moment on.
+    fn stays(&self, node: usize, since: Time, signed_from: Time, chain: Chain) -> bool {
+        let truth = &self.nodes[node];
+        let bound = chain.seats.parameters().network_bound_ms * MS;
+        let order = chain.seats.order(chain.height() - 1);
+        let blind = order.iter().filter(|holder| {
+            let observer = self.by_key.get(&holder.holder);
+            observer.is_none_or(|observer| !self.is_live(*observer, signed_from))
+        });
+        let blind: u64 = blind.map(|holder| holder.power).sum();
+        truth.joined_since.is_some_and(|joined| joined <= since)
+            && truth.lagged_at.is_none_or(|lagged| lagged < since)
+            && since + chain.grace() / 4 + bound <= signed_from
+            && 3 * blind < order.iter().map(|holder| holder.power).sum()
+    }
 }

@@ -1,18 +1,29 @@
 //! The invariants of the design's section 9, each in a file of its own, written without calling the
 //! predicates that they check: they count power, derive records and move seats by themselves.
 
+mod acts;
 pub mod agreement;
 pub mod bounded_switch;
 mod calls;
 pub mod double_sign;
+pub mod evidence;
 pub mod exactly_once;
+mod heard;
+mod licence;
 pub mod liveness;
+mod lost_key;
+mod observations;
 pub mod one_chain;
 pub mod one_signer;
 pub mod persist_first;
 pub mod progress;
+mod reports;
+mod rounds;
 pub mod same_state;
 mod seats;
+mod signed;
+mod turns;
+pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,14 +31,16 @@ use std::rc::Rc;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::genesis::Genesis;
-use tandem_chain::keys::PublicKey;
+use tandem_chain::keys::{PublicKey, Verifier};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{BlockId, Height, TxHash};
+use tandem_chain::types::{BlockId, ChainId, Hash, Height, TxHash};
 use tandem_consensus::message::Message;
+use tandem_consensus::{Effect, Input, View};
 
 pub use self::calls::Changes;
 pub use self::seats::{Moved, Table, f};
+pub use self::watch::Moment;
 use super::disk::Image;
 use super::queue::Time;
 
@@ -53,31 +66,81 @@ pub(super) fn broken(rule: &'static str, what: String) -> Verdict {
     Err(Violation { rule, what })
 }
 
-/// A commit by a correct node.
+/// A node.
 #[derive(Clone, Debug)]
+pub struct Member {
+    /// Its name in stories.
+    pub name: String,
+    /// Its key.
+    pub key: PublicKey,
+    /// Whether it keeps to the protocol.
+    pub is_correct: bool,
+}
+
+/// A commit by a correct node.
 pub struct Commit<'a> {
     /// When.
     pub now: Time,
     /// The node's index.
     pub node: usize,
-    /// Its key.
-    pub key: PublicKey,
     /// Its block with the certificate that the node has for it.
     pub block: &'a Rc<CertifiedBlock>,
     /// The block's id.
     pub id: BlockId,
     /// The node's state after it.
     pub tip: &'a Tip,
+    /// Checks signatures.
+    pub verifier: &'a dyn Verifier,
+}
+
+/// What is known of the one chain.
+#[derive(Clone, Copy)]
+pub(super) struct Chain<'a> {
+    seats: &'a seats::Seats,
+    agreement: &'a agreement::Agreement,
+    same_state: &'a same_state::SameState,
+}
+
+impl Chain<'_> {
+    fn height(self) -> u64 {
+        self.agreement.height().0
+    }
+
+    fn id(self, height: u64) -> Option<BlockId> {
+        self.agreement.id(Height(height))
+    }
+
+    /// The state commitment after a block.
+    fn state(self, height: u64) -> Option<Hash> {
+        self.same_state.commitment(height)
+    }
+
+    /// The liveness grace at a height, in nanoseconds.
+    fn grace_at(self, height: u64) -> u64 {
+        let table = self.seats.table(height).unwrap_or_else(|| self.seats.newest());
+        seats::grace(self.seats.parameters_at(height), table)
+    }
+
+    /// The same at the height that is worked on.
+    fn grace(self) -> u64 {
+        self.grace_at(self.height() + 1)
+    }
 }
 
 /// All invariants, with what they remember.
 pub struct Invariants {
+    members: Vec<Member>,
+    chain_id: ChainId,
     /// Invariant 1.
     pub agreement: agreement::Agreement,
     one_chain: one_chain::OneChain,
+    one_signer: one_signer::OneSigner,
     double_sign: double_sign::DoubleSign,
     same_state: same_state::SameState,
     seats: seats::Seats,
+    accused: evidence::Accused,
+    /// What correct nodes hear and do.
+    pub watch: watch::Watch,
     /// Invariant 7.
     pub liveness: liveness::Liveness,
     /// Invariant 10.
@@ -85,28 +148,76 @@ pub struct Invariants {
 }
 
 impl Invariants {
-    /// For a chain that begins with this genesis. `keys` are those of the nodes by index.
+    /// For a chain that begins with this genesis, among these nodes.
     #[must_use]
-    pub fn new(genesis: &Genesis, keys: &[PublicKey]) -> Self {
+    pub fn new(genesis: &Genesis, members: &[Member]) -> Self {
         Self {
+            members: members.to_vec(),
+            chain_id: genesis.chain_id.clone(),
             agreement: agreement::Agreement::default(),
-            one_chain: one_chain::OneChain::new(keys.len()),
+            one_chain: one_chain::OneChain::new(members.len()),
+            one_signer: one_signer::OneSigner::new(genesis),
             double_sign: double_sign::DoubleSign::default(),
             same_state: same_state::SameState::default(),
             seats: seats::Seats::new(genesis),
-            liveness: liveness::Liveness::new(genesis, keys),
+            accused: evidence::Accused::default(),
+            watch: watch::Watch::new(members),
+            liveness: liveness::Liveness::new(members),
             exactly_once: exactly_once::ExactlyOnce::default(),
         }
     }
 
-    /// A correct node's process starts from a tip.
+    /// A correct node's process starts with a tip, from what its disk holds.
     ///
     /// # Errors
     /// The invariant that does not hold.
-    pub fn started(&mut self, node: usize, tip: &Tip) -> Verdict {
+    pub fn started(&mut self, node: usize, at: Moment, tip: &Tip, disk: &Image) -> Verdict {
         self.agreement.stored(node, tip.height, tip.block)?;
         self.one_chain.started(node, tip.height);
+        self.same_state.has(node, tip)?;
+        self.seats.compare(tip)?;
+        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
+        watch.started(node, at, tip.height.0, disk, Chain { seats, agreement, same_state })?;
+        liveness.started(node, tip.height.0, watch.may_sign(node, tip.height.0 + 1));
         Ok(())
+    }
+
+    /// The record of a node's key is lost.
+    pub fn lost_key(&mut self, node: usize) {
+        self.watch.lost_key(node);
+    }
+
+    /// A node keeps to the protocol no more.
+    pub fn faulty(&mut self, node: usize) {
+        self.members[node].is_correct = false;
+        self.watch.faulty(node);
+        self.liveness.faulty(node);
+    }
+
+    /// The replica of a correct node is about to be given an input.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn hears(&mut self, node: usize, at: Moment, input: &Input) -> Verdict {
+        let Self { seats, agreement, same_state, watch, .. } = self;
+        watch.hears(node, at, input, Chain { seats, agreement, same_state })
+    }
+
+    /// What it has made of it.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn acts(&mut self, node: usize, at: Moment, view: &View, effects: &[Effect]) -> Verdict {
+        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
+        let chain = Chain { seats, agreement, same_state };
+        watch.acts(acts::By { node, at, chain }, view, effects, liveness)
+    }
+
+    /// What the network is like now.
+    pub fn look(&mut self, now: Time, picture: &liveness::Picture) {
+        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
+        let chain = Chain { seats, agreement, same_state };
+        liveness.look(now, picture, &|node| watch.signs(node), chain);
     }
 
     /// A correct node has committed a block. What changed seats, if the block is new.
@@ -114,37 +225,77 @@ impl Invariants {
     /// # Errors
     /// The invariant that does not hold.
     pub fn committed(&mut self, commit: &Commit) -> Result<Vec<Moved>, Violation> {
+        let (block, height) = (&commit.block.block, commit.tip.height.0);
         self.one_chain.committed(commit)?;
         let is_new = self.agreement.committed(commit)?;
-        self.same_state.committed(commit)?;
-        self.liveness.reached(&commit.key, commit.block.block.header.height);
+        self.same_state.has(commit.node, commit.tip)?;
         let mut moved = Vec::new();
         if is_new {
-            self.exactly_once.committed(&commit.block.block)?;
-            moved = self.seats.extended(&commit.block.block)?;
-            self.liveness.extended(commit, &self.seats, &moved)?;
+            self.exactly_once.committed(block)?;
+            turns::committed(&self.seats, commit.block)?;
+            self.one_signer.block(&self.seats, block, commit.verifier)?;
+            self.evidence(commit)?;
+            moved = self.seats.extended(block)?;
         }
         self.seats.compare(commit.tip)?;
-        one_signer::certificate(&self.seats, &commit.block.certificate.commit)?;
+        let certificate = &commit.block.certificate.commit;
+        self.one_signer.certificate(&self.seats, certificate, commit.verifier)?;
+        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
+        let chain = Chain { seats, agreement, same_state };
+        let may_sign = watch.may_sign(commit.node, height + 1);
+        liveness.committed(commit.node, commit.now, may_sign, chain);
+        if is_new {
+            liveness.extended(height, commit.now, chain)?;
+        }
         Ok(moved)
+    }
+
+    fn evidence(&mut self, commit: &Commit) -> Verdict {
+        for evidence in &commit.block.block.evidence {
+            let accused = self.members.iter().find(|member| member.key == evidence.key);
+            let is_correct = accused.is_none_or(|member| member.is_correct);
+            let (verifier, chain_id) = (commit.verifier, &self.chain_id);
+            self.accused.committed(evidence, &self.seats, is_correct, verifier, chain_id)?;
+        }
+        Ok(())
     }
 
     /// A message of its own leaves a correct node; `disk` is what a crash would leave of its disk.
     ///
     /// # Errors
     /// The invariant that does not hold.
-    pub fn sent(&mut self, key: &PublicKey, message: &Message, disk: &Image) -> Verdict {
+    pub fn sent(&mut self, node: usize, message: &Message, disk: &Image) -> Verdict {
+        let key = &self.members[node].key;
         let is_new = self.double_sign.sent(key, message)?;
         if is_new {
             persist_first::sent(key, message, disk)?;
+            self.watch.left(node, message);
         }
         one_signer::sent(&self.seats, key, message)
+    }
+
+    /// How often the invariants had something to judge that rarely comes about.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("votes and proposals licensed", self.watch.licences),
+            ("bits observed", self.watch.bits),
+            ("live nodes observed", self.liveness.framing),
+            ("nodes that can show nothing observed", self.liveness.clinging),
+            ("nodes that came back observed", self.liveness.flicker),
+        ]
     }
 
     /// The height that has been committed by any correct node.
     #[must_use]
     pub fn height(&self) -> Height {
         self.agreement.height()
+    }
+
+    /// The time of the newest block, in nanoseconds since the Unix epoch.
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        self.seats.time(self.height().0)
     }
 
     /// Whether a transaction has a receipt.
@@ -156,7 +307,7 @@ impl Invariants {
     /// The role table of a height, as far as it is known.
     #[must_use]
     pub fn table(&self, height: Height) -> Option<&Table> {
-        self.seats.table(height)
+        self.seats.table(height.0)
     }
 
     /// The newest role table.

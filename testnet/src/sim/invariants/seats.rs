@@ -11,7 +11,7 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::Reason;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{Address, Height};
+use tandem_chain::types::Address;
 
 use super::calls::Changes;
 use super::{Verdict, Violation, broken};
@@ -79,12 +79,26 @@ pub struct Seats {
     pub(super) changes: Changes,
     /// By height; 0 as 1.
     tables: Vec<Table>,
+    /// The same, in CometBFT's order: by power, the highest first, then by address.
+    orders: Vec<Rc<[Holder]>>,
     /// Registered nodes after each height.
     registers: Vec<BTreeSet<PublicKey>>,
     pub(super) barred: BTreeSet<PublicKey>,
     /// What the record of each height calls alive.
     alive: Vec<Option<BTreeSet<PublicKey>>>,
     times: Vec<u64>,
+    /// By height, the time from genesis, each interval between blocks capped.
+    elapsed: Vec<u64>,
+}
+
+fn at(height: u64) -> usize {
+    usize::try_from(height).expect("heights of a history are few")
+}
+
+fn in_order(table: &Table) -> Rc<[Holder]> {
+    let mut order: Vec<Holder> = table.values().cloned().collect();
+    order.sort_by_key(|seat| (u64::MAX - seat.power, seat.address));
+    order.into()
 }
 
 fn total(table: &Table) -> u64 {
@@ -141,14 +155,17 @@ impl Seats {
             votes: BTreeMap::new(),
             seats,
             tables: Vec::new(),
+            orders: Vec::new(),
             registers: vec![members.keys().copied().collect()],
             members,
             changes: Changes::default(),
             barred: BTreeSet::new(),
             alive: vec![None],
             times: vec![genesis.genesis_time.0],
+            elapsed: vec![0],
         };
         model.tables = vec![model.current(); 3];
+        model.orders = vec![in_order(&model.tables[0]); 3];
         model
     }
 
@@ -161,8 +178,13 @@ impl Seats {
         filled.collect()
     }
 
-    pub(super) fn table(&self, height: Height) -> Option<&Table> {
-        self.tables.get(usize::try_from(height.0).ok()?)
+    pub(super) fn table(&self, height: u64) -> Option<&Table> {
+        self.tables.get(usize::try_from(height).ok()?)
+    }
+
+    /// The holders of a height whose table is known, in the order in which votes index them.
+    pub(super) fn order(&self, height: u64) -> Rc<[Holder]> {
+        Rc::clone(&self.orders[at(height)])
     }
 
     pub(super) fn newest(&self) -> &Table {
@@ -181,19 +203,24 @@ impl Seats {
         self.barred.contains(key)
     }
 
-    /// What the record of the newest block calls alive.
-    pub(super) fn alive(&self) -> Option<&BTreeSet<PublicKey>> {
-        self.alive.last().and_then(Option::as_ref)
+    /// What the record in a block of the chain calls alive; none where there is no record.
+    pub(super) fn alive_in(&self, height: u64) -> Option<&BTreeSet<PublicKey>> {
+        self.alive.get(at(height)).and_then(Option::as_ref)
     }
 
-    /// Registered nodes that the record of the newest block is about.
-    pub(super) fn judged(&self) -> &BTreeSet<PublicKey> {
-        &self.registers[self.registers.len().saturating_sub(3)]
+    /// Registered nodes after a block of the chain.
+    pub(super) fn register(&self, height: u64) -> &BTreeSet<PublicKey> {
+        &self.registers[at(height)]
     }
 
-    /// The time of a block, 0 for genesis.
+    /// The time of a block of the chain; that of genesis for 0.
     pub(super) fn time(&self, height: u64) -> u64 {
-        self.times[usize::try_from(height).expect("heights of a history are few")]
+        self.times[at(height)]
+    }
+
+    /// How long the blocks after `first` up to `last` took, in nanoseconds, each interval capped.
+    pub(super) fn took(&self, first: u64, last: u64) -> u64 {
+        self.elapsed[at(last)].saturating_sub(self.elapsed[at(first)])
     }
 
     /// Parameters in force at the next height of the one chain.
@@ -236,18 +263,22 @@ impl Seats {
         self.registers.push(self.members.keys().copied().collect());
         let before = Rc::clone(&self.parameters[at]);
         self.parameters.push(parameters.map_or(before, Rc::new));
-        self.tables.push(self.current());
+        let table = self.current();
+        let is_same = self.tables.last() == Some(&table);
+        let order = self.orders.last().filter(|_| is_same).cloned();
+        self.orders.push(order.unwrap_or_else(|| in_order(&table)));
+        self.tables.push(table);
         self.times.push(block.header.time.0);
+        let cap = self.parameters[at].idle_block_interval_ms * 1_000_000;
+        self.elapsed.push(self.elapsed[at - 1] + interval.min(cap));
         self.alive.push(alive);
         Ok(moved)
     }
 
     /// R_k from the observations in it.
     fn derive(&self, k: usize, block: &Block) -> Result<BTreeSet<PublicKey>, Violation> {
-        let table = &self.tables[k - 1];
+        let (table, order) = (&self.tables[k - 1], &self.orders[k - 1]);
         let register = &self.registers[k - 2];
-        let mut order: Vec<&Holder> = table.values().collect();
-        order.sort_by_key(|seat| (u64::MAX - seat.power, seat.address));
         let record = &block.record.record;
         let mut alive = BTreeSet::new();
         for (bit, node) in register.iter().enumerate() {
@@ -353,9 +384,9 @@ impl Seats {
         }
     }
 
-    /// What a node's ledger says is what the model says.
+    /// What a node's ledger says after a block of the chain is what the model says.
     pub(super) fn compare(&self, tip: &Tip) -> Verdict {
-        let k = usize::try_from(tip.height.0).expect("heights of a history are few");
+        let k = at(tip.height.0);
         for (height, table) in
             [(k, &tip.table), (k + 1, &tip.next_table), (k + 2, &tip.next_next_table)]
         {
@@ -369,11 +400,13 @@ impl Seats {
                 return broken(RULE, format!("table of {height} is {got:?}, not {expected:?}"));
             }
         }
-        if !tip.register.nodes.keys().eq(&self.registers[k]) {
-            return broken(RULE, format!("the register after {k} differs"));
+        for (height, register) in [(k, &tip.register), (k.max(1) - 1, &tip.previous_register)] {
+            if !register.nodes.keys().eq(&self.registers[height]) {
+                return broken(RULE, format!("the register after {height} differs"));
+            }
         }
-        if *tip.parameters != *self.parameters[k + 1] {
-            return broken(RULE, format!("the parameters after {k} differ"));
+        if tip.time.0 != self.times[k] || *tip.parameters != *self.parameters[k + 1] {
+            return broken(RULE, format!("time or parameters after {k} differ"));
         }
         if tip.alive.as_deref() != self.alive[k].as_ref() {
             return broken(RULE, format!("the record of {k} is understood differently"));

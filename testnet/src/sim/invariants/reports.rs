@@ -1,0 +1,36 @@
+//! No unjust report: what a correct node reports of another correct one is true, and nothing that a
+//! correct node does. There is what the network does to both: a fetch whose question or answer is
+//! lost, or whose peer dies, has no answer. And there is what their clocks do: a block that is made by
+//! one clock (see [`super::licence`]) may be too far ahead of another.
+
+use tandem_chain::types::Address;
+use tandem_consensus::verify::Fault;
+
+use super::heard::Heard;
+use super::{Verdict, broken};
+use crate::sim::queue::MS;
+
+const RULE: &str = "no unjust report";
+
+/// A correct node reports another correct one.
+pub(super) fn reported(
+    who: &str,
+    peer: (&str, Address),
+    fault: &Fault,
+    heard: &Heard,
+    wall: u64,
+) -> Verdict {
+    let (name, address) = peer;
+    let is_true = match fault {
+        Fault::Fetch { .. } => !heard.answered,
+        Fault::ClockAhead { max_ms, .. } => heard
+            .proposals
+            .iter()
+            .any(|proposed| proposed.proposer == address && proposed.time > wall + max_ms * MS),
+        _ => false,
+    };
+    if is_true {
+        return Ok(());
+    }
+    broken(RULE, format!("{who} reports {name}: {fault}"))
+}
