@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
@@ -10,7 +11,7 @@ use tandem_chain::types::{Height, OrgName, Power};
 
 use crate::limits::{
     FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
-    MAX_FETCH_BLOCKS, MAX_FETCH_PEERS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
+    MAX_ASKED, MAX_FETCH_BLOCKS, MAX_FETCH_PEERS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
 };
 use crate::time::Instant;
 
@@ -75,7 +76,8 @@ pub type FetchedBlock = (PublicKey, Arc<CertifiedBlock>);
 #[derive(Clone, Debug, Default)]
 pub struct CatchUp {
     peers: BTreeMap<PublicKey, Peer>,
-    asked: Option<Asked>,
+    /// Fetches under way, the last one last.
+    asked: Vec<Asked>,
     queue: VecDeque<FetchedBlock>,
     /// The block whose signatures are being checked. It stays until the verdict on it has come, or
     /// its height is past: so a verdict is never taken for that on another block of its height.
@@ -96,9 +98,7 @@ impl CatchUp {
         if let Some(peer) = self.peers.get_mut(peer) {
             (peer.connected, peer.claimed) = (false, Height::ZERO);
         }
-        if self.asked.is_some_and(|asked| asked.peer == *peer) {
-            self.asked = None;
-        }
+        self.asked.retain(|asked| asked.peer != *peer);
     }
 
     /// The connected peers.
@@ -171,13 +171,18 @@ impl CatchUp {
         blocks: Vec<CertifiedBlock>,
         now: Instant,
     ) -> bool {
-        // Else it came after its deadline: the peer has had its penalty.
-        let is_answer = |asked: &mut Asked| asked.peer == from && asked.first == first;
-        let Some(asked) = self.asked.take_if(is_answer) else { return true };
+        // Else it came after its deadline, and the peer has had its penalty; or after another's answer.
+        let is_answer = |asked: &Asked| asked.peer == from && asked.first == first;
+        let Some(answered) = self.asked.iter().position(is_answer) else { return true };
+        let asked = self.asked.remove(answered);
         let heights = (first.0..).map(Height);
         let good = !blocks.is_empty()
             && blocks.len() as u64 <= MAX_FETCH_BLOCKS
             && blocks.iter().zip(heights).all(|(b, height)| b.block.header.height == height);
+        if good {
+            // What others were asked for beside it is not waited for any more.
+            self.asked.retain(|asked| asked.first != first);
+        }
         if let Some(peer) = self.peers.get_mut(&from).filter(|_| good) {
             peer.slow = now.since(asked.at) > FETCH_SLOW;
             peer.count =
@@ -247,7 +252,8 @@ impl CatchUp {
 
     /// A fetch that ran out of time; its peer is to be reported.
     pub fn expired(&mut self, now: Instant) -> Option<(PublicKey, Height)> {
-        let asked = self.asked.take_if(|asked| asked.deadline() <= now)?;
+        let late = self.asked.iter().position(|asked| asked.deadline() <= now)?;
+        let asked = self.asked.remove(late);
         if let Some(peer) = self.peers.get_mut(&asked.peer) {
             peer.count = (peer.count / 2).max(1);
         }
@@ -258,15 +264,29 @@ impl CatchUp {
     /// The fetch to make now: of the peers that claim to have the next block that is lacking, one
     /// that is not slow, has all that can be asked for, and was asked longest ago. By turns, so that
     /// none can hold up this node alone, whatever it claims.
+    ///
+    /// While an answer is waited for, nobody else is asked; but a node that lacks few blocks, and has
+    /// waited for longer than the network's bound, asks another peer for the same beside the first:
+    /// it would look dead before the first had run out of time.
     pub fn request(&mut self, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
-        if self.asked.is_some() || self.is_full() {
+        if self.is_full() {
             return None;
+        }
+        if !self.asked.is_empty() {
+            if self.asks_another_at(tip).is_none_or(|at| now < at) {
+                return None;
+            }
+            for Asked { peer, .. } in &self.asked {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.slow = true;
+                }
+            }
         }
         let first = self.wanted(tip.height);
         let may =
             |p: &Peer| p.not_before <= now && self.is_worth(p.claimed, tip.height, entered, now);
         let candidates: Vec<(&PublicKey, &Peer)> =
-            self.peers.iter().filter(|(_, peer)| may(peer)).collect();
+            self.not_asked().filter(|(_, peer)| may(peer)).collect();
         if candidates.is_empty() {
             return None;
         }
@@ -275,24 +295,36 @@ impl CatchUp {
         let key = *candidates.into_iter().min_by_key(|(_, peer)| order(peer))?.0;
         let peer = self.peers.get_mut(&key)?;
         peer.asked = now;
-        self.asked = Some(Asked { peer: key, first, at: now });
+        self.asked.push(Asked { peer: key, first, at: now });
         Some(Request { peer: key, first, count: peer.count })
+    }
+
+    /// Peers of which no answer is waited for.
+    fn not_asked(&self) -> impl Iterator<Item = (&PublicKey, &Peer)> {
+        self.peers.iter().filter(|(key, _)| self.asked.iter().all(|asked| asked.peer != **key))
+    }
+
+    /// While an answer is waited for: from when on another peer may be asked too; none if not at all.
+    fn asks_another_at(&self, tip: &Tip) -> Option<Instant> {
+        let last = self.asked.last()?;
+        let is_near = self.queue.is_empty() && self.lacking(tip) <= MAX_FETCH_BLOCKS;
+        let bound = Duration::from_millis(tip.parameters.network_bound_ms);
+        (is_near && self.asked.len() < MAX_ASKED).then(|| last.at.plus(bound))
     }
 
     /// When something here is next due.
     #[must_use]
-    pub fn next_wakeup(&self, tip: Height, entered: Instant) -> Option<Instant> {
-        if let Some(asked) = self.asked {
-            return Some(asked.deadline());
-        }
-        if self.is_full() {
-            return None;
-        }
-        let wanted = self.wanted(tip);
-        self.peers
-            .values()
-            .filter(|p| p.claimed >= wanted)
-            .map(|p| p.not_before.max(entered.plus(FETCH_DELAY)))
-            .min()
+    pub fn next_wakeup(&self, tip: &Tip, entered: Instant) -> Option<Instant> {
+        let deadline = self.asked.iter().map(Asked::deadline).min();
+        let from = if deadline.is_some() { self.asks_another_at(tip) } else { Some(entered) };
+        let from = from.filter(|_| !self.is_full());
+        let wanted = self.wanted(tip.height);
+        let request = from.and_then(|from| {
+            self.not_asked()
+                .filter(|(_, p)| p.claimed >= wanted)
+                .map(|(_, p)| p.not_before.max(entered.plus(FETCH_DELAY)).max(from))
+                .min()
+        });
+        deadline.into_iter().chain(request).min()
     }
 }

@@ -36,6 +36,8 @@ pub const FETCH_PENALTY: Duration = Duration::from_secs(2);
 pub const FETCH_PENALTY_MAX: Duration = Duration::from_secs(60);
 /// Time for an answer to a fetch from which on its peer is asked only when no quicker one can be.
 pub const FETCH_SLOW: Duration = Duration::from_secs(1);
+/// Fetches under way at a time: more than one only of a node that lacks few blocks.
+pub const MAX_ASKED: usize = 3;
 /// Peers that catch-up remembers before it forgets those that have gone: more than are registered.
 pub const MAX_FETCH_PEERS: usize = 2 * tandem_chain::limits::MAX_NODES;
 /// Blocks that a peer must be ahead for a fetch at once.

@@ -166,8 +166,12 @@ impl Keys {
             Message::Status { committed } => return Triage::Claim(*committed),
             Message::LostQuery | Message::LostAnswer { .. } => return Triage::Verify,
         };
+        let is_kept = |follow: &Follow| self.by_address.contains_key(&follow.body.node.address());
         if height < oldest {
             Triage::Drop
+        } else if matches!(message, Message::Follow(follow) if is_kept(follow)) {
+            // It is kept until this node is there, by the one key that it can be of.
+            Triage::Verify
         } else if height > self.height.plus(2) {
             message.claims().map_or(Triage::Drop, Triage::Claim)
         } else {

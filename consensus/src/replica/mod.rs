@@ -205,7 +205,7 @@ impl Replica {
         let timers = &self.state.timers;
         let mut deadlines = vec![timers.idle, timers.propose, timers.prevote, timers.precommit];
         if self.state.committing.is_none() {
-            deadlines.push(self.catch_up.next_wakeup(self.tip.height, self.state.entered));
+            deadlines.push(self.catch_up.next_wakeup(&self.tip, self.state.entered));
         }
         deadlines.push(Some(self.state.resend_at));
         deadlines.push(self.follow_due());

@@ -78,7 +78,7 @@ fn a_peer_far_ahead_is_asked_at_once_and_one_a_little_ahead_after_a_while() {
 
     let mut near = claiming(&[(1, 4 + FETCH_AHEAD)]);
     assert_eq!(request(&mut near, 5, ENTERED), None);
-    assert_eq!(near.next_wakeup(Height(5), ENTERED), Some(at(FETCH_DELAY)));
+    assert_eq!(near.next_wakeup(&tip(5), ENTERED), Some(at(FETCH_DELAY)));
     assert_eq!(request(&mut near, 5, at(FETCH_DELAY)), expected(1, 6));
 }
 
@@ -86,7 +86,7 @@ fn a_peer_far_ahead_is_asked_at_once_and_one_a_little_ahead_after_a_while() {
 fn nobody_is_asked_who_claims_no_more_than_is_here() {
     let mut level = claiming(&[(1, 5), (2, 3)]);
     assert_eq!(request(&mut level, 5, at(FETCH_TIMEOUT)), None);
-    assert_eq!(level.next_wakeup(Height(5), ENTERED), None);
+    assert_eq!(level.next_wakeup(&tip(5), ENTERED), None);
 }
 
 #[test]
@@ -94,7 +94,47 @@ fn who_has_all_that_can_be_asked_for_is_asked_first_and_one_peer_at_a_time() {
     let mut catch_up = claiming(&[(1, 20), (2, 30), (3, 25)]);
     assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
     assert_eq!(request(&mut catch_up, 5, ENTERED), None);
-    assert_eq!(catch_up.next_wakeup(Height(5), ENTERED), Some(at(FETCH_TIMEOUT)));
+    let mut far = claiming(&[(1, 200), (2, 200)]);
+    assert_eq!(request(&mut far, 5, ENTERED), expected(1, 6));
+    assert_eq!(request(&mut far, 5, Instant(at(FETCH_TIMEOUT).0 - 1)), None);
+    assert_eq!(far.next_wakeup(&tip(5), ENTERED), Some(at(FETCH_TIMEOUT)));
+}
+
+/// A node that lacks a block that was withheld from it, and asks a peer that stands still, must not be
+/// taken for dead before that peer has run out of time.
+#[test]
+fn near_the_tip_a_peer_that_does_not_answer_in_the_networks_bound_has_another_asked_beside_it() {
+    let bound = Duration::from_millis(tip(5).parameters.network_bound_ms);
+    assert!(bound * 4 < FETCH_TIMEOUT, "else there is nothing to show");
+    let mut catch_up = claiming(&[(1, 6), (2, 6), (3, 6), (4, 6)]);
+    let first = at(FETCH_DELAY);
+    assert_eq!(request(&mut catch_up, 5, first), expected(1, 6));
+    let mut asked = first;
+    for (peer, others) in [(2, 2), (3, 1)] {
+        let due = asked.plus(bound);
+        assert_eq!(catch_up.next_wakeup(&tip(5), ENTERED), Some(due), "{others} others are left");
+        assert_eq!(request(&mut catch_up, 5, Instant(due.0 - 1)), None);
+        assert_eq!(request(&mut catch_up, 5, due), expected(peer, 6));
+        asked = due;
+    }
+    // Three at a time are enough.
+    assert_eq!(catch_up.next_wakeup(&tip(5), ENTERED), Some(first.plus(FETCH_TIMEOUT)));
+    assert_eq!(request(&mut catch_up, 5, asked.plus(bound)), None);
+
+    // One answer is enough: the others are not waited for, and are asked last from then on.
+    let block = blocks(6).split_off(5);
+    assert!(catch_up.fetched(key(3), Height(6), block.clone(), asked));
+    assert_eq!(catch_up.next_block(Height(5)).map(|(from, _)| from), Some(key(3)));
+    assert!(
+        catch_up.fetched(key(1), Height(6), block, asked),
+        "an answer that is late is no fault"
+    );
+    assert_eq!(catch_up.expired(at(FETCH_TIMEOUT * 2)), None);
+    for peer in 1..=4 {
+        catch_up.claim(&key(peer), Height(7));
+    }
+    let later = at(FETCH_TIMEOUT * 2);
+    assert_eq!(request(&mut catch_up, 6, later).map(|request| request.peer), Some(key(4)));
 }
 
 #[test]
@@ -157,7 +197,7 @@ fn catch_up_again(catch_up: &mut CatchUp, now: Instant) -> Instant {
     catch_up.connected(key(1));
     catch_up.claim(&key(1), Height(90));
     assert_eq!(request(catch_up, 0, now), None);
-    let wakeup = catch_up.next_wakeup(Height(0), ENTERED).expect("after its penalty");
+    let wakeup = catch_up.next_wakeup(&tip(0), ENTERED).expect("after its penalty");
     assert!(wakeup.since(now) >= FETCH_PENALTY && wakeup.since(now) <= FETCH_PENALTY_MAX);
     wakeup
 }
@@ -174,7 +214,7 @@ fn a_peer_that_does_not_answer_loses_its_claim_and_the_next_is_asked() {
     assert_eq!(request(&mut catch_up, 5, late), expected(2, 6));
     catch_up.disconnected(&key(2));
     assert_eq!(request(&mut catch_up, 5, late), None);
-    let wakeup = catch_up.next_wakeup(Height(5), ENTERED).expect("after its penalty");
+    let wakeup = catch_up.next_wakeup(&tip(5), ENTERED).expect("after its penalty");
     assert_eq!(wakeup, late.plus(FETCH_PENALTY));
     let again = Request { count: MAX_FETCH_BLOCKS / 2, ..expected(1, 6).unwrap() };
     assert_eq!(request(&mut catch_up, 5, wakeup), Some(again));
@@ -275,7 +315,7 @@ fn what_is_fetched_ahead_is_bounded() {
     let more = chain[first(MAX_FETCH_BLOCKS)..].to_vec();
     assert!(fetched(&mut catch_up, key(1), Height(MAX_FETCH_BLOCKS + 1), more));
     assert_eq!(request(&mut catch_up, 0, ENTERED), None);
-    assert_eq!(catch_up.next_wakeup(Height(0), ENTERED), None, "and nothing is waited for");
+    assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), None, "and nothing is waited for");
 }
 
 #[test]

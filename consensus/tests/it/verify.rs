@@ -397,11 +397,13 @@ fn messages_are_sorted_by_their_height() {
         Message::Vote(Box::new(vote))
     };
     let block = Some(Hash([1; 32]));
-    let follow = |height| {
+    let follow_of = |node, height| {
         let (block, app_hash) = (Hash([1; 32]), Hash([1; 32]));
-        let body = FollowBody { node: key, height: Height(height), block, app_hash };
+        let body = FollowBody { node, height: Height(height), block, app_hash };
         Message::Follow(Box::new(body.sign(&chain_id(), world.secret(&key))))
     };
+    let follow = |height| follow_of(key, height);
+    let stranger = SecretKey::from_seed(&[77; 32]).public();
     let proposal =
         |height| Message::Proposal(Box::new(fixture.proposal(|p| p.height = Height(height))));
     let cases = [
@@ -411,7 +413,10 @@ fn messages_are_sorted_by_their_height() {
         ("vote two ahead", vote(5, None), Triage::Verify),
         ("vote three ahead", vote(6, None), Triage::Claim(Height(5))),
         ("old follow message", follow(1), Triage::Verify),
-        ("follow message too far ahead", follow(6), Triage::Claim(Height(6))),
+        // An observer that is a little behind on a fast chain would else take the others for dead.
+        ("follow message far ahead", follow(60), Triage::Verify),
+        ("that of an unknown node", follow_of(stranger, 60), Triage::Claim(Height(60))),
+        ("that of an unknown node at the tip", follow_of(stranger, 4), Triage::Verify),
         ("proposal of the tip's height", proposal(3), Triage::Drop),
         ("proposal of the next height", proposal(4), Triage::Verify),
         ("proposal too far ahead", proposal(6), Triage::Claim(Height(5))),
