@@ -474,6 +474,18 @@ impl World {
         self.handle(node, Input::Executed { tip });
     }
 
+    /// A block whose write failed may be there when the process starts: then it is committed, and as
+    /// yet nobody was told.
+    pub(super) fn find_unknown(&mut self, node: usize, tip: &Tip) {
+        if tip.height > self.invariants.height()
+            && let Some(process) = &self.nodes[node].process
+            && let Some(block) = process.blocks.last()
+        {
+            let block = Rc::clone(block);
+            self.committed(node, &block, tip);
+        }
+    }
+
     fn committed(&mut self, node: usize, block: &Rc<CertifiedBlock>, tip: &Tip) {
         let before = self.invariants.height();
         let changes = self.invariants.changes();

@@ -24,10 +24,14 @@ impl World {
         self.invariants.look(self.queue.now(), &picture);
     }
 
-    /// The connection of two nodes, while messages go over it in both directions.
+    /// The connection of two nodes, while messages go over it in both directions, and none that is
+    /// late holds up those behind it.
     fn reach(&self, a: usize, b: usize) -> Option<u64> {
         let epoch = self.net.sees(a, b)?;
-        (self.net.sees(b, a) == Some(epoch) && !self.net.is_broken(a, b)).then_some(epoch)
+        let in_time = self.queue.now() + self.links.delay_max;
+        let is_clear = self.net.clear_at(a, b).max(self.net.clear_at(b, a)) <= in_time;
+        let is_whole = self.net.sees(b, a) == Some(epoch) && !self.net.is_broken(a, b);
+        (is_whole && is_clear).then_some(epoch)
     }
 
     /// Whether messages that arrive do so within the bound, and clocks are as they are without

@@ -96,6 +96,11 @@ impl Net {
         self.sees[at] = epoch;
     }
 
+    /// When all that was sent in order over a link has arrived.
+    pub fn clear_at(&self, from: usize, to: usize) -> Time {
+        self.last[self.at(from, to)]
+    }
+
     /// When something sent now arrives, given its time on the way; `ordered` keeps it behind what
     /// was sent before.
     pub fn arrival(&mut self, from: usize, to: usize, at: Time, ordered: bool) -> Time {

@@ -336,6 +336,7 @@ impl World {
         node.process = Some(process);
         self.tell(|w| format!("{} starts at height {}", w.nodes[index].name, tip.height));
         if self.nodes[index].is_correct() {
+            self.find_unknown(index, &tip);
             let (at, disk) = (self.moment(index), self.nodes[index].disk.synced());
             let verdict = self.invariants.started(index, at, &tip, disk);
             self.verdict(verdict);

@@ -16,24 +16,57 @@ impl World {
     /// An organisation's admin orders a planned switch.
     pub(super) fn order_switch(&mut self) -> bool {
         let org = self.random.index(self.plan.orgs.len());
+        self.order_switch_of(org)
+    }
+
+    fn order_switch_of(&mut self, org: usize) -> bool {
         let name = self.genesis.organizations[org].name.clone();
         let table = self.invariants.newest_table();
         let Some(seat) = table.get(name.as_str()) else { return false };
         let (holder, term) = (seat.holder, Term(seat.term));
-        let Some(target) = self.invariants.pair(name.as_str()).into_iter().find(|k| *k != holder)
-        else {
-            return false;
-        };
+        let partner = self.invariants.pair(name.as_str()).into_iter().find(|k| *k != holder);
+        // A target that is not of the pair is refused.
+        let any = self.random.pick(&self.nodes_of(org));
+        let is_wrong = self.random.chance(100);
+        let target = if is_wrong { Some(self.nodes[any].key) } else { partner };
+        let Some(target) = target else { return false };
         self.order(org, Call::Standby(standby::Call::Switch { seat: name, target, term }));
         true
     }
 
-    /// An organisation's admin registers a node, removes one, or names another partner.
+    fn nodes_of(&self, org: usize) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].org == org).collect()
+    }
+
+    /// Any organisation; more often one whose holder is down.
+    fn pick_troubled(&mut self) -> usize {
+        let table = self.invariants.newest_table();
+        let holders = table.values().map(|seat| self.by_key[&seat.holder]);
+        let down = holders.filter(|node| !self.nodes[*node].is_up());
+        let down: Vec<usize> = down.map(|node| self.nodes[node].org).collect();
+        if down.is_empty() || self.random.chance(500) {
+            self.random.index(self.plan.orgs.len())
+        } else {
+            self.random.pick(&down)
+        }
+    }
+
+    /// An organisation's admin registers a node, removes one, or names another partner; sometimes it
+    /// orders more at once, of which the second is refused if it is for the same block.
     pub(super) fn order_members(&mut self) -> bool {
-        let org = self.random.index(self.plan.orgs.len());
-        let nodes = 0..self.nodes.len();
-        let nodes: Vec<usize> = nodes.filter(|node| self.nodes[*node].org == org).collect();
-        let node = self.random.pick(&nodes);
+        let org = self.pick_troubled();
+        self.order_member_of(org);
+        if self.random.chance(250) {
+            self.order_member_of(org);
+        }
+        if self.random.chance(250) {
+            self.order_switch_of(org);
+        }
+        true
+    }
+
+    fn order_member_of(&mut self, org: usize) {
+        let node = self.random.pick(&self.nodes_of(org));
         let key = self.nodes[node].key;
         let name = self.genesis.organizations[org].name.clone();
         let pair = self.invariants.pair(name.as_str());
@@ -51,7 +84,6 @@ impl World {
             consortium::Call::SetPartner { node: key }
         };
         self.order(org, Call::Consortium(call));
-        true
     }
 
     /// A machine that is to be registered is set up, before or after it is.

@@ -1,7 +1,8 @@
 //! What a seed is mainly about. Most are about anything; some dwell on what is rare otherwise.
 
-use super::super::random::Random;
 use super::fault::Fault;
+use crate::sim::queue::{S, Time};
+use crate::sim::random::Random;
 
 /// What a seed is mainly about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,35 @@ impl Focus {
             Self::Hunts | Self::Lags => 1000,
             Self::Restores => 800,
             _ => 500,
+        }
+    }
+
+    /// How many histories in a thousand have liars, which leave less room for victims.
+    #[must_use]
+    pub const fn liars(self) -> u64 {
+        match self {
+            Self::Swarm => 450,
+            Self::Hunts | Self::Lags | Self::Restores => 150,
+            _ => 300,
+        }
+    }
+
+    /// How many histories in a thousand hunt those who are given a seat.
+    #[must_use]
+    pub const fn hunts(self) -> u64 {
+        match self {
+            Self::Hunts => 1000,
+            Self::Churn => 500,
+            _ => 250,
+        }
+    }
+
+    /// Time beyond that of others for which faults last: what it dwells on takes long.
+    #[must_use]
+    pub const fn more_time(self) -> Time {
+        match self {
+            Self::Hunts | Self::Lags => 12 * S,
+            _ => 0,
         }
     }
 

@@ -144,7 +144,7 @@ impl Plan {
         let calm = (random.chance(80) && focus == Focus::Swarm) || shape.calm;
         let faults = if calm { Vec::new() } else { focus.pick(random) };
         let f = (orgs.iter().map(|org| org.power).sum::<u64>() - 1) / 3;
-        let has_liars = random.chance(if focus == Focus::Swarm { 450 } else { 250 }) && !shape.calm;
+        let has_liars = random.chance(focus.liars()) && !shape.calm;
         let may_roll_back = random.chance(if focus == Focus::Restores { 600 } else { 50 });
         let rolls_back = if may_roll_back && !calm { faulty(random, &orgs, f) } else { None };
         let byzantine = match rolls_back {
@@ -165,10 +165,10 @@ impl Plan {
             fault_interval: random.pick(focus.intervals()) * MS,
             fault_lengths: fault_lengths(random),
             victims: Vec::new(),
-            hunts: focus == Focus::Hunts || (!calm && random.chance(250)),
+            hunts: !calm && random.chance(focus.hunts()),
             byzantine,
             rolls_back,
-            fault_time: random.between(5, 30) * S,
+            fault_time: random.between(5, 30) * S + focus.more_time(),
             stay_dead: 0,
             clients: random.index(4),
             load_interval: random.pick(&[20, 100, 500]) * MS,
