@@ -9,7 +9,7 @@ DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
 # What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
 PACKAGES := g++ clang libclang-dev
 
-.PHONY: help setup build demo demo-down story bench sim planted test lint
+.PHONY: help setup build demo demo-down story chaos bench sim planted test lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,6 +43,9 @@ demo-down: ## End the network that demo left up
 
 story: build ## Play the story NAME (more options in ARGS), or list all
 	$(TESTNET) story $(or $(NAME),--list) $(ARGS)
+
+chaos: build ## Strike real nodes with random faults under load; MINUTES= SEED=, more in ARGS
+	$(TESTNET) chaos --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: build ## Measure a network on this machine; options in ARGS
 	$(TESTNET) bench $(ARGS)

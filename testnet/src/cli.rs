@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum as _};
 
 use crate::bench;
+use crate::chaos;
 use crate::commands;
 use crate::control::{self, Command};
 use crate::layout::{self, Preset, Spec};
@@ -98,6 +99,9 @@ enum Sub {
     Partition {
         /// Such as alpha-a,alpha-b|bravo-a; one group is cut off from all others
         groups: String,
+        /// Only what the first group sends is lost
+        #[arg(long)]
+        one_way: bool,
         #[command(flatten)]
         dir: Dir,
     },
@@ -147,6 +151,8 @@ enum Sub {
     Bench(bench::Options),
     /// Simulate whole networks under faults, a seed a history; status 0 only if all hold
     Sim(sim::Options),
+    /// Strike a network with random faults under load; status 0 only if all holds
+    Chaos(chaos::Options),
     /// Play stories over networks of their own; status 0 only if every step holds
     Story {
         /// Which
@@ -216,9 +222,9 @@ async fn run(command: Sub) -> Result<()> {
         Sub::Resume(Nodes { nodes, dir }) => tell(&dir.dir, Command::Resume { nodes }).await,
         Sub::Restart(Nodes { nodes, dir }) => commands::restart(&dir.dir, &nodes).await,
         Sub::Wipe(Nodes { nodes, dir }) => tell(&dir.dir, Command::Wipe { nodes }).await,
-        Sub::Partition { groups, dir } => {
+        Sub::Partition { groups, one_way, dir } => {
             let groups = control::parse_groups(&groups).map_err(anyhow::Error::msg)?;
-            tell(&dir.dir, Command::Partition { groups }).await
+            tell(&dir.dir, Command::Partition { groups, one_way }).await
         }
         Sub::Link { between, and, delay_ms, loss, dir } => {
             tell(&dir.dir, Command::Link { between, and, delay_ms, loss_percent: loss }).await
@@ -229,6 +235,7 @@ async fn run(command: Sub) -> Result<()> {
         }
         Sub::Bench(options) => bench::run(options).await,
         Sub::Sim(options) => sim::run(&options),
+        Sub::Chaos(options) => chaos::run(options).await,
         Sub::Story { list: true, .. } => {
             for story in Story::value_variants() {
                 println!("{:16} {}", story.name(), story.about());

@@ -56,7 +56,7 @@ impl Cluster {
             Command::Pause { nodes } => self.each(&nodes, Process::pause)?,
             Command::Resume { nodes } => self.each(&nodes, Process::resume)?,
             Command::Wipe { nodes } => self.wipe(&nodes)?,
-            Command::Partition { groups } => self.partition(&groups)?,
+            Command::Partition { groups, one_way } => self.partition(&groups, one_way)?,
             Command::Heal => self.set_links(|_, _| true, |link| *link = Conditions::default()),
             Command::Link { between, and, delay_ms, loss_percent } => {
                 self.degrade(&between, &and, Duration::from_millis(delay_ms), loss_percent)?;
@@ -177,7 +177,7 @@ impl Cluster {
         }
     }
 
-    fn partition(&self, groups: &[Vec<String>]) -> Result<()> {
+    fn partition(&self, groups: &[Vec<String>], one_way: bool) -> Result<()> {
         self.need_relays(&groups.concat())?;
         let group = |name: &str| groups.iter().position(|group| group.iter().any(|n| n == name));
         let apart = |from: &str, to: &str| match (group(from), group(to)) {
@@ -185,8 +185,13 @@ impl Cluster {
             (None, None) => false,
             _ => groups.len() == 1,
         };
-        self.set_links(apart, |link| link.cut = true);
-        self.set_links(|from, to| !apart(from, to), |link| link.cut = false);
+        let is_cut = |from: &str, to: &str| apart(from, to) && (!one_way || group(from) == Some(0));
+        for ((from, to), relay) in &self.relays {
+            relay.set(|link| {
+                link.cut_out = is_cut(from, to);
+                link.cut_back = is_cut(to, from);
+            });
+        }
         Ok(())
     }
 

@@ -53,8 +53,11 @@ pub enum Command {
     },
     /// Cuts every link between nodes of different groups, and no other.
     Partition {
-        /// The groups; a single one is cut off from all nodes that are not in it.
+        /// The groups; a single one is cut off from all nodes that are not in it. Without any, no
+        /// link is cut.
         groups: Vec<Vec<String>>,
+        /// Whether only what the first group sends is lost.
+        one_way: bool,
     },
     /// Makes every link whole: no cut, no delay, no loss.
     Heal,

@@ -20,7 +20,7 @@ use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::{ChainId, Hash, OrgName};
 
 /// Names of the organisations, in order; as many as a local network can have.
-const ORGS: [&str; 26] = [
+pub const ORGS: [&str; 26] = [
     "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett",
     "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango",
     "uniform", "victor", "whiskey", "x-ray", "yankee", "zulu",

@@ -1,7 +1,7 @@
 //! Local Tandem networks of real processes: faults, load, stories, measurements.
 //!
 //! ```text
-//!   tandem-testnet up | story | bench
+//!   tandem-testnet up | story | chaos | bench
 //!        │ starts, and speaks to over a Unix socket (control)
 //!        ▼
 //!   supervisor ── owns ──► cluster: a process per node (process), a relay per link (relay)
@@ -15,6 +15,7 @@
 //! --leave-up`, let a network outlive them.
 
 pub mod bench;
+pub mod chaos;
 pub mod checks;
 pub mod cli;
 pub mod cluster;

@@ -5,6 +5,7 @@
 //! the nodes as TCP would show it: the bytes arrive after one or more retransmission timeouts, and
 //! everything behind them waits. A cut link goes silent, as a pulled cable does: nothing
 //! is forwarded, no end is told, and connections that both ends still hold go on when it is healed.
+//! It may be cut in one direction alone; connections are neither made nor ended over it then.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -37,15 +38,33 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// State of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Conditions {
-    /// Nothing passes.
-    pub cut: bool,
+    /// Nothing passes from the end that dials.
+    pub cut_out: bool,
+    /// Nothing passes to the end that dials.
+    pub cut_back: bool,
     /// Added to every byte, in each direction.
     pub delay: Duration,
     /// Share of segments that are lost, 0 to below 1.
     pub loss: f64,
 }
 
+/// A direction of a link.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// From the end that dials.
+    Out,
+    /// To the end that dials.
+    Back,
+}
+
 impl Conditions {
+    fn passes(&self, way: Way) -> bool {
+        match way {
+            Way::Out => !self.cut_out,
+            Way::Back => !self.cut_back,
+        }
+    }
+
     /// How long `bytes` that are sent now are under way.
     fn transit(&self, bytes: usize) -> Duration {
         let mut extra = Duration::ZERO;
@@ -139,39 +158,49 @@ async fn forward(
     target: u16,
     mut conditions: watch::Receiver<Conditions>,
 ) -> io::Result<()> {
-    healed(&mut conditions).await;
+    passes_both_ways(&mut conditions).await;
     let far = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
     tokio::try_join!(
-        pump(near_read, far_write, conditions.clone()),
-        pump(far_read, near_write, conditions),
+        pump(near_read, far_write, Way::Out, conditions.clone()),
+        pump(far_read, near_write, Way::Back, conditions),
     )?;
     Ok(())
 }
 
-/// Waits until the link is not cut.
-async fn healed(conditions: &mut watch::Receiver<Conditions>) {
+/// Waits until the link is not cut in one direction.
+async fn passes(conditions: &mut watch::Receiver<Conditions>, way: Way) {
     // An error means that the relay is gone, and this task with it.
-    let _ = conditions.wait_for(|link| !link.cut).await;
+    let _ = conditions.wait_for(|link| link.passes(way)).await;
+}
+
+/// Waits until the link is whole.
+async fn passes_both_ways(conditions: &mut watch::Receiver<Conditions>) {
+    let _ = conditions.wait_for(|link| link.passes(Way::Out) && link.passes(Way::Back)).await;
 }
 
 /// Carries one direction to its end. Neither end learns of a failure while the link is cut.
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
+    way: Way,
     mut conditions: watch::Receiver<Conditions>,
 ) -> io::Result<()> {
-    let result = carry(&mut from, &mut to, &conditions).await;
-    healed(&mut conditions).await;
+    let result = carry(&mut from, &mut to, way, &conditions).await;
+    if result.is_err() {
+        // It ends both directions.
+        passes_both_ways(&mut conditions).await;
+    }
     result
 }
 
 async fn carry(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
+    way: Way,
     conditions: &watch::Receiver<Conditions>,
 ) -> io::Result<()> {
     let (queue, mut queued) = mpsc::channel::<(Instant, Vec<u8>)>(MAX_CHUNKS);
@@ -193,10 +222,10 @@ async fn carry(
             if arrival > Instant::now() {
                 tokio::time::sleep_until(arrival).await;
             }
-            healed(&mut link).await;
+            passes(&mut link, way).await;
             to.write_all(&chunk).await?;
         }
-        healed(&mut link).await;
+        passes(&mut link, way).await;
         to.shutdown().await
     };
     tokio::try_join!(read, write).map(|_| ())
@@ -214,6 +243,10 @@ mod tests {
         let near = TcpStream::connect((Ipv4Addr::LOCALHOST, relay.port())).await.unwrap();
         let (far, _) = listener.accept().await.unwrap();
         (relay, near, far)
+    }
+
+    fn cut(relay: &Relay, cut: bool) {
+        relay.set(|link| (link.cut_out, link.cut_back) = (cut, cut));
     }
 
     async fn read_exactly(stream: &mut TcpStream, expected: &[u8]) {
@@ -242,25 +275,42 @@ mod tests {
     #[tokio::test]
     async fn a_cut_link_is_silent_and_goes_on_when_healed() {
         let (relay, mut near, mut far) = linked().await;
-        relay.set(|link| link.cut = true);
+        cut(&relay, true);
         near.write_all(b"held").await.unwrap();
         let mut buffer = [0; 8];
         let silent = tokio::time::timeout(Duration::from_millis(50), far.read(&mut buffer)).await;
         assert!(silent.is_err(), "a byte passed a link that was cut");
-        relay.set(|link| link.cut = false);
+        cut(&relay, false);
         read_exactly(&mut far, b"held").await;
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_cut_in_one_direction_carries_the_other() {
+        let (relay, mut near, mut far) = linked().await;
+        for cut_out in [true, false] {
+            relay.set(|link| (link.cut_out, link.cut_back) = (cut_out, !cut_out));
+            let (heard, mute) = if cut_out { (&mut far, &mut near) } else { (&mut near, &mut far) };
+            mute.write_all(b"held").await.unwrap();
+            heard.write_all(b"passes").await.unwrap();
+            read_exactly(mute, b"passes").await;
+            let mut buffer = [0; 8];
+            let silent = tokio::time::timeout(Duration::from_millis(50), heard.read(&mut buffer));
+            assert!(silent.await.is_err(), "a byte passed a link that was cut");
+            cut(&relay, false);
+            read_exactly(heard, b"held").await;
+        }
     }
 
     #[tokio::test]
     async fn an_end_that_dies_behind_a_cut_is_not_told_until_healed() {
         let (relay, near, mut far) = linked().await;
-        relay.set(|link| link.cut = true);
+        cut(&relay, true);
         near.set_zero_linger().unwrap();
         drop(near);
         let mut buffer = [0; 8];
         let silent = tokio::time::timeout(Duration::from_millis(50), far.read(&mut buffer)).await;
         assert!(silent.is_err(), "a reset passed a link that was cut");
-        relay.set(|link| link.cut = false);
+        cut(&relay, false);
         assert!(matches!(far.read(&mut buffer).await, Ok(0) | Err(_)));
     }
 
@@ -276,7 +326,8 @@ mod tests {
 
     #[test]
     fn loss_shows_as_retransmission_timeouts() {
-        let link = Conditions { cut: false, delay: Duration::from_millis(10), loss: 0.999_999 };
+        let delay = Duration::from_millis(10);
+        let link = Conditions { delay, loss: 0.999_999, ..Conditions::default() };
         let lost_six_times = Duration::from_millis(10 + 220 * (1 + 2 + 4 + 8 + 16 + 32));
         assert_eq!(link.transit(1), lost_six_times);
         assert_eq!(Conditions { loss: 0.0, ..link }.transit(1_000_000), link.delay);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use tandem_chain::types::Height;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use crate::rpc::{BlockView, Rpc};
 
 /// Time between two questions whether there is a new block: the resolution of what is measured.
 pub const POLL: Duration = Duration::from_millis(5);
-/// After this a node that does not answer is left for the next.
+/// After this a node that does not answer, or has no new block, is left for the next.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A block and when it was first seen committed.
@@ -140,18 +140,22 @@ async fn follow(
     }
 }
 
-/// Follows by one node until it fails to answer.
+/// Follows by one node until it fails to answer, or stands still: it may be cut off.
 async fn follow_one(
     node: &Rpc,
     next: &mut Height,
     shared: &Shared,
     progress: &watch::Sender<Height>,
 ) -> Result<()> {
+    let mut news = Instant::now();
     loop {
         let tip = tokio::time::timeout(PATIENCE, node.height()).await??;
         let at = Instant::now();
         if tip < *next {
+            ensure!(at - news < PATIENCE, "it stands still at height {tip}");
             tokio::time::sleep(POLL).await;
+        } else {
+            news = at;
         }
         while *next <= tip {
             let block = tokio::time::timeout(PATIENCE, node.block(*next)).await??;

@@ -29,7 +29,8 @@ const BATCH: usize = 10;
 const CONNECTIONS: usize = 4;
 /// Batches that wait for one node; when all nodes' are full the load falls behind its rate.
 const MAX_QUEUED: usize = 64;
-/// Transactions that are signed at a time, and slices of them that are kept ready.
+/// Transactions that are signed at a time, or as many as are sent in a second where those are fewer,
+/// and slices of them that are kept ready: what waits for long to be sent would expire.
 const SLICE: usize = 500;
 const SLICES_AHEAD: usize = 8;
 /// Time between two looks at what is to be sent.
@@ -125,7 +126,7 @@ impl Load {
 
         let (slices, mut ready) = mpsc::channel(SLICES_AHEAD);
         let height = watcher.subscribe();
-        tasks.spawn_blocking(move || make_slices(signer, plan.count, &height, &slices));
+        tasks.spawn_blocking(move || make_slices(signer, plan, &height, &slices));
         // The first ones are there before the clock starts.
         let mut first = ready.recv().await.context("nothing to send")?;
         while first.len() < plan.signed_before
@@ -343,13 +344,15 @@ async fn send(
 /// Signs slices until enough were made or nobody wants more.
 fn make_slices(
     mut signer: Signer,
-    count: Option<usize>,
+    plan: Plan,
     height: &watch::Receiver<Height>,
     slices: &mpsc::Sender<Vec<Tx>>,
 ) {
-    let mut left = count.unwrap_or(usize::MAX);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let most = plan.rate.map_or(SLICE, |rate| (rate.ceil() as usize).clamp(1, SLICE));
+    let mut left = plan.count.unwrap_or(usize::MAX);
     while left > 0 {
-        let slice = signer.make_many(left.min(SLICE), *height.borrow());
+        let slice = signer.make_many(left.min(most), *height.borrow());
         left -= slice.len();
         if slices.blocking_send(slice).is_err() {
             return;
@@ -360,14 +363,18 @@ fn make_slices(
 /// Makes the data sets that are written to, where they are not there yet.
 async fn create_data_sets(nodes: &[Rpc], watcher: &Watcher, signer: &Signer) -> Result<()> {
     let node = nodes.first().context("no node to send to")?;
+    let mut created = Vec::new();
     for (key, data_set) in signer.data_sets() {
         let call = Call::Records(records::Call::Create { data_set });
         let tx = sign(signer.chain_id(), &key, rand::random(), watcher.height(), call);
         let answer = node.submit(std::slice::from_ref(&tx)).await?.remove(0);
         answer.map_err(|reason| anyhow::anyhow!("the load's data set was refused: {reason}"))?;
+        created.push(tx.hash());
+    }
+    for hash in created {
         until("the load's data set is there", Duration::from_secs(20), || async {
             // A receipt with an error says that it was there already.
-            node.receipt(&tx.hash()).await
+            node.receipt(&hash).await
         })
         .await?;
     }

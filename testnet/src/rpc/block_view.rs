@@ -41,6 +41,44 @@ pub struct BlockView {
     pub evidence: usize,
 }
 
+/// What a certified header says of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderView {
+    /// Id of the block.
+    pub id: BlockId,
+    /// State commitment after the block before.
+    pub app_hash: Hash,
+}
+
+impl HeaderView {
+    /// From the result of the method `commit`.
+    ///
+    /// # Errors
+    /// When it has another shape.
+    pub fn read(result: Value) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Answer {
+            signed_header: Signed,
+        }
+        #[derive(Deserialize)]
+        struct Signed {
+            header: Header,
+            commit: Commit,
+        }
+        #[derive(Deserialize)]
+        struct Header {
+            app_hash: Hash,
+        }
+        #[derive(Deserialize)]
+        struct Commit {
+            block_id: IdJson,
+        }
+        let Answer { signed_header } = serde_json::from_value(result).context("a header")?;
+        let Signed { header, commit } = signed_header;
+        Ok(Self { id: commit.block_id.hash.parse()?, app_hash: header.app_hash })
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     block_id: IdJson,

@@ -17,7 +17,10 @@ use tandem_chain::tx::Tx;
 use tandem_chain::types::{Height, OrgName, Power, Term, TxHash};
 use tandem_node::client::{Broadcast, Client, Status, TxInfo, submit_and_wait};
 
-pub use block_view::{BlockView, height};
+pub use block_view::{BlockView, HeaderView, height};
+
+/// Headers that are asked for at once: what a node answers in one batch by default.
+pub const MAX_HEADERS: usize = 10;
 
 /// Time for an answer, where a caller does not set its own: a node that is stopped where it stands
 /// takes connections and never answers.
@@ -83,6 +86,19 @@ impl Rpc {
     /// When the node does not answer or does not have it.
     pub async fn block(&self, height: Height) -> Result<BlockView> {
         BlockView::read(self.call("block", json!({ "height": height.to_string() })).await?)
+    }
+
+    /// What the headers of `count` blocks from height `first` on say, at most [`MAX_HEADERS`].
+    ///
+    /// # Errors
+    /// When the node does not answer or does not have one of them.
+    pub async fn headers(&self, first: Height, count: usize) -> Result<Vec<HeaderView>> {
+        let calls = (0..count as u64)
+            .map(|i| ("commit", json!({ "height": first.plus(i).to_string() })))
+            .collect();
+        let answers = tokio::time::timeout(PATIENCE, self.client.batch(calls)).await;
+        let answers = answers.with_context(|| format!("{} does not answer", self.name))??;
+        answers.into_iter().map(|answer| HeaderView::read(answer?)).collect()
     }
 
     /// The role table of a height.

@@ -33,7 +33,7 @@ mod node;
 mod packet;
 pub mod plan;
 mod queue;
-mod random;
+pub(crate) mod random;
 pub mod report;
 mod states;
 #[cfg(test)]

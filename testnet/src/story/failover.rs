@@ -55,7 +55,7 @@ impl Fault {
         let command = match self {
             Self::Killed => Command::Kill { nodes },
             Self::Frozen => Command::Pause { nodes },
-            Self::CutOff => Command::Partition { groups: vec![nodes] },
+            Self::CutOff => Command::Partition { groups: vec![nodes], one_way: false },
         };
         stage.net().tell(command).await.map(|_| ())
     }

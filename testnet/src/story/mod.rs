@@ -2,7 +2,7 @@
 //! and ends at the first thing that does not.
 
 mod report;
-mod scene;
+pub(crate) mod scene;
 
 mod bad_input;
 mod blackout;
@@ -74,22 +74,28 @@ impl Story {
     }
 }
 
-/// How stories are played. What is not given is each story's own default.
-#[derive(Clone, Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Options {
+/// Where a stage is built, and how what is played on it is told.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Place {
     /// Folder in which the network's folder is made, on a disk or on tmpfs [default: the system's]
     #[arg(long)]
     dir: Option<PathBuf>,
     /// The node binary [default: the one beside this program]
     #[arg(long)]
     tandem: Option<PathBuf>,
-    /// Print one JSON object a story
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
     /// Leave the network's folder behind, to look at its logs
     #[arg(long)]
     keep: bool,
+}
+
+/// How stories are played. What is not given is each story's own default.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    place: Place,
     /// Transactions to send
     #[arg(long)]
     txs: Option<usize>,
@@ -111,13 +117,16 @@ pub struct Options {
 }
 
 /// What a story plays with.
-struct Stage {
+pub(crate) struct Stage {
     options: Options,
-    report: Report,
+    /// What is told.
+    pub(crate) report: Report,
     tandem: PathBuf,
     // Dropped in this order: the network is down before its folder goes.
     network: Option<Network>,
     folder: Folder,
+    /// Whether the folder is left behind when something does not hold.
+    keeps_failures: bool,
 }
 
 /// The folder of a story's network.
@@ -133,6 +142,13 @@ impl Folder {
             Self::Kept(path) => path,
         }
     }
+
+    fn keep(self) -> Self {
+        match self {
+            Self::Passing(dir) => Self::Kept(dir.keep()),
+            kept @ Self::Kept(_) => kept,
+        }
+    }
 }
 
 /// Plays stories one after another, and stops at the first that does not hold.
@@ -141,23 +157,35 @@ impl Folder {
 /// When one did not hold; the failure has been printed.
 pub async fn play(stories: &[Story], options: &Options) -> Result<()> {
     for story in stories {
-        play_one(*story, options).await?;
+        let (name, about) = (story.name(), story.about());
+        let stage = Stage::new(&name, &about, options.clone())?;
+        if !perform(stage, async |stage| stage.play(*story).await).await? {
+            bail!("story {name} does not hold");
+        }
     }
     Ok(())
 }
 
-async fn play_one(story: Story, options: &Options) -> Result<()> {
-    let mut stage = Stage::new(story, options.clone())?;
+/// Plays something on a stage, tells how it ended, and takes the stage down; whether it held.
+pub(crate) async fn perform(
+    mut stage: Stage,
+    play: impl AsyncFnOnce(&mut Stage) -> Result<()>,
+) -> Result<bool> {
     let played = tokio::select! {
-        played = stage.play(story) => played,
+        played = play(&mut stage) => played,
         () = interrupted() => Err(anyhow::anyhow!("interrupted")),
     };
-    let failure = match &played {
+    let mut failure = match &played {
         Ok(()) => None,
         Err(error) => Some(stage.explain(error).await),
     };
-    let Stage { report, network, folder, .. } = stage;
-    if options.leave_up && failure.is_none() {
+    let holds = failure.is_none();
+    let Stage { options, report, network, mut folder, keeps_failures, .. } = stage;
+    if let Some(failure) = failure.as_mut().filter(|_| keeps_failures) {
+        folder = folder.keep();
+        *failure += &format!("\nlogs: {}/*/node.log", folder.path().display());
+    }
+    if options.leave_up && holds {
         if let Some(network) = network {
             network.detach().await?;
         }
@@ -168,17 +196,21 @@ async fn play_one(story: Story, options: &Options) -> Result<()> {
         report.shows(format!("The network's folder is {}", path.display()));
     }
     report.end(failure);
-    match played {
-        Ok(()) => Ok(()),
-        Err(_) => bail!("story {} does not hold", story.name()),
-    }
+    Ok(holds)
 }
 
 impl Stage {
-    fn new(story: Story, options: Options) -> Result<Self> {
-        let tandem = crate::process::find_tandem(options.tandem.as_deref())?;
-        let report = Report::new(&story.name(), &story.about(), options.json);
-        let folder = match &options.dir {
+    /// For a campaign of random faults.
+    pub(crate) fn of_campaign(name: &str, about: &str, place: Place) -> Result<Self> {
+        let options = Options { place, ..Options::default() };
+        Ok(Self { keeps_failures: true, ..Self::new(name, about, options)? })
+    }
+
+    fn new(name: &str, about: &str, options: Options) -> Result<Self> {
+        let place = &options.place;
+        let tandem = crate::process::find_tandem(place.tandem.as_deref())?;
+        let report = Report::new(name, about, place.json);
+        let folder = match &place.dir {
             Some(dir) if options.leave_up => Folder::Kept(dir.clone()),
             None if options.leave_up => Folder::Kept(crate::layout::default_dir()),
             dir => {
@@ -186,10 +218,11 @@ impl Stage {
                 std::fs::create_dir_all(&base).with_context(|| base.display().to_string())?;
                 let base = base.canonicalize()?;
                 let made = tempfile::Builder::new().prefix("tandem-story-").tempdir_in(base)?;
-                if options.keep { Folder::Kept(made.keep()) } else { Folder::Passing(made) }
+                let folder = Folder::Passing(made);
+                if place.keep { folder.keep() } else { folder }
             }
         };
-        Ok(Self { options, report, tandem, network: None, folder })
+        Ok(Self { options, report, tandem, network: None, folder, keeps_failures: false })
     }
 
     async fn play(&mut self, story: Story) -> Result<()> {
@@ -239,7 +272,7 @@ impl Stage {
             let (name, state) = (&process.name, &process.state);
             text.extend(["\n--- ", name, &format!(" ({state:?}), the end of its log:\n"), &tail]);
         }
-        if !self.options.keep {
+        if !self.options.place.keep && !self.keeps_failures {
             text += "\n(--keep leaves the network's folder behind)";
         }
         text

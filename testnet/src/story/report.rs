@@ -29,7 +29,17 @@ struct Told {
 #[derive(Serialize)]
 struct Step {
     at_s: f64,
-    holds: String,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum What {
+    /// Something was found to hold.
+    Holds(String),
+    /// Something was done to the network.
+    Does(String),
 }
 
 fn as_map<S: Serializer>(figures: &[(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -60,11 +70,21 @@ impl Report {
 
     /// Something holds.
     pub fn holds(&mut self, what: impl Display) {
+        self.step('✓', What::Holds(what.to_string()));
+    }
+
+    /// Something is done, and nothing said of what comes of it.
+    pub fn does(&mut self, what: impl Display) {
+        self.step('·', What::Does(what.to_string()));
+    }
+
+    fn step(&mut self, mark: char, what: What) {
         let at_s = self.seconds();
         if !self.json {
-            println!("  {at_s:6.1} s  ✓ {what}");
+            let (What::Holds(text) | What::Does(text)) = &what;
+            println!("  {at_s:6.1} s  {mark} {text}");
         }
-        self.told.steps.push(Step { at_s, holds: what.to_string() });
+        self.told.steps.push(Step { at_s, what });
     }
 
     /// Something that a person may like to see and a script does not need, such as a table.

@@ -122,8 +122,13 @@ impl Stage {
 
     /// The seat of an organisation with a pair, by its newest role table.
     pub async fn seat(&self, org: &OrgName, watcher: &Watcher) -> Result<Seat> {
+        let table = self.table(&self.net().layout().nodes[0], watcher.height()).await?;
+        self.seat_in(&table, org)
+    }
+
+    /// The seat of an organisation with a pair, by a role table.
+    pub fn seat_in(&self, table: &RoleTable, org: &OrgName) -> Result<Seat> {
         let network = self.net();
-        let table = self.table(&network.layout().nodes[0], watcher.height()).await?;
         let seat = table.seats().get(org).with_context(|| format!("seat {org} is empty"))?;
         let node = |holds: bool| {
             let mut pair = network.layout().pair(org);

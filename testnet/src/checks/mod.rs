@@ -1,19 +1,23 @@
 //! What must hold of any chain, seen from outside, over RPC.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use tandem_chain::block::Commit;
 use tandem_chain::comet;
 use tandem_chain::keys::{PublicKey, Strict};
 use tandem_chain::roles::RoleTable;
-use tandem_chain::types::{Hash, Height, Round, TxHash};
+use tandem_chain::types::{Address, Hash, Height, OrgName, Round, TxHash};
 use tandem_consensus::proposer::proposer;
 
-use crate::layout::Layout;
+use crate::layout::{Layout, Node};
 use crate::network::Network;
-use crate::rpc::{BlockView, Rpc};
+use crate::rpc::{BlockView, HeaderView, MAX_HEADERS, Rpc};
 use crate::until::until;
 
 /// A whole chain, as one node tells it, with the role table of each height.
@@ -136,16 +140,42 @@ impl Chain {
     /// # Errors
     /// For the first of which that is not so.
     pub fn has_each_once(&self, receipts: &HashMap<TxHash, Height>) -> Result<()> {
+        let succeeded = receipts.iter().map(|(tx, height)| (*tx, (*height, 0)));
+        self.has_each_receipt_once(&succeeded.collect())
+    }
+
+    /// Checks that each transaction with a receipt stands in the chain exactly once, at the height
+    /// and with the result code that its receipt named.
+    ///
+    /// # Errors
+    /// For the first of which that is not so.
+    pub fn has_each_receipt_once(&self, receipts: &HashMap<TxHash, (Height, u32)>) -> Result<()> {
         let found = self.transactions();
-        for (tx, height) in receipts {
-            if let Some(code) = self.failed.get(tx) {
-                bail!("{tx} failed at height {height} with code {code}");
-            }
+        for (tx, (height, code)) in receipts {
             match found.get(tx).map(Vec::as_slice) {
                 Some([at]) if at == height => {}
                 Some([at]) => bail!("{tx} stands at height {at}, its receipt said {height}"),
                 Some(at) => bail!("{tx} stands {} times, at heights {at:?}", at.len()),
                 None => bail!("{tx} had a receipt of height {height} and is not in the chain"),
+            }
+            let got = self.failed.get(tx).copied().unwrap_or(0);
+            ensure!(got == *code, "{tx} at height {height} ended with code {got}, not {code}");
+        }
+        Ok(())
+    }
+
+    /// Checks that a node has the same blocks, and the same states after them: at each height the
+    /// header that this chain has.
+    ///
+    /// # Errors
+    /// When it has another, or does not answer.
+    pub async fn is_that_of(&self, rpc: &Rpc) -> Result<()> {
+        for blocks in self.blocks.chunks(MAX_HEADERS) {
+            let headers = rpc.headers(blocks[0].height, blocks.len()).await?;
+            for (block, header) in blocks.iter().zip(headers) {
+                same_header(block, &header).with_context(|| {
+                    format!("block {} as {} tells it", block.height, rpc.name())
+                })?;
             }
         }
         Ok(())
@@ -161,6 +191,44 @@ impl Chain {
             .filter(|commit| commit.signatures.iter().flatten().any(|sig| sig.address == address));
         signed.map(|commit| commit.height).collect()
     }
+}
+
+fn same_header(block: &BlockView, header: &HeaderView) -> Result<()> {
+    let state = (block.app_hash, header.app_hash);
+    ensure!(state.0 == state.1, "another state commitment: {}, not {}", state.1, state.0);
+    ensure!(block.id == header.id, "another block: {}, not {}", header.id, block.id);
+    Ok(())
+}
+
+/// Checks that no seat has two signers at a height: among certificates from whatever source, those
+/// of one height hold signatures of one node of each organisation at most. What the role table says
+/// is not looked at.
+///
+/// # Errors
+/// When one has two, or a stranger has signed.
+pub fn one_signer_a_seat<'a>(
+    layout: &Layout,
+    certificates: impl IntoIterator<Item = &'a Commit>,
+) -> Result<()> {
+    let nodes: HashMap<Address, &Node> =
+        layout.nodes.iter().map(|node| (node.key.address(), node)).collect();
+    let mut signers: HashMap<(Height, &OrgName), &Node> = HashMap::new();
+    for commit in certificates {
+        let height = commit.height;
+        for signature in commit.signatures.iter().flatten() {
+            let address = signature.address;
+            let signer = nodes.get(&address);
+            let signer = *signer.with_context(|| format!("{address} signed at height {height}"))?;
+            let first = *signers.entry((height, &signer.org)).or_insert(signer);
+            ensure!(
+                first.key == signer.key,
+                "{} and {} both signed at height {height}",
+                first.name,
+                signer.name
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Waits until all of `nodes` have the same newest height's block and state, and returns it.

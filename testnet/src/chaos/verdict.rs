@@ -1,0 +1,125 @@
+//! What must hold when all faults are over, seen from outside, over RPC alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tandem_chain::types::Height;
+
+use super::plan::Plan;
+use super::registers::Registers;
+use crate::checks::{Chain, one_signer_a_seat};
+use crate::load::Load;
+use crate::rpc::Rpc;
+use crate::stats::ms;
+use crate::story::Stage;
+use crate::watcher::{Watcher, longest_gap};
+
+/// Time without a block beyond that of the longest fault that harms more than may fail: the others
+/// go on while at most f organisations are harmed, and after such a fault all do.
+const STANDSTILL: Duration = Duration::from_secs(20);
+/// Switches in one answer.
+const SWITCHES: u64 = 100;
+
+/// Ends the loads and the clients of registers, and checks everything: of the whole chain as one
+/// node has it, that the others have the same, and what clients were told.
+pub async fn check(
+    stage: &mut Stage,
+    watcher: &Watcher,
+    plan: &Plan,
+    from: Height,
+    loads: Vec<Load>,
+    registers: Registers,
+) -> Result<()> {
+    let mut receipts = HashMap::new();
+    for load in loads {
+        let tracker = load.tracker().clone();
+        stage.end_load(load).await?;
+        receipts.extend(tracker.receipts());
+    }
+    let outcome = registers.finish().await?;
+
+    let names = stage.net().names();
+    stage.same_state(&names).await?;
+    let chain = stage.read_chain(&names[0]).await?;
+    same_everywhere(stage, &chain).await?;
+    chain.has_each_once(&receipts)?;
+    chain.has_each_receipt_once(&outcome.receipts)?;
+    let count = receipts.len() + outcome.receipts.len();
+    stage.report.holds(format!(
+        "each of {count} transactions with a receipt stands in the chain once, as the receipt says"
+    ));
+    let seen = watcher.since(Height::ZERO);
+    let in_chain = chain.blocks.iter().map(|block| &block.last_commit);
+    one_signer_a_seat(
+        stage.net().layout(),
+        in_chain.chain(seen.iter().map(|seen| &seen.block.last_commit)),
+    )?;
+    stage.report.holds("no seat has two signers at a height");
+
+    let (returned, open) = outcome.history.counts();
+    let checked = outcome.history.check()?;
+    stage.report.holds(format!(
+        "{returned} operations on {checked} registers are linearizable; {} had no answer in time, \
+         of which {open} have changed nothing",
+        outcome.unheard
+    ));
+
+    let (gap, before) = longest_gap(&watcher.since(from));
+    let bound = plan.longest_storm() + STANDSTILL;
+    ensure!(gap <= bound, "{gap:.1?} passed before block {before}, more than {bound:?}");
+    stage.report.holds(format!(
+        "the chain stood still for {:.1} s at most, before block {before} (bound {:.1} s)",
+        gap.as_secs_f64(),
+        bound.as_secs_f64()
+    ));
+
+    let switches = switches(stage.net().rpc(&names[0])).await?;
+    let barred = switches.get("barred").copied().unwrap_or(0);
+    ensure!(barred == 0, "{barred} nodes were barred, and none has signed twice");
+    let rounds: u64 = chain.blocks.iter().map(|block| u64::from(block.last_commit.round.0)).sum();
+    let report = &mut stage.report;
+    report.figure("seed", plan.seed);
+    report.figure("blocks", chain.blocks.len());
+    report.figure("rounds_above_0", rounds);
+    report.figure("longest_gap_between_blocks_ms", ms(gap));
+    report.figure("transactions", count);
+    report.figure("register_operations", returned + open);
+    report.figure("register_operations_unheard", outcome.unheard);
+    for reason in ["automatic", "planned"] {
+        let count = switches.get(reason).copied().unwrap_or(0);
+        report.figure(&format!("{reason}_switches"), count);
+    }
+    Ok(())
+}
+
+/// Every node has the chain, block by block.
+async fn same_everywhere(stage: &mut Stage, chain: &Chain) -> Result<()> {
+    let nodes = stage.net().rpcs_but(&[]);
+    let count = nodes.len();
+    for rpc in &nodes {
+        chain.is_that_of(rpc).await?;
+    }
+    stage.report.holds(format!(
+        "all {count} nodes have the same {} blocks, and the same state after each",
+        chain.blocks.len()
+    ));
+    Ok(())
+}
+
+/// Changes of holders, counted by their reason.
+async fn switches(rpc: &Rpc) -> Result<BTreeMap<String, u64>> {
+    let mut counts = BTreeMap::new();
+    let mut skip = 0;
+    loop {
+        let page = rpc.client().switches(skip, SWITCHES).await;
+        let page = page.context("the history of switches")?.switches;
+        if page.is_empty() {
+            return Ok(counts);
+        }
+        skip += page.len() as u64;
+        for switch in page {
+            *counts.entry(switch.reason).or_default() += 1;
+        }
+    }
+}
