@@ -12,6 +12,9 @@ const GAP_MS: (u64, u64) = (300, 2_500);
 const MAX_DRAWS: usize = 12;
 /// Milliseconds from the end of one fault that harms everybody to the next.
 const BETWEEN_STORMS_MS: u64 = 20_000;
+/// Milliseconds for which an organisation that has not been well is struck again: faults would stay
+/// with the first ones for minutes otherwise, since no more than f are harmed at a time.
+const SPELL_MS: u64 = 12_000;
 
 /// A campaign's faults, in the order of their times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +79,10 @@ impl Plan {
                 last.is_none_or(|last| last.end_ms() + BETWEEN_STORMS_MS <= new.at_ms)
             }
             Harm::Org(org) => {
+                let spell = unwell_since(&self.faults, org, new.at_ms);
+                if spell.is_some_and(|since_ms| since_ms + SPELL_MS < new.at_ms) {
+                    return false;
+                }
                 let mut harmed = harmed_at(&self.faults, new.at_ms);
                 harmed.push(org);
                 harmed.sort_unstable();
@@ -94,6 +101,18 @@ fn harmed_at(faults: &[Fault], at_ms: u64) -> Vec<usize> {
         Harm::None | Harm::All => None,
     });
     orgs.collect()
+}
+
+/// Since when an organisation has not been well, where it may not be at a moment.
+fn unwell_since(faults: &[Fault], org: usize, at_ms: u64) -> Option<u64> {
+    let (mut since_ms, mut over_ms) = (0, 0);
+    for fault in faults.iter().filter(|fault| fault.what.harm() == Harm::Org(org)) {
+        if fault.at_ms >= over_ms {
+            since_ms = fault.at_ms;
+        }
+        over_ms = over_ms.max(fault.over_ms());
+    }
+    (over_ms > at_ms).then_some(since_ms)
 }
 
 fn draw(random: &mut Random, orgs: usize, at_ms: u64, end_ms: u64) -> Fault {
@@ -149,6 +168,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::layout::ORGS;
 
     const QUARTER: Duration = Duration::from_secs(15 * 60);
 
@@ -178,6 +198,23 @@ mod tests {
                     harmed_at(&plan.faults[..=i], fault.at_ms).into_iter().collect();
                 assert!(harmed.len() <= f, "seed {seed}, {fault}: {harmed:?}");
                 assert!(fault.end_ms() <= 900_000, "seed {seed}, {fault}");
+            }
+        }
+    }
+    #[test]
+    fn every_organisation_is_struck_and_none_for_long() {
+        for seed in 0..40 {
+            let plan = Plan::new(seed, 4, QUARTER);
+            for (org, name) in ORGS.iter().enumerate().take(plan.orgs) {
+                let of_org = |fault: &&Fault| fault.what.harm() == Harm::Org(org);
+                let count = plan.faults.iter().filter(of_org).count();
+                assert!(count >= 15, "seed {seed}: {count} faults of {name}");
+                for (i, fault) in plan.faults.iter().enumerate().filter(|(_, fault)| of_org(fault))
+                {
+                    let since_ms = unwell_since(&plan.faults[..i], org, fault.at_ms);
+                    let spell_ms = fault.at_ms - since_ms.unwrap_or(fault.at_ms);
+                    assert!(spell_ms <= SPELL_MS, "seed {seed}, {fault}");
+                }
             }
         }
     }
