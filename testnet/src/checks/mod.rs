@@ -37,11 +37,20 @@ impl Chain {
     /// before it calls dead; and for each certificate that the holders in its height's role table,
     /// and nobody else, signed it with more than 2/3 of the power, every signature verified.
     ///
+    /// Role tables that are not among `known` are asked for; nodes keep those of the last
+    /// [`EVIDENCE_WINDOW`](tandem_chain::limits::EVIDENCE_WINDOW) heights.
+    ///
     /// # Errors
     /// When one of these does not hold, naming the height.
-    pub async fn read(rpc: &Rpc, layout: &Layout, tip: Height) -> Result<Self> {
-        let mut chain =
-            Self { blocks: Vec::new(), tables: BTreeMap::new(), failed: HashMap::new() };
+    pub async fn read(
+        rpc: &Rpc,
+        layout: &Layout,
+        tip: Height,
+        known: Vec<RoleTable>,
+    ) -> Result<Self> {
+        let known = known.into_iter().map(|table| (comet::validators_hash(&table), table));
+        let tables = known.collect();
+        let mut chain = Self { blocks: Vec::new(), tables, failed: HashMap::new() };
         for height in 1..=tip.0 {
             let block = rpc.block(Height(height)).await?;
             chain
@@ -68,10 +77,8 @@ impl Chain {
             ensure!(block.time > parent.time, "its time is not later than its parent's");
             let commit = &block.last_commit;
             ensure!(commit.height == parent.height, "its certificate is of another height");
-            ensure!(commit.block == Some(parent.id), "its certificate is for another block");
+            self.certifies(layout, commit)?;
             let table = &self.tables[&parent.validators_hash];
-            commit.check_power(table)?;
-            commit.check_signatures(&Strict, &layout.chain_id, table)?;
             self.check_turn(layout, parent, table, commit.round)?;
         }
         if !block.txs.is_empty() {
@@ -82,6 +89,26 @@ impl Chain {
         }
         self.blocks.push(block);
         Ok(())
+    }
+
+    /// Checks that a certificate, from whatever node, is for the block that this chain has at its
+    /// height, and that the holders in that height's role table, and nobody else, signed it with
+    /// more than 2/3 of the power.
+    ///
+    /// # Errors
+    /// When it is not so.
+    pub fn certifies(&self, layout: &Layout, commit: &Commit) -> Result<()> {
+        let height = commit.height;
+        let block = self.block(height).with_context(|| format!("there is no block {height}"))?;
+        ensure!(
+            commit.block == Some(block.id),
+            "a certificate of height {height} is for another block than {}",
+            block.id
+        );
+        let table = &self.tables[&block.validators_hash];
+        let what = || format!("a certificate of height {height}");
+        commit.check_power(table).with_context(what)?;
+        commit.check_signatures(&Strict, &layout.chain_id, table).with_context(what)
     }
 
     /// A block that was decided in round `decided` was made in that round or one before.

@@ -3,7 +3,8 @@ use std::path::Path;
 use tandem_chain::block::CommitSig;
 use tandem_chain::keys::Signature;
 use tandem_chain::liveness::{LivenessRecord, SignedRecord};
-use tandem_chain::types::Timestamp;
+use tandem_chain::roles::Seat;
+use tandem_chain::types::{Power, Term, Timestamp};
 
 use super::*;
 use crate::layout::Spec;
@@ -67,7 +68,8 @@ fn a_receipt_that_the_chain_does_not_keep_is_found() {
 fn another_block_or_state_at_a_height_is_found() {
     let chain = chain(&[&[], &[]], &[]);
     let block = &chain.blocks[1];
-    let header = HeaderView { id: block.id, app_hash: block.app_hash };
+    let BlockView { id, app_hash, validators_hash, .. } = *block;
+    let header = HeaderView { id, app_hash, validators_hash, commit: Commit::default() };
     same_header(block, &header).unwrap();
     let forked = HeaderView { id: chain.blocks[0].id, ..header.clone() };
     assert!(same_header(block, &forked).unwrap_err().to_string().contains("another block"));
@@ -101,4 +103,44 @@ fn two_signers_of_a_seat_at_a_height_are_found() {
     assert_eq!(error.to_string(), "alpha-a and alpha-b both signed at height 7");
     let (other, _) = Layout::new(Path::new("/y"), Spec::default()).unwrap();
     assert!(one_signer_a_seat(&other, [&before]).is_err());
+}
+
+#[test]
+fn a_certificate_of_another_block_or_of_others_than_the_holders_is_found() {
+    let (layout, secrets) = Layout::new(Path::new("/x"), Spec::default()).unwrap();
+    let holders = layout.nodes.iter().zip(&secrets).filter(|(node, _)| node.name.ends_with("-a"));
+    let holders: Vec<_> = holders.collect();
+    let seat = |node: &Node| Seat { holder: node.key, power: Power(1), term: Term(0) };
+    let seats: BTreeMap<_, _> =
+        holders.iter().map(|(node, _)| (node.org.clone(), seat(node))).collect();
+    let table = RoleTable::from(seats);
+    let mut chain = chain(&[&[], &[]], &[]);
+    chain.tables.insert(Hash::EMPTY, table.clone());
+
+    let signed_by = |block: Hash, names: &[&str]| {
+        let timestamp = Timestamp::from_millis(7);
+        let mut commit = Commit { height: Height(2), block: Some(block), ..Commit::default() };
+        for validator in table.validators() {
+            let of_seat = |node: &Node| node.org == validator.org && names.contains(&&*node.name);
+            let place = layout.nodes.iter().position(of_seat).unwrap();
+            let signature = Signature::from_slice(&[0; 64]).unwrap();
+            let mut sig = CommitSig { address: validator.address, timestamp, signature };
+            sig.signature = secrets[place].sign(&commit.sign_bytes(&layout.chain_id, &sig));
+            commit.signatures.push(Some(sig));
+        }
+        commit
+    };
+    let (block, all) = (chain.blocks[1].id, ["alpha-a", "bravo-a", "charlie-a", "delta-a"]);
+    chain.certifies(&layout, &signed_by(block, &all)).unwrap();
+    let refused = |commit: &Commit| format!("{:#}", chain.certifies(&layout, commit).unwrap_err());
+    assert!(refused(&signed_by(chain.blocks[0].id, &all)).contains("for another block"));
+    // The standby's signature in the holder's place.
+    let by_standby = ["alpha-b", "bravo-a", "charlie-a", "delta-a"];
+    assert!(refused(&signed_by(block, &by_standby)).contains("signature"));
+    let mut two = signed_by(block, &all);
+    two.signatures[2..].fill(None);
+    assert!(refused(&two).contains("2/3"));
+    let mut ahead = signed_by(block, &all);
+    ahead.height = Height(3);
+    assert!(refused(&ahead).contains("no block 3"));
 }

@@ -101,6 +101,14 @@ impl Rpc {
         answers.into_iter().map(|answer| HeaderView::read(answer?)).collect()
     }
 
+    /// The newest header, with the certificate that the node itself has for it.
+    ///
+    /// # Errors
+    /// When the node does not answer or has no block yet.
+    pub async fn newest_header(&self) -> Result<HeaderView> {
+        HeaderView::read(self.call("commit", Value::Null).await?)
+    }
+
     /// The role table of a height.
     ///
     /// # Errors

@@ -191,10 +191,15 @@ impl Stage {
 
     /// Reads the whole chain from one node and checks it: see [`Chain::read`].
     pub async fn read_chain(&mut self, from: &str) -> Result<Chain> {
+        self.read_long_chain(from, Vec::new()).await
+    }
+
+    /// The same of a chain that may be longer than nodes keep role tables for: those are `known`.
+    pub async fn read_long_chain(&mut self, from: &str, known: Vec<RoleTable>) -> Result<Chain> {
         let network = self.net();
         let rpc = network.rpc(from);
         let tip = rpc.height().await?;
-        let chain = Chain::read(rpc, network.layout(), tip).await?;
+        let chain = Chain::read(rpc, network.layout(), tip, known).await?;
         self.report.holds(format!(
             "all {tip} blocks, read from {from}: every certificate is signed by holders of seats \
              at its height alone, and there is no evidence of double signing"
