@@ -171,9 +171,9 @@ pub(crate) async fn perform(
     mut stage: Stage,
     play: impl AsyncFnOnce(&mut Stage) -> Result<()>,
 ) -> Result<bool> {
-    let played = tokio::select! {
-        played = play(&mut stage) => played,
-        () = interrupted() => Err(anyhow::anyhow!("interrupted")),
+    let (played, is_interrupted) = tokio::select! {
+        played = play(&mut stage) => (played, false),
+        () = interrupted() => (Err(anyhow::anyhow!("interrupted")), true),
     };
     let mut failure = match &played {
         Ok(()) => None,
@@ -181,9 +181,10 @@ pub(crate) async fn perform(
     };
     let holds = failure.is_none();
     let Stage { options, report, network, mut folder, keeps_failures, .. } = stage;
-    if let Some(failure) = failure.as_mut().filter(|_| keeps_failures) {
+    if keeps_failures && !holds && !is_interrupted {
         folder = folder.keep();
-        *failure += &format!("\nlogs: {}/*/node.log", folder.path().display());
+        let logs = folder.path().display();
+        failure = failure.map(|text| format!("{text}\nlogs: {logs}/*/node.log"));
     }
     if options.leave_up && holds {
         if let Some(network) = network {
