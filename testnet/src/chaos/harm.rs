@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tandem_chain::modules::{Call, standby};
-use tandem_chain::roles::RoleTable;
-use tandem_chain::types::{Height, OrgName};
+use tandem_chain::types::OrgName;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::fault::{Target, What};
 use super::plan::Plan;
 use super::registers::submit;
+use super::witness::any_table;
 use crate::control::{Command, State};
 use crate::load::sign;
-use crate::rpc::Rpc;
 use crate::story::Stage;
 use crate::story::scene::Seat;
 use crate::watcher::Watcher;
@@ -269,7 +268,9 @@ impl Harm<'_> {
 
     /// Asks who holds the seats now.
     async fn look_at_seats(&mut self) {
-        let Some(table) = any_table(self.stage, self.watcher.height()).await else { return };
+        let nodes = self.stage.net().rpcs_but(&[]);
+        let asked = timeout(SEATS, any_table(&nodes, self.watcher.height())).await;
+        let Ok(Some(table)) = asked else { return };
         for org in self.stage.net().orgs().to_vec() {
             if let Ok(seat) = self.stage.seat_in(&table, &org) {
                 self.seats.insert(org, seat);
@@ -309,21 +310,4 @@ impl Harm<'_> {
             submit(&nodes, 0, &tx, SWITCH).await;
         });
     }
-}
-
-/// The role table of a height, from the first node that answers.
-async fn any_table(stage: &Stage, height: Height) -> Option<RoleTable> {
-    let mut asked = JoinSet::new();
-    for rpc in stage.net().rpcs_but(&[]) {
-        asked.spawn(async move { Rpc::role_table(&rpc, height).await });
-    }
-    let first = async {
-        while let Some(answer) = asked.join_next().await {
-            if let Ok(Ok(table)) = answer {
-                return Some(table);
-            }
-        }
-        None
-    };
-    timeout(SEATS, first).await.ok().flatten()
 }

@@ -7,8 +7,8 @@
 //! Wing and Gong with Lowe's memory of what was tried (`todc-utils`).
 //!
 //! An operation whose client heard nothing in time is open: nobody knows whether it took effect. One
-//! that turns out later, by its receipt, to have taken effect returns then; one that has changed
-//! nothing is left out, as the definition allows for open operations.
+//! that turns out later, by its receipt, to have taken effect returns then; one that has had none is
+//! left out, as the definition allows for open operations.
 
 use std::collections::BTreeMap;
 use std::fmt;

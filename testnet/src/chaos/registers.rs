@@ -18,7 +18,7 @@ use tandem_chain::keys::SecretKey;
 use tandem_chain::modules::{self, records};
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{ChainId, DataSetName, Height, TxHash};
-use tandem_node::client::{TxInfo, submit_and_wait};
+use tandem_node::client::{SubmitError, TxInfo, submit_and_wait};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -28,6 +28,7 @@ use crate::layout::Layout;
 use crate::load::sign;
 use crate::rpc::Rpc;
 use crate::sim::random::Random;
+use crate::until::until;
 
 /// Clients, each with one operation at a time.
 const CLIENTS: usize = 6;
@@ -38,9 +39,9 @@ const OPERATIONS: u64 = 300;
 /// Longest pause between two operations of a client, in milliseconds.
 const PAUSE_MS: u64 = 150;
 /// Time for one operation; one that has not returned by then is open.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Time for one node's part in it: one that is paused takes requests and never answers.
-const ATTEMPT: Duration = Duration::from_secs(2);
+const ATTEMPT: Duration = Duration::from_secs(1);
 /// Pause before the next node is asked.
 const NEXT: Duration = Duration::from_millis(20);
 /// Time for a question at the end, when every node answers.
@@ -93,7 +94,7 @@ struct Shared {
 struct Book {
     history: History,
     /// Puts without a receipt.
-    open: HashMap<TxHash, OperationId>,
+    open: HashMap<TxHash, (OperationId, Tx)>,
     /// Receipts: height and code.
     receipts: HashMap<TxHash, (Height, u32)>,
 }
@@ -144,7 +145,7 @@ impl Registers {
         Ok(Self { shared, stop, clients })
     }
 
-    /// Stops the clients, asks for the receipts of what is open, and reads each register once more.
+    /// Stops the clients, settles what is open, and reads each register once more from every node.
     /// For a network that is whole again.
     ///
     /// # Errors
@@ -156,21 +157,23 @@ impl Registers {
         }
         let shared = &self.shared;
         let unheard = shared.book().history.counts().1;
-        let open: Vec<(TxHash, OperationId)> = shared.book().open.drain().collect();
-        for (hash, id) in open {
-            if let Some(info) = shared.receipt(&hash).await? {
+        let open: Vec<(OperationId, Tx)> =
+            shared.book().open.drain().map(|(_, open)| open).collect();
+        for (id, tx) in open {
+            if let Some(info) = shared.settle(&tx).await? {
                 let answer = shared.receipted(&info)?;
-                // What has changed nothing, and nobody heard of, stays open.
-                if let Answer::Written(_) = answer {
-                    shared.book().history.returned(id, answer);
-                }
+                shared.book().history.returned(id, answer);
             }
         }
         for register in self.shared.names() {
-            let id = shared.book().history.invoked(&register, CLIENTS, Call::Get);
-            let found = shared.get(&register, 0, AT_END).await?;
-            let found = found.with_context(|| format!("register {register} cannot be read"))?;
-            shared.book().history.returned(id, Answer::Content(found));
+            for node in &shared.nodes {
+                let id = shared.book().history.invoked(&register, CLIENTS, Call::Get);
+                let found = shared.get(std::slice::from_ref(node), &register, 0, AT_END).await?;
+                let found = found.with_context(|| {
+                    format!("register {register} cannot be read from {}", node.name())
+                })?;
+                shared.book().history.returned(id, Answer::Content(found));
+            }
         }
         let Book { history, receipts, .. } = std::mem::take(&mut *shared.book());
         Ok(Outcome { history, receipts, unheard })
@@ -207,16 +210,17 @@ impl Shared {
         (0..ages).flat_map(|age| (0..REGISTERS).map(move |number| name(age, number))).collect()
     }
 
-    /// Reads a register from one node after another, until one answers with the state of a height
+    /// Reads a register from one of `nodes` after another, until one answers with the state of a height
     /// that is at least the newest known when it was asked for; none after `patience`.
     async fn get(
         &self,
+        nodes: &[Rpc],
         register: &str,
         first: usize,
         patience: Duration,
     ) -> Result<Option<Content>> {
         let (end, least) = (Instant::now() + patience, self.newest());
-        for node in self.nodes.iter().cycle().skip(first % self.nodes.len()) {
+        for node in nodes.iter().cycle().skip(first % nodes.len()) {
             if Instant::now() >= end {
                 break;
             }
@@ -254,19 +258,31 @@ impl Shared {
         }
     }
 
-    /// The receipt of a transaction, from a node that has all that clients have seen; none when it
-    /// was not executed by then.
-    async fn receipt(&self, hash: &TxHash) -> Result<Option<TxInfo>> {
+    /// Sends a transaction that nobody knows the fate of until it has its receipt: a mempool may
+    /// still hold it, so that to ask would not be enough. None when it can have no effect any more.
+    async fn settle(&self, tx: &Tx) -> Result<Option<TxInfo>> {
+        let hash = tx.hash();
         let least = self.newest();
-        crate::until::until("a node has all that was seen", AT_END, || async {
+        let found = until("a node has all that was seen", AT_END, || async {
             for node in &self.nodes {
                 if node.height().await? >= least {
-                    return Ok(node.client().tx(hash).await?);
+                    return Ok(node.client().tx(&hash).await?);
                 }
             }
             bail!("all are below height {least}")
-        })
-        .await
+        });
+        if let Some(info) = found.await? {
+            return Ok(Some(info));
+        }
+        if least >= tx.body().valid_until {
+            return Ok(None);
+        }
+        let clients: Vec<_> = self.nodes.iter().map(|node| node.client().clone()).collect();
+        match submit_and_wait(&clients, tx, AT_END).await {
+            Ok(submission) => Ok(Some(submission.info)),
+            Err(SubmitError::Expired { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -313,7 +329,8 @@ impl Client {
     async fn get(&mut self, register: &str) -> Result<()> {
         let first = self.first();
         let id = self.shared.book().history.invoked(register, self.number, Call::Get);
-        if let Some(found) = self.shared.get(register, first, PATIENCE).await? {
+        let found = self.shared.get(&self.shared.nodes, register, first, PATIENCE).await?;
+        if let Some(found) = found {
             self.shared.book().history.returned(id, Answer::Content(found));
             self.versions.insert(register.to_owned(), found.version);
         }
@@ -333,7 +350,7 @@ impl Client {
         let id = {
             let mut book = self.shared.book();
             let id = book.history.invoked(register, self.number, call);
-            book.open.insert(tx.hash(), id);
+            book.open.insert(tx.hash(), (id, tx.clone()));
             id
         };
         let Some(info) = submit(&self.shared.nodes, first, &tx, PATIENCE).await else {
