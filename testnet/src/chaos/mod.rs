@@ -18,6 +18,7 @@ mod fault;
 mod harm;
 mod history;
 mod plan;
+mod pulse;
 mod registers;
 mod verdict;
 mod witness;
@@ -36,6 +37,7 @@ use crate::until::until;
 use crate::watcher::Watcher;
 
 use plan::Plan;
+use pulse::Pulse;
 use registers::Registers;
 use witness::Witness;
 
@@ -99,9 +101,15 @@ pub async fn run(options: Options) -> Result<()> {
         options.minutes, options.orgs, options.rate
     );
     let stage = Stage::of_campaign("chaos", &about, options.place.clone())?;
+    let pulse = Pulse::start();
     let holds = perform(stage, async |stage| {
-        let played = play(stage, &plan, options.rate).await;
-        played.map_err(|error| anyhow!("{error:#}\n{again}\nschedule:\n{plan}"))
+        let played = play(stage, &plan, options.rate, &pulse).await;
+        let Err(error) = played else { return Ok(()) };
+        let stop = pulse.longest_stop().await.as_secs_f64();
+        Err(anyhow!(
+            "{error:#}\n{again}\n(the longest time for which this program itself did not run: \
+             {stop:.1} s)\nschedule:\n{plan}"
+        ))
     });
     if !holds.await? {
         bail!("a campaign with seed {seed} does not hold");
@@ -115,7 +123,7 @@ struct Clients {
     registers: Registers,
 }
 
-async fn play(stage: &mut Stage, plan: &Plan, rate: f64) -> Result<()> {
+async fn play(stage: &mut Stage, plan: &Plan, rate: f64, pulse: &Pulse) -> Result<()> {
     let spec = Spec { orgs: plan.orgs, observers: 1, ..Spec::default() };
     let watcher = Arc::new(stage.open(spec, &[], &[]).await?);
     let nodes = stage.net().rpcs_but(&[]);
@@ -139,7 +147,8 @@ async fn play(stage: &mut Stage, plan: &Plan, rate: f64) -> Result<()> {
         ms(recovery)
     ));
 
-    verdict::check(stage, &watcher, plan, from, Clients { loads, registers }, witness).await?;
+    verdict::check(stage, plan, Clients { loads, registers }, witness).await?;
+    verdict::stood_still(stage, &watcher, plan, from, pulse.longest_stop().await)?;
     for (name, count) in counts {
         stage.report.figure(name, count);
     }
