@@ -45,8 +45,11 @@ use witness::Witness;
 const OBSERVER: &str = "obs-1";
 /// Loads at a time, each a client of all nodes.
 const LOADS: u32 = 3;
-/// Time for every node to be at the tip, and alive by the record, once all is whole again.
+/// Time for every node to be at the tip, and alive by the record, once all is whole again; and for
+/// each hundred blocks of the chain in addition: a node whose disk was wiped just before executes all
+/// of them anew, while the others leave it little of the machine.
 const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE_PER_HUNDRED_BLOCKS: Duration = Duration::from_secs(1);
 
 /// Options of `tandem-testnet chaos`.
 #[derive(Clone, Debug, clap::Args)]
@@ -140,10 +143,11 @@ async fn play(stage: &mut Stage, plan: &Plan, rate: f64, pulse: &Pulse) -> Resul
     stage.report.does(format!("block {}: all is healed", watcher.height()));
     let healed = Instant::now();
     harm::heal(stage).await?;
-    all_are_well(stage, &watcher).await?;
+    let last = all_are_well(stage, &watcher).await?;
     let recovery = healed.elapsed();
     stage.report.holds(format!(
-        "{:.0} ms later all nodes are at the tip and recorded alive, and their keys are good",
+        "{:.0} ms later all nodes are at the tip and recorded alive, and their keys are good; \
+         {last} was waited for the longest",
         ms(recovery)
     ));
 
@@ -164,14 +168,18 @@ async fn start_loads(stage: &Stage, watcher: &Watcher, rate: f64) -> Result<Vec<
     Ok(loads)
 }
 
-/// Waits until every node is at the tip with a good key, and recorded alive.
-async fn all_are_well(stage: &Stage, watcher: &Watcher) -> Result<()> {
+/// Waits until every node is at the tip with a good key, and recorded alive; the name of the one that
+/// took the longest.
+async fn all_are_well(stage: &Stage, watcher: &Watcher) -> Result<String> {
     let healed = watcher.height();
+    let hundreds = u32::try_from(healed.0 / 100).unwrap_or(u32::MAX);
+    let deadline = WHOLE + WHOLE_PER_HUNDRED_BLOCKS * hundreds;
+    let mut longest = (Duration::ZERO, String::new());
     let tip = watcher.reached(healed.next(), WHOLE).await?.block.height;
     for node in &stage.net().layout().nodes {
         let rpc = stage.net().rpc(&node.name);
-        let what = format!("{} is at the tip", node.name);
-        let at_tip = until(&what, WHOLE, || async {
+        let (what, start) = (format!("{} is at the tip", node.name), Instant::now());
+        let at_tip = until(&what, deadline, || async {
             if let Err(ended) = harm::states(stage).await {
                 return Ok(Err(ended));
             }
@@ -189,6 +197,7 @@ async fn all_are_well(stage: &Stage, watcher: &Watcher) -> Result<()> {
         at_tip.await??;
         // A record from before may be of what it was before.
         stage.recorded(node, true, watcher, watcher.height().next()).await?;
+        longest = longest.max((start.elapsed(), node.name.clone()));
     }
-    Ok(())
+    Ok(longest.1)
 }
