@@ -108,7 +108,7 @@ impl Eyes {
     fn note_voters(&mut self, heard: &Heard, block: BlockId) {
         for vote in heard.all_votes() {
             let is_valid = |id: &BlockId| heard.checked.get(id) == Some(&true);
-            if vote.block.filter(is_valid).is_some() {
+            if vote.block.as_ref().is_some_and(is_valid) {
                 let surely = vote.surely && vote.block == Some(block);
                 self.show(heard.order[vote.seat].holder, heard.height - 1, surely);
             }
