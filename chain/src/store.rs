@@ -58,6 +58,29 @@ pub trait Store {
     ) -> Result<Vec<Entry>, Error>;
 }
 
+/// A [`Store::scan`] of keys in order, over all of those from a bound on.
+pub fn scan_ordered<'a, K, V, R>(
+    range_from: impl FnOnce(Bound<&'a [u8]>) -> R,
+    prefix: &'a [u8],
+    after: Option<&'a [u8]>,
+    limit: usize,
+) -> Vec<Entry>
+where
+    K: AsRef<[u8]> + 'a,
+    V: AsRef<[u8]> + 'a,
+    R: Iterator<Item = (&'a K, &'a V)>,
+{
+    let start = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    };
+    range_from(start)
+        .take_while(|(key, _)| key.as_ref().starts_with(prefix))
+        .take(limit)
+        .map(|(key, value)| (key.as_ref().to_vec(), value.as_ref().to_vec()))
+        .collect()
+}
+
 macro_rules! through_pointer {
     ($pointer:ty) => {
         impl<S: Store + ?Sized> Store for $pointer {
@@ -146,13 +169,8 @@ impl Store for MemoryStore {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
-        let start = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let range = self.entries(column).range::<[u8], _>((start, Bound::Unbounded));
-        let found = range.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
-        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+        let from = |start| self.entries(column).range::<[u8], _>((start, Bound::Unbounded));
+        Ok(scan_ordered(from, prefix, after, limit))
     }
 }
 

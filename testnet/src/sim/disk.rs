@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tandem_chain::block::{Certificate, CertifiedBlock};
 use tandem_chain::codec;
@@ -35,7 +36,7 @@ pub struct Image {
     /// The ledger's state.
     pub state: State,
     /// All blocks, from height 1.
-    pub blocks: Vec<Rc<CertifiedBlock>>,
+    pub blocks: Vec<Arc<CertifiedBlock>>,
     /// What the replica made durable.
     pub slots: BTreeMap<Slot, Rc<[u8]>>,
 }
@@ -108,7 +109,7 @@ impl Image {
 #[derive(Clone, Debug)]
 pub enum Write {
     /// A block with its changes of the state.
-    Commit(Rc<CertifiedBlock>, Rc<Executed>),
+    Commit(Arc<CertifiedBlock>, Rc<Executed>),
     /// Values of the replica.
     Slots(Vec<(Slot, Rc<[u8]>)>),
 }

@@ -28,6 +28,7 @@ pub mod invariants;
 mod links;
 mod load;
 mod members;
+mod messages;
 mod net;
 mod node;
 mod packet;

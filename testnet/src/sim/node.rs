@@ -123,7 +123,7 @@ pub struct Process {
     /// Keys of messages at the ledger's tip.
     pub keys: Rc<Keys>,
     /// All blocks that it has committed.
-    pub blocks: Vec<Rc<CertifiedBlock>>,
+    pub blocks: Vec<Arc<CertifiedBlock>>,
     /// Effects that wait for a write or for those before them.
     pub effects: VecDeque<Effect>,
     /// Whether an fsync is under way.

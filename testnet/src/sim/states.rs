@@ -13,7 +13,7 @@ use imbl::OrdMap;
 use tandem_chain::Error;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::ledger::{Execution, Ledger};
-use tandem_chain::store::{Batch, Column, Entry, Store};
+use tandem_chain::store::{Batch, Column, Entry, Store, scan_ordered};
 use tandem_consensus::verify::Keys;
 
 use super::digest::Digest;
@@ -67,13 +67,8 @@ impl Store for State {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
-        let start = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let range = self.column(column).range::<_, [u8]>((start, Bound::Unbounded));
-        let found = range.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
-        Ok(found.map(|(key, value)| (key.to_vec(), value.to_vec())).collect())
+        let from = |start| self.column(column).range::<_, [u8]>((start, Bound::Unbounded));
+        Ok(scan_ordered(from, prefix, after, limit))
     }
 }
 

@@ -87,7 +87,7 @@ pub enum Done {
     /// An fsync: so many writes of the log are durable.
     Synced(usize),
     /// A block is executed.
-    Executed(Rc<CertifiedBlock>, Rc<Executed>),
+    Executed(Arc<CertifiedBlock>, Rc<Executed>),
     /// The deadline that the replica asked for.
     Wakeup(Time),
 }

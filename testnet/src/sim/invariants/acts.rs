@@ -25,7 +25,7 @@ const FOLLOWS: u64 = 4;
 pub(super) struct By<'a> {
     pub node: usize,
     pub at: Moment,
-    pub chain: Chain<'a>,
+    pub chain: &'a Chain,
 }
 
 impl Watch {
@@ -107,18 +107,18 @@ impl Watch {
                 rounds::left(&self.signed[node], height, round, who)?;
             }
             (heard.round, heard.began, heard.has_news) = (round, at.now, true);
-            *rounds = Rounds::begin(chain.seats, height, round, at.now);
+            *rounds = Rounds::begin(&chain.seats, height, round, at.now);
         }
         heard.has_news |= heard.step != view.step;
         heard.step = view.step;
-        rounds.look(chain.seats, heard, at.now, who)?;
+        rounds.look(&chain.seats, heard, at.now, who)?;
         self.lost[node].look(&heard.order, &key, height - 1);
         Ok(())
     }
 
     fn licence<'a>(&'a self, by: By<'a>, heard: &'a Heard) -> Licence<'a> {
         Licence {
-            seats: by.chain.seats,
+            seats: &by.chain.seats,
             heard,
             signed: &self.signed[by.node],
             members: &self.members,

@@ -62,6 +62,16 @@ struct Truth {
     alive_since: Option<Time>,
 }
 
+/// A bit of an observation.
+#[derive(Clone, Copy)]
+struct Sight {
+    now: Time,
+    observer: usize,
+    node: usize,
+    height: u64,
+    is_seen: bool,
+}
+
 /// What is true of the nodes, and since when.
 #[derive(Debug)]
 pub struct Liveness {
@@ -120,7 +130,7 @@ impl Liveness {
     }
 
     /// A correct node has committed a block; `may_sign` is whether its key may sign at the next.
-    pub(super) fn committed(&mut self, node: usize, now: Time, may_sign: bool, chain: Chain) {
+    pub(super) fn committed(&mut self, node: usize, now: Time, may_sign: bool, chain: &Chain) {
         let truth = &mut self.nodes[node];
         truth.tip += 1;
         if may_sign {
@@ -139,7 +149,7 @@ impl Liveness {
         now: Time,
         picture: &Picture,
         signs: &dyn Fn(usize) -> bool,
-        chain: Chain,
+        chain: &Chain,
     ) {
         let keep = |since: Option<Time>, is_so: bool| is_so.then(|| since.unwrap_or(now));
         self.calm_since = keep(self.calm_since, picture.is_calm);
@@ -176,7 +186,7 @@ impl Liveness {
     }
 
     /// Correct nodes that run and hold a seat now or soon.
-    fn holders(&self, chain: Chain, picture: &Picture) -> BTreeSet<usize> {
+    fn holders(&self, chain: &Chain, picture: &Picture) -> BTreeSet<usize> {
         let height = chain.height();
         let tables = [height, height + 1, height + 2].map(|height| chain.seats.order(height));
         let holders = tables.iter().flat_map(|order| order.iter());
@@ -193,7 +203,7 @@ impl Liveness {
         height: u64,
         seen: &Bits,
         heard_at: &BTreeMap<PublicKey, Time>,
-        chain: Chain,
+        chain: &Chain,
     ) -> Verdict {
         let register = chain.seats.register(height - 1);
         for (bit, key) in register.iter().enumerate() {
@@ -201,10 +211,10 @@ impl Liveness {
             if node == observer || !self.members[node].is_correct {
                 continue;
             }
-            let is_seen = seen.get(bit);
-            self.clings(node, height, is_seen, chain)?;
-            self.framed(now, observer, node, height, is_seen, chain)?;
-            self.flickers(now, observer, node, height, is_seen, heard_at.get(key).copied())?;
+            let sight = Sight { now, observer, node, height, is_seen: seen.get(bit) };
+            self.clings(sight, chain)?;
+            self.framed(sight, chain)?;
+            self.flickers(sight, heard_at.get(key).copied())?;
         }
         Ok(())
     }
@@ -213,7 +223,8 @@ impl Liveness {
         self.nodes[node].live_from.is_some_and(|from| from <= at)
     }
 
-    fn clings(&mut self, node: usize, height: u64, is_seen: bool, chain: Chain) -> Verdict {
+    fn clings(&mut self, sight: Sight, chain: &Chain) -> Verdict {
+        let Sight { node, height, is_seen, .. } = sight;
         let most = self.nodes[node].shown_most;
         let is_stale = most + 2 < height && {
             let grace = chain.grace_at(height);
@@ -228,15 +239,8 @@ impl Liveness {
         Ok(())
     }
 
-    fn framed(
-        &mut self,
-        now: Time,
-        observer: usize,
-        node: usize,
-        height: u64,
-        is_seen: bool,
-        chain: Chain,
-    ) -> Verdict {
+    fn framed(&mut self, sight: Sight, chain: &Chain) -> Verdict {
+        let Sight { now, observer, node, height, is_seen } = sight;
         let bound = chain.seats.parameters().network_bound_ms * MS;
         let is_live = self.is_live(node, now)
             && self.is_live(observer, now)
@@ -251,15 +255,8 @@ impl Liveness {
         Ok(())
     }
 
-    fn flickers(
-        &mut self,
-        now: Time,
-        observer: usize,
-        node: usize,
-        height: u64,
-        is_seen: bool,
-        heard_at: Option<Time>,
-    ) -> Verdict {
+    fn flickers(&mut self, sight: Sight, heard_at: Option<Time>) -> Verdict {
+        let Sight { now, observer, node, height, is_seen } = sight;
         let truth = self.nodes[node];
         // Since when the two have heard each other.
         let all = [truth.joined_since, self.nodes[observer].live_from, self.link(observer, node)];
@@ -289,7 +286,7 @@ impl Liveness {
     }
 
     /// The one chain has a new block: what its record, about precommits at the height before, says.
-    pub(super) fn extended(&mut self, height: u64, now: Time, chain: Chain) -> Verdict {
+    pub(super) fn extended(&mut self, height: u64, now: Time, chain: &Chain) -> Verdict {
         self.committed.push(now);
         self.forget(height, chain);
         let Some(alive) = chain.seats.alive_in(height) else { return Ok(()) };
@@ -317,7 +314,7 @@ impl Liveness {
 
     /// A node that is new has shown nothing yet; and when the grace becomes shorter, none can have
     /// shown itself more often before.
-    fn forget(&mut self, height: u64, chain: Chain) {
+    fn forget(&mut self, height: u64, chain: &Chain) {
         let is_shorter = chain.grace_at(height + 1) < chain.grace_at(height);
         let before = chain.seats.register(height - 1);
         for node in 0..self.nodes.len() {
@@ -330,7 +327,7 @@ impl Liveness {
         }
     }
 
-    fn is_recorded(&self, node: usize, height: u64, is_alive: bool, chain: Chain) -> Verdict {
+    fn is_recorded(&self, node: usize, height: u64, is_alive: bool, chain: &Chain) -> Verdict {
         let most = self.nodes[node].shown_most;
         let is_stale = most + 3 < height
             && chain.seats.took(most + 1, height - 2) > chain.grace_at(height - 1);
@@ -344,7 +341,7 @@ impl Liveness {
 
     /// Whether a node that has been recorded alive since then is seen by all observers but for some of
     /// at most f power who signed from that moment on.
-    fn stays(&self, node: usize, since: Time, signed_from: Time, chain: Chain) -> bool {
+    fn stays(&self, node: usize, since: Time, signed_from: Time, chain: &Chain) -> bool {
         let truth = &self.nodes[node];
         let bound = chain.seats.parameters().network_bound_ms * MS;
         let order = chain.seats.order(chain.height() - 1);

@@ -27,7 +27,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::genesis::Genesis;
@@ -84,7 +84,7 @@ pub struct Commit<'a> {
     /// The node's index.
     pub node: usize,
     /// Its block with the certificate that the node has for it.
-    pub block: &'a Rc<CertifiedBlock>,
+    pub block: &'a Arc<CertifiedBlock>,
     /// The block's id.
     pub id: BlockId,
     /// The node's state after it.
@@ -94,35 +94,34 @@ pub struct Commit<'a> {
 }
 
 /// What is known of the one chain.
-#[derive(Clone, Copy)]
-pub(super) struct Chain<'a> {
-    seats: &'a seats::Seats,
-    agreement: &'a agreement::Agreement,
-    same_state: &'a same_state::SameState,
+pub(super) struct Chain {
+    seats: seats::Seats,
+    agreement: agreement::Agreement,
+    same_state: same_state::SameState,
 }
 
-impl Chain<'_> {
-    fn height(self) -> u64 {
+impl Chain {
+    fn height(&self) -> u64 {
         self.agreement.height().0
     }
 
-    fn id(self, height: u64) -> Option<BlockId> {
+    fn id(&self, height: u64) -> Option<BlockId> {
         self.agreement.id(Height(height))
     }
 
     /// The state commitment after a block.
-    fn state(self, height: u64) -> Option<Hash> {
+    fn state(&self, height: u64) -> Option<Hash> {
         self.same_state.commitment(height)
     }
 
     /// The liveness grace at a height, in nanoseconds.
-    fn grace_at(self, height: u64) -> u64 {
+    fn grace_at(&self, height: u64) -> u64 {
         let table = self.seats.table(height).unwrap_or_else(|| self.seats.newest());
         seats::grace(self.seats.parameters_at(height), table)
     }
 
     /// The same at the height that is worked on.
-    fn grace(self) -> u64 {
+    fn grace(&self) -> u64 {
         self.grace_at(self.height() + 1)
     }
 }
@@ -131,13 +130,10 @@ impl Chain<'_> {
 pub struct Invariants {
     members: Vec<Member>,
     chain_id: ChainId,
-    /// Invariant 1.
-    pub agreement: agreement::Agreement,
+    chain: Chain,
     one_chain: one_chain::OneChain,
     one_signer: one_signer::OneSigner,
     double_sign: double_sign::DoubleSign,
-    same_state: same_state::SameState,
-    seats: seats::Seats,
     accused: evidence::Accused,
     /// What correct nodes hear and do.
     pub watch: watch::Watch,
@@ -154,12 +150,14 @@ impl Invariants {
         Self {
             members: members.to_vec(),
             chain_id: genesis.chain_id.clone(),
-            agreement: agreement::Agreement::default(),
+            chain: Chain {
+                seats: seats::Seats::new(genesis),
+                agreement: agreement::Agreement::default(),
+                same_state: same_state::SameState::default(),
+            },
             one_chain: one_chain::OneChain::new(members.len()),
             one_signer: one_signer::OneSigner::new(genesis),
             double_sign: double_sign::DoubleSign::default(),
-            same_state: same_state::SameState::default(),
-            seats: seats::Seats::new(genesis),
             accused: evidence::Accused::default(),
             watch: watch::Watch::new(members),
             liveness: liveness::Liveness::new(members),
@@ -172,13 +170,13 @@ impl Invariants {
     /// # Errors
     /// The invariant that does not hold.
     pub fn started(&mut self, node: usize, at: Moment, tip: &Tip, disk: &Image) -> Verdict {
-        self.agreement.stored(node, tip.height, tip.block)?;
+        self.chain.agreement.stored(node, tip.height, tip.block)?;
         self.one_chain.started(node, tip.height);
-        self.same_state.has(node, tip)?;
-        self.seats.compare(tip)?;
-        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
-        watch.started(node, at, tip.height.0, disk, Chain { seats, agreement, same_state })?;
-        liveness.started(node, tip.height.0, watch.may_sign(node, tip.height.0 + 1));
+        self.chain.same_state.has(node, tip)?;
+        self.chain.seats.compare(tip)?;
+        let height = tip.height.0;
+        self.watch.started(node, at, height, disk, &self.chain)?;
+        self.liveness.started(node, height, self.watch.may_sign(node, height + 1));
         Ok(())
     }
 
@@ -199,8 +197,7 @@ impl Invariants {
     /// # Errors
     /// The invariant that does not hold.
     pub fn hears(&mut self, node: usize, at: Moment, input: &Input) -> Verdict {
-        let Self { seats, agreement, same_state, watch, .. } = self;
-        watch.hears(node, at, input, Chain { seats, agreement, same_state })
+        self.watch.hears(node, at, input, &self.chain)
     }
 
     /// What it has made of it.
@@ -208,16 +205,14 @@ impl Invariants {
     /// # Errors
     /// The invariant that does not hold.
     pub fn acts(&mut self, node: usize, at: Moment, view: &View, effects: &[Effect]) -> Verdict {
-        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
-        let chain = Chain { seats, agreement, same_state };
-        watch.acts(acts::By { node, at, chain }, view, effects, liveness)
+        let by = acts::By { node, at, chain: &self.chain };
+        self.watch.acts(by, view, effects, &mut self.liveness)
     }
 
     /// What the network is like now.
     pub fn look(&mut self, now: Time, picture: &liveness::Picture) {
-        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
-        let chain = Chain { seats, agreement, same_state };
-        liveness.look(now, picture, &|node| watch.signs(node), chain);
+        let signs = |node| self.watch.signs(node);
+        self.liveness.look(now, picture, &signs, &self.chain);
     }
 
     /// A correct node has committed a block. What changed seats, if the block is new.
@@ -227,25 +222,23 @@ impl Invariants {
     pub fn committed(&mut self, commit: &Commit) -> Result<Vec<Moved>, Violation> {
         let (block, height) = (&commit.block.block, commit.tip.height.0);
         self.one_chain.committed(commit)?;
-        let is_new = self.agreement.committed(commit)?;
-        self.same_state.has(commit.node, commit.tip)?;
+        let is_new = self.chain.agreement.committed(commit)?;
+        self.chain.same_state.has(commit.node, commit.tip)?;
         let mut moved = Vec::new();
         if is_new {
             self.exactly_once.committed(block)?;
-            turns::committed(&self.seats, commit.block)?;
-            self.one_signer.block(&self.seats, block, commit.verifier)?;
+            turns::committed(&self.chain.seats, commit.block)?;
+            self.one_signer.block(&self.chain.seats, block, commit.verifier)?;
             self.evidence(commit)?;
-            moved = self.seats.extended(block)?;
+            moved = self.chain.seats.extended(block)?;
         }
-        self.seats.compare(commit.tip)?;
+        self.chain.seats.compare(commit.tip)?;
         let certificate = &commit.block.certificate.commit;
-        self.one_signer.certificate(&self.seats, certificate, commit.verifier)?;
-        let Self { seats, agreement, same_state, watch, liveness, .. } = self;
-        let chain = Chain { seats, agreement, same_state };
-        let may_sign = watch.may_sign(commit.node, height + 1);
-        liveness.committed(commit.node, commit.now, may_sign, chain);
+        self.one_signer.certificate(&self.chain.seats, certificate, commit.verifier)?;
+        let may_sign = self.watch.may_sign(commit.node, height + 1);
+        self.liveness.committed(commit.node, commit.now, may_sign, &self.chain);
         if is_new {
-            liveness.extended(height, commit.now, chain)?;
+            self.liveness.extended(height, commit.now, &self.chain)?;
         }
         Ok(moved)
     }
@@ -255,7 +248,7 @@ impl Invariants {
             let accused = self.members.iter().find(|member| member.key == evidence.key);
             let is_correct = accused.is_none_or(|member| member.is_correct);
             let (verifier, chain_id) = (commit.verifier, &self.chain_id);
-            self.accused.committed(evidence, &self.seats, is_correct, verifier, chain_id)?;
+            self.accused.committed(evidence, &self.chain.seats, is_correct, verifier, chain_id)?;
         }
         Ok(())
     }
@@ -271,7 +264,7 @@ impl Invariants {
             persist_first::sent(key, message, disk)?;
             self.watch.left(node, message);
         }
-        one_signer::sent(&self.seats, key, message)
+        one_signer::sent(&self.chain.seats, key, message)
     }
 
     /// How often the invariants had something to judge that rarely comes about.
@@ -289,13 +282,13 @@ impl Invariants {
     /// The height that has been committed by any correct node.
     #[must_use]
     pub fn height(&self) -> Height {
-        self.agreement.height()
+        self.chain.agreement.height()
     }
 
     /// The time of the newest block, in nanoseconds since the Unix epoch.
     #[must_use]
     pub fn time(&self) -> u64 {
-        self.seats.time(self.height().0)
+        self.chain.seats.time(self.height().0)
     }
 
     /// Whether a transaction has a receipt.
@@ -307,48 +300,48 @@ impl Invariants {
     /// The role table of a height, as far as it is known.
     #[must_use]
     pub fn table(&self, height: Height) -> Option<&Table> {
-        self.seats.table(height.0)
+        self.chain.seats.table(height.0)
     }
 
     /// The newest role table.
     #[must_use]
     pub fn newest_table(&self) -> &Table {
-        self.seats.newest()
+        self.chain.seats.newest()
     }
 
     /// The nodes of a seat's pair that are not barred.
     #[must_use]
     pub fn pair(&self, seat: &str) -> BTreeSet<PublicKey> {
-        self.seats.pair(seat)
+        self.chain.seats.pair(seat)
     }
 
     /// The terms of all seats.
     #[must_use]
     pub fn terms(&self) -> BTreeMap<String, u64> {
-        self.seats.terms()
+        self.chain.seats.terms()
     }
 
     /// Whether a key is of a registered node.
     #[must_use]
     pub fn is_registered(&self, key: &PublicKey) -> bool {
-        self.seats.is_registered(key)
+        self.chain.seats.is_registered(key)
     }
 
     /// The parameters in force at the chain's next height.
     #[must_use]
     pub fn parameters(&self) -> &Parameters {
-        self.seats.parameters()
+        self.chain.seats.parameters()
     }
 
     /// What the calls of organisations changed.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        self.seats.changes()
+        self.chain.seats.changes()
     }
 
     /// Whether a key is barred.
     #[must_use]
     pub fn is_barred(&self, key: &PublicKey) -> bool {
-        self.seats.is_barred(key)
+        self.chain.seats.is_barred(key)
     }
 }

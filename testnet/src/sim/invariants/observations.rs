@@ -73,7 +73,7 @@ impl Eyes {
     }
 
     /// A follow message has come, `tip` being the height that this node has committed.
-    pub fn follow(&mut self, chain: Chain, body: &FollowBody, tip: u64) {
+    pub fn follow(&mut self, chain: &Chain, body: &FollowBody, tip: u64) {
         if body.height.0 <= tip {
             self.judge(chain, body, tip, true);
             return;
@@ -86,7 +86,7 @@ impl Eyes {
         }
     }
 
-    fn judge(&mut self, chain: Chain, body: &FollowBody, tip: u64, surely: bool) {
+    fn judge(&mut self, chain: &Chain, body: &FollowBody, tip: u64, surely: bool) {
         let height = body.height.0;
         let is_known = height >= self.start && height + REMEMBERED > tip;
         if chain.id(height) == Some(body.block) && chain.state(height) == Some(body.app_hash) {
@@ -96,7 +96,7 @@ impl Eyes {
 
     /// A vote for a block of a height below the one that this node works on has come. `surely` is
     /// whether its voter, a correct one, holds a seat still.
-    pub fn late_vote(&mut self, chain: Chain, key: PublicKey, vote: &Vote, surely: bool) {
+    pub fn late_vote(&mut self, chain: &Chain, key: PublicKey, vote: &Vote, surely: bool) {
         let height = vote.height.0;
         if vote.block.is_some() && chain.id(height) == vote.block {
             self.show(key, height - 1, surely && height >= self.start);
@@ -124,7 +124,7 @@ impl Eyes {
     }
 
     /// This node has executed the block of the height that it worked on.
-    pub fn committed(&mut self, chain: Chain, heard: &Heard) {
+    pub fn committed(&mut self, chain: &Chain, heard: &Heard) {
         let height = heard.height;
         // Votes that came while it was executed are late ones.
         let id = chain.id(height);
@@ -150,7 +150,7 @@ impl Eyes {
     /// This node signs an observation with its precommit for a block.
     pub fn observes(
         &mut self,
-        chain: Chain,
+        chain: &Chain,
         heard: &Heard,
         block: BlockId,
         seen: &Bits,
@@ -179,7 +179,7 @@ impl Eyes {
 }
 
 /// The design's rule, for a node that has shown `shown`.
-fn is_fresh(chain: Chain, shown: u64, height: u64) -> bool {
+fn is_fresh(chain: &Chain, shown: u64, height: u64) -> bool {
     let unshown = shown + 1;
     unshown + 1 >= height || chain.seats.took(unshown, height - 1) <= chain.grace_at(height)
 }

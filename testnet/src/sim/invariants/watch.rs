@@ -74,7 +74,7 @@ impl Watch {
         at: Moment,
         tip: u64,
         disk: &Image,
-        chain: Chain,
+        chain: &Chain,
     ) -> Verdict {
         let (height, key, who) = (tip + 1, self.members[node].key, self.members[node].name.clone());
         self.signed[node].started();
@@ -100,7 +100,7 @@ impl Watch {
                 heard.proposals.push(Proposed::of(&own, at.wall, true));
             }
         }
-        let rounds = Rounds::begin(chain.seats, height, heard.round, at.now);
+        let rounds = Rounds::begin(&chain.seats, height, heard.round, at.now);
         let eyes = Eyes::new(key, tip, chain.seats.register(tip));
         let process = Process { heard, eyes, rounds, followed: None, is_new: true };
         self.processes[node] = Some(process);
@@ -140,7 +140,7 @@ impl Watch {
         node: usize,
         at: Moment,
         input: &Input,
-        chain: Chain,
+        chain: &Chain,
     ) -> Verdict {
         match input {
             Input::Message { from, message } => match message.get() {
@@ -162,7 +162,7 @@ impl Watch {
                 if let Some(Process { heard, eyes, rounds, .. }) = &mut self.processes[node] {
                     eyes.committed(chain, heard);
                     heard.begin(chain.seats.order(heard.height + 1), at.now, at.wall);
-                    *rounds = Rounds::begin(chain.seats, heard.height, 0, at.now);
+                    *rounds = Rounds::begin(&chain.seats, heard.height, 0, at.now);
                 }
             }
             Input::Checked { height, block, verdict } => {
@@ -188,7 +188,7 @@ impl Watch {
         at: Moment,
         from: &PublicKey,
         vote: &Vote,
-        chain: Chain,
+        chain: &Chain,
     ) -> Verdict {
         let address = vote.validator_address;
         let Some(voter) = self.by_address.get(&address).copied().filter(|i| *i != node) else {

@@ -1,0 +1,195 @@
+//! Messages and fetches: what nodes, and the actors in them, send, what becomes of it on the way, and
+//! how it is taken.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::codec;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::limits::MAX_ENCODED_BYTES;
+use tandem_chain::tx::Tx;
+use tandem_chain::types::Height;
+use tandem_consensus::Input;
+use tandem_consensus::limits::FETCH_TIMEOUT;
+use tandem_consensus::message::Message;
+use tandem_consensus::verify::Triage;
+
+use super::actor::{Actor, Scene};
+use super::invariants::broken;
+use super::packet::Packet;
+use super::queue::Time;
+use super::world::{Done, Event, World};
+
+/// Blocks in an answer to a fetch: fewer than are asked for, so that answers come in parts.
+const MAX_ANSWER: u64 = 20;
+
+impl World {
+    /// Sends what a node, or the actor in it, has for another.
+    pub(super) fn send(&mut self, from: usize, to: usize, message: &Message, packet: &Rc<Packet>) {
+        let Some(epoch) = self.net.sees(from, to) else { return };
+        let Some((mut actor, mut scene)) = self.actor(from) else {
+            self.transmit(from, to, epoch, packet);
+            return;
+        };
+        let messages = actor.sends(&mut scene, to, message);
+        let mut packets = Vec::new();
+        for message in &messages {
+            let mut bytes = codec::encode(message);
+            actor.garbles(&mut scene, &mut bytes);
+            packets.push(Rc::new(Packet::of_bytes(bytes)));
+        }
+        self.nodes[from].actor = Some(actor);
+        for packet in packets {
+            self.transmit(from, to, epoch, &packet);
+        }
+    }
+
+    /// The actor in a node, taken out of it, with its scene.
+    fn actor(&mut self, node: usize) -> Option<(Box<dyn Actor>, Scene<'_>)> {
+        let nodes = self.nodes.len();
+        let node = &mut self.nodes[node];
+        let actor = node.actor.take()?;
+        let scene = Scene {
+            random: &mut self.random,
+            signer: &node.signer,
+            chain_id: &self.genesis.chain_id,
+            nodes,
+        };
+        Some((actor, scene))
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, epoch: u64, packet: &Rc<Packet>) {
+        self.counts.messages += 1;
+        self.counts.bytes += packet.len() as u64;
+        self.digest.mix((from << 32 | to) as u64);
+        self.digest.mix(packet.digest());
+        for delay in self.delays(from, to) {
+            let at = self.net.arrival(from, to, self.queue.now() + delay, self.links.ordered);
+            let packet = Rc::clone(packet);
+            self.queue.at(at, Event::Packet { from, to, epoch, packet });
+        }
+    }
+
+    /// Times on the way of the copies of a message that arrive.
+    pub(super) fn delays(&mut self, from: usize, to: usize) -> Vec<Time> {
+        if self.net.is_cut(from, to) || self.random.chance(self.links.loss) {
+            return Vec::new();
+        }
+        let copies = 1 + u64::from(self.random.chance(self.links.duplicates));
+        (0..copies)
+            .map(|_| {
+                let late = if self.random.chance(self.links.late) {
+                    self.random.below(self.links.late_max)
+                } else {
+                    0
+                };
+                self.random.between(self.links.delay_min, self.links.delay_max) + late
+            })
+            .collect()
+    }
+
+    /// Whether what was sent over a connection arrives: both ends still have it.
+    pub(super) fn can_arrive(&mut self, from: usize, to: usize, epoch: u64) -> bool {
+        let is_same = self.net.connection(from, to).epoch == epoch;
+        is_same && self.net.sees(to, from) == Some(epoch) && !self.net.is_cut(from, to)
+    }
+
+    /// A message arrives.
+    pub(super) fn packet(&mut self, from: usize, to: usize, epoch: u64, packet: &Packet) {
+        if !self.can_arrive(from, to, epoch) || self.nodes[to].process.is_none() {
+            return;
+        }
+        let message = match packet.decode() {
+            Ok(message) => message,
+            Err(fault) => {
+                if self.nodes[from].is_correct() {
+                    let what = format!("a correct node's message is refused: {fault}");
+                    self.verdict(broken("codec", what));
+                }
+                return;
+            }
+        };
+        if !self.hears(to, from, &message) {
+            return;
+        }
+        let Some(process) = &self.nodes[to].process else { return };
+        let from_key = self.nodes[from].key;
+        match process.keys.triage(&message) {
+            Triage::Drop => {}
+            Triage::Claim(height) => self.later(to, Input::Claim { from: from_key, height }),
+            Triage::Verify => {
+                let good = |tx: &Tx| self.good_txs.contains(&tx.hash());
+                match packet.verify(message, &process.keys, &self.memo, &good) {
+                    Ok(message) => self.later(to, Input::Message { from: from_key, message }),
+                    Err(fault) => self.reported(to, &from_key, &format!("verify: {fault}")),
+                }
+            }
+        }
+    }
+
+    fn hears(&mut self, node: usize, from: usize, message: &Message) -> bool {
+        let Some((mut actor, mut scene)) = self.actor(node) else { return true };
+        let hears = actor.hears(&mut scene, from, message);
+        self.nodes[node].actor = Some(actor);
+        hears
+    }
+
+    /// Asks a peer for blocks.
+    pub(super) fn ask(&mut self, node: usize, peer: PublicKey, first: Height, count: u64) {
+        self.fetches += 1;
+        self.counts.fetches += 1;
+        let id = self.fetches;
+        let incarnation = self.nodes[node].incarnation;
+        if let Some(process) = self.nodes[node].process.as_mut() {
+            process.fetches.insert(id);
+        }
+        let input = Input::Fetched { from: peer, first, blocks: Vec::new() };
+        let timeout = u64::try_from(FETCH_TIMEOUT.as_nanos()).expect("a few seconds");
+        self.done_after(node, timeout, Done::Fetched { id, input: Box::new(input) });
+        let Some(to) = self.by_key.get(&peer).copied() else { return };
+        if self.net.sees(node, to).is_none() {
+            return;
+        }
+        if let Some(delay) = self.delays(node, to).first() {
+            let asked = Event::Asked { from: node, incarnation, to, first, count, id };
+            self.queue.after(*delay, asked);
+        }
+    }
+
+    /// Answers a question for blocks, from all that the process sees of its disk.
+    pub(super) fn asked(
+        &mut self,
+        from: usize,
+        incarnation: u64,
+        to: usize,
+        first: Height,
+        count: u64,
+        id: u64,
+    ) {
+        let Some(process) = &self.nodes[to].process else { return };
+        let skip = usize::try_from(first.0.saturating_sub(1)).unwrap_or(usize::MAX);
+        let count = usize::try_from(count.min(MAX_ANSWER)).expect("a small number");
+        let blocks: Vec<&CertifiedBlock> =
+            process.blocks.iter().skip(skip).take(count).map(Arc::as_ref).collect();
+        let bytes = codec::encode(&blocks);
+        let decoded = codec::decode("blocks", &bytes, MAX_ENCODED_BYTES);
+        let blocks: Vec<CertifiedBlock> = match decoded {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                self.verdict(broken("codec", format!("stored blocks are refused: {error}")));
+                return;
+            }
+        };
+        let mut blocks = blocks;
+        if let Some((mut actor, mut scene)) = self.actor(to) {
+            actor.answers(&mut scene, &mut blocks);
+            self.nodes[to].actor = Some(actor);
+        }
+        let input = Input::Fetched { from: self.nodes[to].key, first, blocks };
+        if let Some(delay) = self.delays(to, from).first() {
+            let done = Done::Fetched { id, input: Box::new(input) };
+            self.queue.after(*delay, Event::Done { node: from, incarnation, done });
+        }
+    }
+}
