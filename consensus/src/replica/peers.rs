@@ -300,13 +300,13 @@ impl Replica {
             self.owed = OwedFollow::Held;
         } else {
             messages.extend(self.follow_message());
+            self.followed.get_or_insert(now.instant);
         }
         if self.journal.guard.is_lost() {
             messages.push(Message::LostQuery);
         }
         let send = |message| Effect::Send { to: peer, message };
         effects.extend(messages.into_iter().map(send));
-        self.followed.get_or_insert(now.instant);
     }
 
     /// The height committed, and this node's own votes of the height.
@@ -378,11 +378,11 @@ impl Replica {
         Some(Message::Follow(Box::new(follow)))
     }
 
-    /// Whether no follow message goes until more blocks are here: see [`FOLLOW_BEHIND`]. One block may
-    /// be on its way; so a clock that is off is no reason by itself.
+    /// Whether no follow message goes until more is here: see [`FOLLOW_BEHIND`]. A clock that is off is
+    /// no reason by itself: the others soon claim no more and no less than who keeps up.
     fn is_far_behind(&self, now: Now) -> bool {
         let age = now.wall.since(self.tip.time);
-        age > self.grace() / FOLLOW_BEHIND && self.catch_up.lacking(&self.tip) > 1
+        age > self.grace() / FOLLOW_BEHIND && self.catch_up.best_claim(&self.tip) != self.tip.height
     }
 
     /// When the follow message that is owed may go.
