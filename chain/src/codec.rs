@@ -9,20 +9,17 @@ use std::marker::PhantomData;
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
 use crate::limits::MAX_ENCODED_BYTES;
 
-type Config = Configuration<LittleEndian, Fixint, Limit<MAX_ENCODED_BYTES>>;
+type Config<const LIMIT: usize> = Configuration<LittleEndian, Fixint, Limit<LIMIT>>;
 
-fn config() -> Config {
-    bincode::config::standard()
-        .with_little_endian()
-        .with_fixed_int_encoding()
-        .with_limit::<MAX_ENCODED_BYTES>()
+fn config<const LIMIT: usize>() -> Config<LIMIT> {
+    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<LIMIT>()
 }
 
 /// The bytes of `value`.
@@ -32,7 +29,8 @@ fn config() -> Config {
 /// below that.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let bytes = bincode::serde::encode_to_vec(value, config()).expect("all our values have bytes");
+    let bytes = bincode::serde::encode_to_vec(value, config::<MAX_ENCODED_BYTES>())
+        .expect("all our values have bytes");
     // bincode holds to its limit only where it decodes.
     let len = bytes.len();
     assert!(len <= MAX_ENCODED_BYTES, "a value of {len} bytes is over the limit of our own values");
@@ -43,7 +41,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Error::TooLong`] when `bytes` is longer than `max`; [`Error::Undecodable`] when it is cut,
-/// has bytes behind the value, or claims more than [`MAX_ENCODED_BYTES`].
+/// has bytes behind the value, or claims more than there are.
 pub fn decode<T: DeserializeOwned>(
     what: &'static str,
     bytes: &[u8],
@@ -53,7 +51,7 @@ pub fn decode<T: DeserializeOwned>(
     if bytes.len() > max {
         return Err(Error::TooLong { what, max, got: bytes.len() });
     }
-    let (value, read) = bincode::serde::decode_from_slice(bytes, config())
+    let (value, read) = decode_within(bytes)
         .map_err(|source| Error::Undecodable { what, reason: source.to_string() })?;
     if read != bytes.len() {
         return Err(Error::Undecodable {
@@ -62,6 +60,21 @@ pub fn decode<T: DeserializeOwned>(
         });
     }
     Ok(value)
+}
+
+/// The value at the front of `bytes`, and how many are its. bincode takes the memory of a text or of
+/// bytes before it looks whether they are there: so the limit on what is claimed is the lowest of a few
+/// that is not below the bytes at hand.
+fn decode_within<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+    const SHORT: usize = 1_024;
+    const MIDDLE: usize = 64 * 1_024;
+    if bytes.len() <= SHORT {
+        bincode::serde::decode_from_slice(bytes, config::<SHORT>())
+    } else if bytes.len() <= MIDDLE {
+        bincode::serde::decode_from_slice(bytes, config::<MIDDLE>())
+    } else {
+        bincode::serde::decode_from_slice(bytes, config::<MAX_ENCODED_BYTES>())
+    }
 }
 
 /// As [`decode`], and encoding the value again gives `bytes`.
@@ -80,7 +93,8 @@ pub fn decode_canonical<T: Serialize + DeserializeOwned>(
 /// Whether [`encode`] would give `bytes`, found without making them.
 fn is_encoding<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
     let mut rest = Expected(bytes);
-    bincode::serde::encode_into_writer(value, &mut rest, config()).is_ok() && rest.0.is_empty()
+    bincode::serde::encode_into_writer(value, &mut rest, config::<MAX_ENCODED_BYTES>()).is_ok()
+        && rest.0.is_empty()
 }
 
 /// Bytes that are to be written, each of which takes one away; others are an error.

@@ -112,15 +112,28 @@ fn a_huge_claimed_length_is_refused_before_memory_is_taken() {
             }
         }
     }
-    let claim = (MAX_ENCODED_BYTES as u64 + 1).to_le_bytes();
-    for error in [
-        codec::decode::<String>("text", &claim, 100).unwrap_err(),
-        codec::decode::<ChainId>("name", &claim, 100).unwrap_err(),
-        codec::decode::<Tx>("transaction", &claim, 100).unwrap_err(),
-    ] {
-        assert!(error.to_string().contains("LimitExceeded"), "{error}");
+    for claim in [MAX_ENCODED_BYTES as u64 + 1, 8 << 20, 1_025] {
+        let claim = claim.to_le_bytes();
+        for error in [
+            codec::decode::<String>("text", &claim, 100).unwrap_err(),
+            codec::decode::<ChainId>("name", &claim, 100).unwrap_err(),
+            codec::decode::<Tx>("transaction", &claim, 100).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("LimitExceeded"), "{error}");
+        }
+        assert!(codec::decode::<Vec<u8>>("list", &claim, 100).is_err());
     }
-    assert!(codec::decode::<Vec<u8>>("list", &claim, 100).is_err());
+}
+
+#[test]
+fn no_limit_on_what_is_claimed_is_below_what_there_is() {
+    for len in [1_023, 1_024, 1_025, 65_535, 65_536, 65_537, MAX_ENCODED_BYTES] {
+        let text = "x".repeat(len - 8);
+        let bytes = codec::encode(&text);
+        assert_eq!((bytes.len(), codec::decode("text", &bytes, len)), (len, Ok(text)));
+        let list = vec![7_u8; len - 8];
+        assert_eq!(codec::decode("list", &codec::encode(&list), len), Ok(list));
+    }
 }
 
 #[test]
