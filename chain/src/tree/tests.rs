@@ -164,4 +164,24 @@ proptest! {
             prop_assert_eq!(proof.verify(&root, &key, None), value.is_none());
         }
     }
+
+    #[test]
+    fn pages_come_back_from_their_bytes_and_other_bytes_are_refused(
+        slots in prop::array::uniform16(prop_oneof![
+            Just(Node::Empty),
+            any::<[u8; 32]>().prop_map(|hash| Node::Inner(Hash(hash))),
+            any::<[[u8; 32]; 2]>().prop_map(|[key, value]| Node::Leaf(Hash(key), Hash(value))),
+        ]),
+        cut in 1..40_usize,
+        foreign in prop::collection::vec(any::<u8>(), 0..700),
+    ) {
+        let page = Page { slots };
+        let bytes = page.encode();
+        prop_assert_eq!(Page::decode(&bytes).unwrap(), page);
+        prop_assert!(Page::decode(&bytes[..bytes.len().saturating_sub(cut)]).is_err());
+        prop_assert!(Page::decode(&[&bytes[..], &[0]].concat()).is_err());
+        if let Ok(page) = Page::decode(&foreign) {
+            prop_assert_eq!(page.encode(), foreign);
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod comet_blocks;
 mod decoders;
 mod executed;
 mod golden;
+mod kinds;
 mod light_client;
 mod samples;
 mod sign_bytes;

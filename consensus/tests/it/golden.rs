@@ -125,7 +125,7 @@ fn prevotes() -> Vec<Vote> {
 }
 
 /// A proposal by key 1: a fresh one in round 0, or the valid value of round 1 again in round 2.
-fn proposal(again: bool) -> Proposal {
+pub fn proposal(again: bool) -> Proposal {
     let block = Arc::new(block());
     let mut proposal = Proposal {
         height: Height(7),
@@ -147,7 +147,7 @@ fn follow_body() -> FollowBody {
 }
 
 /// Every message, by name.
-fn messages() -> Vec<(&'static str, Message)> {
+pub fn messages() -> Vec<(&'static str, Message)> {
     use VoteKind::{Precommit, Prevote};
     let vote = |kind, block| Message::Vote(Box::new(vote(1, kind, 2, block)));
     let id = Some(block().id());
@@ -181,6 +181,21 @@ fn lock() -> Lock {
     Lock { round: Round(1), block: block().id() }
 }
 
+/// A journal with everything in it.
+pub fn journal() -> Journal {
+    let id = block().id();
+    let votes =
+        vec![vote(1, VoteKind::Prevote, 2, Some(id)), vote(1, VoteKind::Precommit, 2, None)];
+    let (height, round) = (Height(7), Round(2));
+    Journal { guard: guard(), height, round, locked: Some(lock()), votes }
+}
+
+/// The valid value of round 1.
+pub fn valid() -> Valid {
+    let (block_id, block) = (block().id(), Arc::new(block()));
+    Valid { height: Height(7), round: Round(1), block_id, block, prevotes: prevotes() }
+}
+
 fn golden() -> String {
     let mut out = Golden(
         "Bytes of what replicas sign, send and make durable. Test `golden` compares them, and\n\
@@ -212,14 +227,8 @@ fn golden() -> String {
 
     out.section("Durable values");
     out.encoded("journal of a new key", &Journal::new(KeyState::Good));
-    let id = block().id();
-    let votes =
-        vec![vote(1, VoteKind::Prevote, 2, Some(id)), vote(1, VoteKind::Precommit, 2, None)];
-    let (height, round) = (Height(7), Round(2));
-    let journal = Journal { guard: guard(), height, round, locked: Some(lock()), votes };
-    out.encoded("journal", &journal);
-    let (block, prevotes) = (Arc::new(block()), prevotes());
-    out.encoded("valid", &Valid { height, round: Round(1), block_id: id, block, prevotes });
+    out.encoded("journal", &journal());
+    out.encoded("valid", &valid());
     out.encoded("proposal", &proposal(false));
     out.0
 }

@@ -1,6 +1,7 @@
 //! Tests of the replica with the production ledger, in one binary.
 
 mod catchup;
+mod decoders;
 mod follow;
 mod golden;
 mod locking;
@@ -18,3 +19,7 @@ mod validate;
 mod verify;
 mod votes;
 mod world;
+
+// Checks of decoders that the chain's tests make too.
+#[path = "../../../chain/tests/it/kinds.rs"]
+mod kinds;

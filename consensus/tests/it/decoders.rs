@@ -1,0 +1,144 @@
+//! Decoders under arbitrary, cut, lengthened and changed bytes: messages, and what a replica finds on
+//! its disk.
+
+use std::sync::{Arc, LazyLock};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tandem_chain::codec;
+use tandem_chain::types::{Hash, Height, Round};
+use tandem_chain::vote::{Vote, VoteKind};
+use tandem_consensus::journal::{Journal, KeyState, Lock, Place, Signing, Valid, VoteGuard};
+use tandem_consensus::limits::MAX_MESSAGE_BYTES;
+use tandem_consensus::message::{Message, Proposal};
+use tandem_consensus::verify::Keys;
+
+use crate::golden;
+use crate::kinds::{self, Kind, round_trip};
+use crate::world::World;
+
+/// Made once: making them takes signatures.
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let of_message = |(name, message): (&'static str, Message)| {
+        let again = |bytes: &[u8]| Keys::decode(bytes).map(|m| codec::encode(&m)).ok();
+        Kind { name, bytes: codec::encode(&message), again }
+    };
+    let mut kinds: Vec<Kind> = golden::messages().into_iter().map(of_message).collect();
+    kinds.extend([
+        Kind::new("journal", &golden::journal()),
+        Kind::new("journal of a new key", &Journal::new(KeyState::Good)),
+        Kind::new("valid", &golden::valid()),
+        Kind::new("stored proposal", &golden::proposal(true)),
+    ]);
+    kinds
+});
+
+#[test]
+fn a_value_has_one_encoding_and_nothing_may_stand_behind_it() {
+    kinds::check_ends(&KINDS);
+}
+
+#[test]
+fn a_changed_byte_or_length_gives_another_value_or_is_refused() {
+    kinds::check_changes(&KINDS);
+}
+
+#[test]
+fn a_message_over_its_limit_is_refused_unread() {
+    let error = Keys::decode(&vec![0; MAX_MESSAGE_BYTES + 1]).expect_err("it is too long");
+    assert!(error.to_string().contains(&MAX_MESSAGE_BYTES.to_string()), "{error}");
+}
+
+fn vote() -> impl Strategy<Value = Vote> {
+    let votes: Vec<Vote> =
+        golden::journal().votes.into_iter().chain(golden::valid().prevotes).collect();
+    let numbers = (any::<u64>(), any::<u32>(), any::<u16>());
+    let block = proptest::option::of(any::<[u8; 32]>().prop_map(Hash));
+    (proptest::sample::select(votes), numbers, block).prop_map(|(vote, numbers, block)| Vote {
+        height: Height(numbers.0),
+        round: Round(numbers.1),
+        validator_index: numbers.2,
+        block,
+        ..vote
+    })
+}
+
+fn journal() -> impl Strategy<Value = Journal> {
+    let guard = (any::<bool>(), any::<(u64, u64, u32)>()).prop_map(|(is_lost, numbers)| {
+        let mut guard = VoteGuard::new(KeyState::Lost);
+        if !is_lost {
+            guard.recover(Height(numbers.0));
+            let (height, round) = (Height(numbers.1), Round(numbers.2));
+            let _ = guard.admit(Place { height, round, step: Signing::Prevote });
+        }
+        guard
+    });
+    let lock = proptest::option::of((any::<u32>(), any::<[u8; 32]>()));
+    (guard, any::<(u64, u32)>(), lock, vec(vote(), 0..6)).prop_map(
+        |(guard, (height, round), lock, votes)| Journal {
+            guard,
+            height: Height(height),
+            round: Round(round),
+            locked: lock.map(|(round, block)| Lock { round: Round(round), block: Hash(block) }),
+            votes,
+        },
+    )
+}
+
+fn proposal() -> impl Strategy<Value = Proposal> {
+    (any::<(u64, u32)>(), proptest::option::of(any::<u32>()), vec(vote(), 0..6)).prop_map(
+        |((height, round), valid_round, prevotes)| Proposal {
+            height: Height(height),
+            round: Round(round),
+            valid_round: valid_round.map(Round),
+            prevotes,
+            ..golden::proposal(false)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn arbitrary_bytes_are_refused_or_are_a_value(bytes in vec(any::<u8>(), 0..600)) {
+        for kind in KINDS.iter() {
+            kind.takes(&bytes);
+        }
+    }
+
+    #[test]
+    fn spoilt_bytes_are_refused_or_are_a_value((kind, bytes) in kinds::spoilt(&KINDS)) {
+        KINDS[kind].takes(&bytes);
+    }
+
+    #[test]
+    fn journals_come_back(journal in journal()) {
+        round_trip(&journal)?;
+    }
+
+    #[test]
+    fn proposals_and_valid_values_come_back(proposal in proposal()) {
+        round_trip(&proposal)?;
+        let Proposal { height, round, block_id, block, prevotes, .. } = proposal.clone();
+        round_trip(&Valid { height, round, block_id, block: Arc::clone(&block), prevotes })?;
+        round_trip(&Message::Proposal(Box::new(proposal)))?;
+    }
+
+    /// What is decoded and not yet verified is sorted, and refused or not, whatever is in it.
+    #[test]
+    fn whatever_is_decoded_is_judged(proposal in proposal(), vote in vote()) {
+        let world = World::new(&[1; 4]);
+        let keys = Keys::of(world.ledger().tip());
+        let prevote = Vote { kind: VoteKind::Prevote, ..vote.clone() };
+        for message in [
+            Message::Proposal(Box::new(proposal)),
+            Message::Vote(Box::new(vote)),
+            Message::Vote(Box::new(prevote)),
+        ] {
+            let _ = (message.claims(), keys.triage(&message));
+            let verdict = keys.verify(&tandem_chain::keys::Strict, message, &|_| false);
+            prop_assert!(verdict.is_err(), "no key of this chain has signed it");
+        }
+    }
+}
