@@ -1,6 +1,7 @@
 //! The replica: one entry, one deadline.
 
 mod commit;
+mod debug;
 mod height;
 mod peers;
 mod rounds;
@@ -62,6 +63,7 @@ enum OwedFollow {
 }
 
 /// One node's part in consensus, as a pure state machine. See the crate's front page.
+#[derive(Clone)]
 pub struct Replica {
     signer: Arc<dyn Signer>,
     me: PublicKey,

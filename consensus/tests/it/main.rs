@@ -9,6 +9,7 @@ mod lost_key;
 mod messages;
 mod network;
 mod node;
+mod orders;
 mod restart;
 mod rounds;
 mod scenarios;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tandem_chain::block::{Certificate, CertifiedBlock};
 use tandem_chain::codec;
-use tandem_chain::keys::{PublicKey, SecretKey, Signature, Strict, Verifier};
+use tandem_chain::keys::{PublicKey, SecretKey, Signature, Signer, Strict, Verifier};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::store::MemoryStore;
@@ -26,11 +26,13 @@ use crate::world::World;
 /// What is durable of consensus.
 pub type Disk = BTreeMap<Slot, Vec<u8>>;
 
+#[derive(Clone)]
 pub struct Node {
     pub key: PublicKey,
     secret: SecretKey,
     pub replica: Replica,
-    pub ledger: Ledger<MemoryStore>,
+    /// Copies of the node share it until they commit.
+    pub ledger: Arc<Ledger<MemoryStore>>,
     pub blocks: Vec<CertifiedBlock>,
     pub disk: Disk,
     pub mempool: Vec<Tx>,
@@ -48,7 +50,7 @@ impl Node {
 
     pub fn with_key(world: &World, key: PublicKey, state: KeyState) -> Self {
         let secret = world.secret(&key).clone();
-        let ledger = world.ledger();
+        let ledger = Arc::new(world.ledger());
         let durable = Durable::new(state);
         let replica = replica(&secret, ledger.tip(), &[], durable);
         Self {
@@ -144,7 +146,7 @@ impl Node {
     fn commit(&mut self, certified: &CertifiedBlock) -> Input {
         let expected = self.blocks.len() as u64 + 1;
         assert_eq!(certified.block.header.height, Height(expected), "commits have no gaps");
-        crate::world::commit(&mut self.ledger, &certified.block);
+        crate::world::commit(Arc::make_mut(&mut self.ledger), &certified.block);
         self.blocks.push(certified.clone());
         self.mempool.retain(|tx| !certified.block.txs.contains(tx));
         Input::Executed { tip: Arc::clone(self.ledger.tip()) }
@@ -212,7 +214,7 @@ fn replica(
 ) -> Replica {
     let last = blocks.last().map_or_else(Certificate::default, |b| b.certificate.clone());
     Replica::new(Setup {
-        signer: Arc::new(secret.clone()),
+        signer: Arc::new(Once(secret.clone())),
         tip: Arc::clone(tip),
         certificate: last,
         durable,
@@ -221,6 +223,24 @@ fn replica(
 
 fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> T {
     codec::decode("durable value", bytes, MAX_ENCODED_BYTES).expect("what was stored")
+}
+
+/// A key with a memory of its signatures: the same over the same bytes.
+struct Once(SecretKey);
+
+thread_local! {
+    static SIGNED: RefCell<BTreeMap<Hash, Signature>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+impl Signer for Once {
+    fn public(&self) -> PublicKey {
+        self.0.public()
+    }
+
+    fn sign(&self, message: &[u8]) -> Signature {
+        let id = Hash::of(&[self.public().as_bytes().as_slice(), message].concat());
+        SIGNED.with_borrow_mut(|signed| *signed.entry(id).or_insert_with(|| self.0.sign(message)))
+    }
 }
 
 /// [`Strict`], with a memory of good verdicts that the nodes of a test share.
