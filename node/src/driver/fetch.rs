@@ -1,9 +1,7 @@
 //! Block sync between nodes: a question for certified blocks, and its answer from the database.
 
-use serde::{Deserialize, Serialize};
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
-use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::types::Height;
 use tandem_chain::{Error, codec};
 use tandem_consensus::Input;
@@ -13,27 +11,9 @@ use tracing::{debug, error};
 
 use super::Done;
 use super::executor::Outcome;
+use super::wire::{self, Question};
 use crate::network::Network;
 use crate::storage::Database;
-
-/// "Send me the blocks from this height on."
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Question {
-    first: Height,
-    count: u64,
-}
-
-/// Blocks in an answer.
-const MAX_BLOCKS: usize = 64;
-
-const _: () = assert!(MAX_BLOCKS as u64 == MAX_FETCH_BLOCKS);
-
-/// The answer: blocks from the height asked for on, as many as the server sees fit.
-#[derive(Serialize, Deserialize)]
-struct Answer(#[serde(deserialize_with = "codec::list::<MAX_BLOCKS, _, _>")] Vec<CertifiedBlock>);
-
-/// Bytes of an encoded question.
-const QUESTION_BYTES: usize = 16;
 
 /// Asks a peer; the answer, or an empty one when none came, goes to the loop.
 pub(super) fn ask(
@@ -63,9 +43,7 @@ pub(super) fn ask(
 }
 
 async fn decode(bytes: Vec<u8>) -> Result<Vec<CertifiedBlock>, Error> {
-    let decoded = tokio::task::spawn_blocking(move || {
-        codec::decode("answer to a fetch", &bytes, MAX_ENCODED_BYTES).map(|Answer(blocks)| blocks)
-    });
+    let decoded = tokio::task::spawn_blocking(move || wire::decode_answer(&bytes));
     decoded.await.unwrap_or_else(|_| {
         let reason = "the decoder ended".to_owned();
         Err(Error::Undecodable { what: "answer to a fetch", reason })
@@ -82,10 +60,10 @@ pub(super) fn serve(
 ) {
     let (db, done) = (db.clone(), done.clone());
     tokio::task::spawn_blocking(move || {
-        let outcome = match codec::decode::<Question>("fetch", &question, QUESTION_BYTES) {
+        let outcome = match Question::decode(&question) {
             Ok(question) => match read(&db, question, MAX_FETCH_BYTES) {
                 // A peer that has gone meanwhile needs no answer.
-                Ok(blocks) => return drop(reply.send(codec::encode(&Answer(blocks)))),
+                Ok(blocks) => return drop(reply.send(wire::encode_answer(blocks))),
                 Err(error) => {
                     error!(%error, "blocks cannot be read from the database");
                     Done::Executor(Outcome::Failed(error))
@@ -198,7 +176,7 @@ mod tests {
         chain.commit(Vec::new());
         let question = encoded(1, 1);
         let longer = [&question[..], &[0]].concat();
-        for bytes in [Vec::new(), question[..QUESTION_BYTES - 1].to_vec(), longer] {
+        for bytes in [Vec::new(), question[..Question::BYTES - 1].to_vec(), longer] {
             let length = bytes.len();
             let (answer, outcome) = served(&chain, bytes).await;
             assert_eq!(answer, None, "{length} bytes");
@@ -212,7 +190,7 @@ mod tests {
     async fn golden_bytes() {
         let bytes = [8, 7, 6, 5, 4, 3, 2, 1, 64, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(encoded(0x0102_0304_0506_0708, 64), bytes);
-        assert_eq!(bytes.len(), QUESTION_BYTES);
+        assert_eq!(bytes.len(), Question::BYTES);
 
         let mut chain = Chain::new();
         let txs = vec![chain.create(1)];

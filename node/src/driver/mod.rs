@@ -22,6 +22,7 @@ mod reports;
 #[cfg(test)]
 mod tests;
 mod verifier;
+mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

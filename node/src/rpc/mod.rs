@@ -9,6 +9,7 @@ mod answer;
 pub mod error;
 pub mod methods;
 pub mod params;
+mod path;
 pub mod request;
 mod server;
 pub mod shapes;
