@@ -87,6 +87,8 @@ pub fn decode(frame: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use tandem_chain::keys::SecretKey;
     use tandem_chain::modules::{Call, records};
     use tandem_chain::tx::TxBody;
@@ -155,5 +157,27 @@ mod tests {
         let mut trailing = raws(1, 1);
         trailing.push(0);
         assert!(matches!(decode(&trailing), Err(Error::Undecodable { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_frame_is_refused_or_comes_back(
+            txs in vec(vec(any::<u8>(), 0..20), 0..5),
+            foreign in vec(any::<u8>(), 0..80),
+            claim in any::<u64>(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let frame = codec::encode(&txs.iter().cloned().map(Raw).collect::<Vec<_>>());
+            prop_assert_eq!(decode(&frame), Ok(txs));
+            let mut claiming = frame;
+            let at = at.index(claiming.len() - LENGTH_BYTES + 1);
+            claiming[at..at + LENGTH_BYTES].copy_from_slice(&claim.to_le_bytes());
+            for bytes in [claiming, foreign] {
+                if let Ok(txs) = decode(&bytes) {
+                    let again = codec::encode(&txs.into_iter().map(Raw).collect::<Vec<_>>());
+                    prop_assert_eq!(again, bytes);
+                }
+            }
+        }
     }
 }

@@ -157,6 +157,8 @@ mod tests {
     use std::cell::Cell;
 
     use futures::io::{BufReader, Cursor};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -270,6 +272,40 @@ mod tests {
             cx: &mut std::task::Context<'_>,
         ) -> std::task::Poll<io::Result<()>> {
             tokio::io::AsyncWrite::poll_shutdown(std::pin::Pin::new(&mut self.0), cx)
+        }
+    }
+
+    proptest! {
+        /// Both readers find the same frames in any stream, and in one that was written what was
+        /// written; what they take ahead of the bytes is bounded.
+        #[test]
+        fn any_stream_is_read_alike(
+            frames in vec(vec(any::<u8>(), 0..60), 0..5),
+            rest in vec(any::<u8>(), 0..30),
+            max in 40..60_usize,
+            piece in 1..20_usize,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let runtime = runtime.unwrap();
+            let bytes = [runtime.block_on(written(&frames)), rest].concat();
+            let mut plain = &bytes[..];
+            let mut buffered = BufReader::with_capacity(piece, &bytes[..]);
+            let expected = frames.iter().take_while(|frame| frame.len() <= max);
+            let mut read = Vec::new();
+            loop {
+                let frame = runtime.block_on(read_frame(&mut plain, max, STALL));
+                let same = runtime.block_on(async {
+                    let length = read_head(&mut buffered, max).await?;
+                    read_body(&mut buffered, length, || ()).await
+                });
+                prop_assert_eq!(frame.is_ok(), same.is_ok());
+                let (Ok(frame), Ok(same)) = (frame, same) else { break };
+                prop_assert!(frame.len() <= max && frame.capacity() <= READ_BYTES.max(2 * max));
+                prop_assert_eq!(&same, &frame);
+                read.push(frame);
+            }
+            prop_assert!(read.iter().zip(expected.clone()).all(|(read, frame)| read == frame));
+            prop_assert!(read.len() >= expected.count());
         }
     }
 }

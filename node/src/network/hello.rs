@@ -61,6 +61,8 @@ impl HelloError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn hello() -> Hello {
@@ -109,5 +111,22 @@ mod tests {
         expected.extend(b"test-1");
         expected.extend([3; 32]);
         assert_eq!(codec::encode(&hello()), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_other_bytes_are_refused(
+            other in prop::collection::vec(any::<u8>(), 0..80),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let ours = hello();
+            let mut bytes = codec::encode(&ours);
+            prop_assert!(ours.check(&other).is_err() || other == bytes);
+            let at = at.index(bytes.len());
+            let end = (at + other.len()).min(bytes.len());
+            let is_same = bytes[at..end] == other;
+            bytes.splice(at..end, other);
+            prop_assert_eq!(ours.check(&bytes).is_ok(), is_same);
+        }
     }
 }

@@ -241,6 +241,7 @@ fn query_bytes(name: &str, text: &str) -> Result<Vec<u8>, RpcError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -361,5 +362,56 @@ mod tests {
         assert_eq!(Params::default().flag("flag"), Ok(false));
         assert_eq!(json(json!({"flag": "true"})).flag("flag").unwrap_err().code, -32602);
         assert_eq!(query("flag", "yes").flag("flag").unwrap_err().code, -32602);
+    }
+
+    /// Reads a parameter in every way: nothing panics, and what is refused is told in bounded words.
+    fn read_all(params: &Params) {
+        for name in NAMES {
+            let errors = [
+                params.integer(name).err(),
+                params.height(name).err(),
+                params.height_or_newest(name).err(),
+                params.text(name).err(),
+                params.flag(name).err(),
+                params.base64(name).err(),
+                params.hex(name).err(),
+                params.hash(name).err(),
+            ];
+            for error in errors.into_iter().flatten() {
+                assert!(matches!(error.code, -32602 | -32603));
+                assert!(error.data.chars().all(|c| !c.is_control()), "{}", error.data);
+                assert!(error.data.len() < 1_000, "{}", error.data);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_and_bytes_come_back(number in any::<u64>(), bytes in any::<[u8; 32]>()) {
+            let digits = hex::encode(bytes);
+            for params in [
+                json(json!({ "height": number, "data": digits })),
+                json(json!({ "height": number.to_string(), "data": digits })),
+            ] {
+                prop_assert_eq!(params.integer("height"), Ok(Some(number)));
+                prop_assert_eq!(params.hex("data"), Ok(Some(bytes.to_vec())));
+            }
+            prop_assert_eq!(query("height", &number.to_string()).integer("height"), Ok(Some(number)));
+            let text = STANDARD.encode(bytes);
+            prop_assert_eq!(json(json!({ "data": text })).hash("data"), Ok(Hash(bytes)));
+            prop_assert_eq!(query("data", &format!("0x{digits}")).hash("data"), Ok(Hash(bytes)));
+        }
+
+        #[test]
+        fn whatever_stands_there_is_read_or_refused(
+            text in "\\PC{0,90}|-?[0-9]{1,25}|\"[^\"]{0,90}\"|0x[0-9a-fx]{0,90}",
+            number in any::<f64>(),
+            name in "height|flag|data|path",
+        ) {
+            read_all(&query(&name, &text));
+            for value in [json!(text), json!(number), json!([text]), json!({ "x": text })] {
+                read_all(&json(json!({ name.as_str(): value })));
+            }
+        }
     }
 }

@@ -102,6 +102,8 @@ pub fn response(id: Value, result: Result<Value, RpcError>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -184,5 +186,69 @@ mod tests {
             panic!("a batch")
         };
         assert!(items[0].is_ok() && items[1].is_err() && items.len() == 2);
+    }
+
+    /// JSON with the names that a request has among others.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            // Numbers that text keeps whole.
+            any::<i16>().prop_map(|number| Value::from(f64::from(number) / 4.0)),
+            "2.0|m|\\PC{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..5).prop_map(Value::from),
+                btree_map("jsonrpc|id|method|params|x", inner, 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_body_or_refused(bytes in vec(any::<u8>(), 0..80)) {
+            if let Err(error) = Body::parse(&bytes, 3) {
+                prop_assert!(matches!(error.code, -32700 | -32600));
+            }
+        }
+
+        #[test]
+        fn any_json_is_answered_with_an_id_that_may_come_back(value in any_json()) {
+            let requests = match parse(&value.to_string()) {
+                Err(error) => {
+                    prop_assert_eq!(error.code, -32600);
+                    return Ok(());
+                }
+                Ok(Body::Single(request)) => vec![request],
+                Ok(Body::Batch(requests)) => requests,
+            };
+            prop_assert!(requests.len() <= 3);
+            for request in requests {
+                let id = match request {
+                    Ok(request) => request.id.unwrap_or_default(),
+                    Err((id, error)) => {
+                        prop_assert!(matches!(error.code, -32600 | -32602));
+                        id
+                    }
+                };
+                prop_assert!(matches!(id, Value::Null | Value::Number(_) | Value::String(_)));
+            }
+        }
+
+        #[test]
+        fn a_request_comes_back_from_its_json(
+            id in "\\PC{0,20}",
+            method in "\\PC{0,20}",
+            params in any_json(),
+        ) {
+            let takes = matches!(params, Value::Null | Value::Object(_) | Value::Array(_));
+            let text = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+            let request = Request { id: Some(Value::from(id)), method, params };
+            let parsed = parse(&text.to_string());
+            prop_assert_eq!(parsed == Ok(Body::Single(Ok(request))), takes);
+        }
     }
 }
