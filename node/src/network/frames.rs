@@ -17,7 +17,7 @@ const HEAD: usize = 4;
 
 /// Why a frame was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FrameError {
+pub(crate) enum FrameError {
     #[error("the stream ended")]
     Ended,
     #[error("{got} bytes, at most {max} are allowed")]
@@ -29,7 +29,7 @@ pub(super) enum FrameError {
 }
 
 /// Reads the length of the next frame.
-pub(super) async fn read_head<R: AsyncRead + Unpin>(
+pub(crate) async fn read_head<R: AsyncRead + Unpin>(
     source: &mut R,
     max: usize,
 ) -> Result<usize, FrameError> {
@@ -46,7 +46,7 @@ pub(super) async fn read_head<R: AsyncRead + Unpin>(
 }
 
 /// Reads the `length` bytes of a frame; `progress` is called as they come.
-pub(super) async fn read_body<R: AsyncBufRead + Unpin>(
+pub(crate) async fn read_body<R: AsyncBufRead + Unpin>(
     source: &mut R,
     length: usize,
     progress: impl Fn(),
@@ -66,7 +66,7 @@ pub(super) async fn read_body<R: AsyncBufRead + Unpin>(
 }
 
 /// Reads one frame from a stream that carries few; `stall` is the longest time without a byte.
-pub(super) async fn read_frame<R: AsyncRead + Unpin>(
+pub(crate) async fn read_frame<R: AsyncRead + Unpin>(
     source: &mut R,
     max: usize,
     stall: Duration,

@@ -28,7 +28,7 @@ impl Hello {
     ///
     /// # Errors
     /// The first difference.
-    pub(super) fn check(&self, theirs: &[u8]) -> Result<(), HelloError> {
+    pub(crate) fn check(&self, theirs: &[u8]) -> Result<(), HelloError> {
         if let Some(version) = theirs.first_chunk() {
             let theirs = u32::from_le_bytes(*version);
             if theirs != self.protocol {

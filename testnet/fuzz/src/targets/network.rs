@@ -1,0 +1,126 @@
+//! What the node reads from peers.
+
+use std::sync::LazyLock;
+
+use futures::io::BufReader;
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::tx::Tx;
+use tandem_chain::types::Hash;
+use tandem_chain::{codec, tip::Tip};
+use tandem_consensus::validate::{self, Fixed};
+use tandem_consensus::verify::{Keys, certified_block};
+
+use super::consensus::Any;
+use crate::admission::frame;
+use crate::driver::wire;
+use crate::network::frames::{read_body, read_frame, read_head};
+use crate::network::hello::{Hello, PROTOCOL_VERSION};
+use crate::network::limits::{MAX_TRANSACTIONS_FRAME, SILENCE_MAX};
+use crate::world::World;
+use crate::{samples, seeds};
+
+/// The frames that are read from a stream until it ends or breaks the rules, by both readers, which
+/// must agree.
+fn read_frames(stream: &[u8]) -> Vec<Vec<u8>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime without threads");
+    let (mut plain, mut buffered) = (stream, BufReader::with_capacity(16, stream));
+    let mut frames = Vec::new();
+    loop {
+        let frame = runtime.block_on(read_frame(&mut plain, MAX_TRANSACTIONS_FRAME, SILENCE_MAX));
+        let same = runtime.block_on(async {
+            let length = read_head(&mut buffered, MAX_TRANSACTIONS_FRAME).await?;
+            read_body(&mut buffered, length, || ()).await
+        });
+        match (frame, same) {
+            (Ok(frame), Ok(same)) => {
+                assert_eq!(frame, same);
+                frames.push(frame);
+            }
+            (Err(_), Err(_)) => return frames,
+            (one, other) => panic!("the readers differ: {one:?}, {other:?}"),
+        }
+    }
+}
+
+/// A stream of these frames.
+fn written(frames: &[Vec<u8>]) -> Vec<u8> {
+    let parts = frames.iter().flat_map(|frame| {
+        let length = u32::try_from(frame.len()).expect("short frames");
+        [length.to_be_bytes().to_vec(), frame.clone()]
+    });
+    parts.collect::<Vec<_>>().concat()
+}
+
+/// A stream of frames; each as one of transactions.
+pub fn frames(bytes: &[u8]) {
+    let frames = read_frames(bytes);
+    assert!(bytes.starts_with(&written(&frames)));
+    for frame in frames {
+        let Ok(txs) = frame::decode(&frame) else { continue };
+        assert!(txs.len() <= frame::MAX_FRAME_TXS);
+        let txs: Vec<Tx> = txs.into_iter().filter_map(|tx| Tx::decode(tx).ok()).collect();
+        let frames = frame::encode(&txs);
+        let unpacked = frames.iter().filter_map(|frame| frame::decode(frame).ok()).flatten();
+        assert!(unpacked.eq(txs.iter().map(|tx| tx.bytes().to_vec())));
+    }
+}
+
+pub fn frames_seeds() -> Vec<Vec<u8>> {
+    let txs: Vec<Tx> = samples::calls().into_iter().map(|(_, call)| samples::tx(call)).collect();
+    let frames: Vec<Vec<u8>> = [&txs[..1], &txs[..3], &txs[8..]]
+        .iter()
+        .flat_map(|txs| frame::encode(txs))
+        .map(|f| f.to_vec())
+        .collect();
+    let mut seeds: Vec<Vec<u8>> =
+        frames.iter().map(|frame| written(std::slice::from_ref(frame))).collect();
+    seeds.push(written(&[Vec::new(), frames[0].clone(), Vec::new(), frames[2].clone()]));
+    seeds
+}
+
+fn own_hello() -> Hello {
+    Hello { protocol: PROTOCOL_VERSION, chain_id: samples::chain_id(), genesis: Hash([3; 32]) }
+}
+
+/// The first frame of a connection.
+pub fn hello(bytes: &[u8]) {
+    let ours = own_hello();
+    assert_eq!(ours.check(bytes).is_ok(), bytes == codec::encode(&ours));
+}
+
+pub fn hello_seeds() -> Vec<Vec<u8>> {
+    vec![codec::encode(&own_hello())]
+}
+
+/// A question for blocks, or an answer, with the checks of its blocks as if all signatures were good;
+/// the first byte chooses.
+pub fn fetch(bytes: &[u8]) {
+    static TIP: LazyLock<Tip> =
+        LazyLock::new(|| World::new(&[1; 4]).ledger().tip().as_ref().clone());
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    if kind % 2 == 0 {
+        if let Ok(question) = wire::Question::decode(bytes) {
+            assert_eq!(codec::encode(&question), bytes);
+        }
+        return;
+    }
+    let Ok(blocks) = wire::decode_answer(bytes) else { return };
+    assert!(blocks.len() <= wire::MAX_BLOCKS);
+    assert_eq!(wire::encode_answer(blocks.clone()), bytes);
+    let (keys, fixed) = (Keys::of(&TIP), Fixed::of(&TIP));
+    for block in &blocks {
+        let _ = validate::check_certificate(&TIP, &block.certificate);
+        let _ = certified_block(&Any, &keys, &TIP.next_table, block);
+        let _ = validate::check(&TIP, &fixed, &block.block);
+    }
+}
+
+pub fn fetch_seeds() -> Vec<Vec<u8>> {
+    let answer = |blocks: Vec<CertifiedBlock>| [vec![1], wire::encode_answer(blocks)].concat();
+    let of_chain = World::new(&[1; 4]).chain(2, &[0, 1, 2]);
+    let mut question = vec![0];
+    question.extend(seeds::of_chain(&["height"]).concat());
+    question.extend([9, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0]);
+    vec![question, answer(Vec::new()), answer(vec![samples::certified_block()]), answer(of_chain)]
+}
