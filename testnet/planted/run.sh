@@ -76,7 +76,7 @@ for patch in "$@"; do
         fi
     elif grep -q "FAILED" "$log"; then
         count=$(sed -n 's/^\([0-9]*\) histories.*/\1/p' "$log" | head -1)
-        what=$(sed -n 's/^seed [0-9]* FAILED: //p' "$log" | head -1 | cut -c1-70)
+        what=$(sed -n -e 's/^seed [0-9]* FAILED: //p' -e 's/^coverage FAILED, //p' "$log" | head -1 | cut -c1-70)
         found="| simulator | ${count:-?} | ${what//|/,}"
     fi
     if [ -z "$found" ]; then

@@ -230,6 +230,12 @@ impl Replica {
         }
     }
 
+    /// The height, round and step that it works on: a part of [`Self::view`] that costs nothing.
+    #[must_use]
+    pub fn place(&self) -> (Height, Round, Step) {
+        (self.state.height, self.state.round, self.state.step)
+    }
+
     /// The highest height that organisations with more than a third of the power claim to have
     /// committed.
     #[must_use]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
-use tandem_chain::ledger::is_committed;
+use tandem_chain::ledger::{Receipt, is_committed};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Height, Round, Timestamp};
@@ -15,6 +15,8 @@ use tandem_consensus::time::{Instant, Now};
 use tandem_consensus::verify::certified_block;
 use tandem_consensus::{Effect, Input, Role};
 
+use super::coverage::NewBlock;
+use super::coverage::crashes::Kind;
 use super::disk::Write;
 use super::invariants::{Commit, Moment, Violation, broken};
 use super::node::MAX_WAKEUPS_AT_ONCE;
@@ -22,7 +24,7 @@ use super::packet::Packet;
 use super::plan::CrashPoint;
 use super::queue::Time;
 use super::states::Executed;
-use super::world::{Done, Event, World};
+use super::world::{Done, Event, Phase, World};
 
 impl World {
     /// Hands an input to a node's replica and carries out what comes of it.
@@ -35,25 +37,29 @@ impl World {
         let now = Now { instant: Instant(at.now - process.started), wall: Timestamp(at.wall) };
         if is_correct {
             let heard = self.invariants.hears(node, at, &input);
+            self.watch.given(node, now.wall, &input);
             process.replica.handle(now, input, &mut effects);
-            let view = process.replica.view();
-            let verdict = heard.and_then(|()| self.invariants.acts(node, at, &view, &effects));
+            self.watch.gave(node, &effects, &process.replica);
+            let place = process.replica.place();
+            let verdict = heard.and_then(|()| self.invariants.acts(node, at, place, &effects));
             self.verdict(verdict);
         } else {
             process.replica.handle(now, input, &mut effects);
         }
-        for effect in effects {
+        let kinds: Vec<Kind> =
+            (0..effects.len()).map(|i| Kind::of(&effects[i], &effects[i + 1..])).collect();
+        for (kind, effect) in kinds.into_iter().zip(effects) {
             match effect {
                 Effect::Persist(_)
                 | Effect::Send { .. }
                 | Effect::Broadcast(_)
                 | Effect::Commit(_) => {
                     if let Some(process) = self.nodes[node].process.as_mut() {
-                        process.effects.push_back(effect);
+                        process.effects.push_back((kind, effect));
                     }
                 }
                 other => {
-                    if !self.effect(node, other) {
+                    if !self.effect(node, kind, other) {
                         return;
                     }
                 }
@@ -75,8 +81,8 @@ impl World {
             if process.persisting {
                 return;
             }
-            let Some(effect) = process.effects.pop_front() else { return };
-            if !self.effect(node, effect) {
+            let Some((kind, effect)) = process.effects.pop_front() else { return };
+            if !self.effect(node, kind, effect) {
                 return;
             }
         }
@@ -121,7 +127,10 @@ impl World {
     }
 
     /// Carries out one effect; false when the process has ended over it.
-    fn effect(&mut self, node: usize, effect: Effect) -> bool {
+    fn effect(&mut self, node: usize, kind: Kind, effect: Effect) -> bool {
+        if let Some(process) = self.nodes[node].process.as_mut() {
+            process.progress.comes_to(kind);
+        }
         let point = match effect {
             Effect::Persist(_) => CrashPoint::BeforePersist,
             Effect::Send { .. } | Effect::Broadcast(_) => CrashPoint::BeforeSend,
@@ -131,14 +140,18 @@ impl World {
         if self.dies_at(node, point) {
             return false;
         }
+        if let Some(process) = self.nodes[node].process.as_mut() {
+            process.progress.begins(kind);
+        }
         match effect {
-            Effect::Persist(values) => self.persist(node, values),
+            Effect::Persist(values) => self.persist(node, kind, values),
             Effect::Send { to, message } => {
-                if let Some(to) = self.by_key.get(&to).copied() {
-                    self.check_sent(node, &message);
-                    let packet = Rc::new(Packet::of(&message));
+                self.check_sent(node, &message);
+                let packet = Rc::new(Packet::of(&message));
+                for to in self.machines(&to) {
                     self.send(node, to, &message, &packet);
                 }
+                self.ended(node, kind);
             }
             Effect::Broadcast(message) => {
                 self.check_sent(node, &message);
@@ -150,6 +163,7 @@ impl World {
                     }
                     self.send(node, to, &message, &packet);
                 }
+                self.ended(node, kind);
             }
             Effect::Build { height, round } => self.build(node, height, round),
             Effect::Check { id, block } => {
@@ -172,15 +186,13 @@ impl World {
             }
             Effect::Report { peer, fault } => self.reported(node, &peer, &fault.to_string()),
             Effect::Halt { reason } => {
-                if self.nodes[node].is_correct() {
-                    let name = &self.nodes[node].name;
-                    let what = format!("{name} halts: {reason}");
-                    self.verdict(broken("a correct node goes on", what));
-                } else if self.nodes[node].rolled_back {
-                    self.stopped_itself(node);
-                }
+                self.halted(node, &reason);
                 return false;
             }
+        }
+        let is_over = !matches!(point, CrashPoint::BeforePersist | CrashPoint::BeforeCommit);
+        if is_over && self.dies_at(node, CrashPoint::AfterOther) {
+            return false;
         }
         self.nodes[node].process.is_some()
     }
@@ -234,7 +246,19 @@ impl World {
         });
     }
 
-    fn persist(&mut self, node: usize, values: Vec<(tandem_consensus::journal::Slot, Vec<u8>)>) {
+    /// An effect that takes time has come to its end.
+    fn ended(&mut self, node: usize, kind: Kind) {
+        if let Some(process) = self.nodes[node].process.as_mut() {
+            process.progress.ended(kind);
+        }
+    }
+
+    fn persist(
+        &mut self,
+        node: usize,
+        kind: Kind,
+        values: Vec<(tandem_consensus::journal::Slot, Vec<u8>)>,
+    ) {
         let values = values.into_iter().map(|(slot, bytes)| (slot, Rc::from(bytes)));
         let is_written = self.write(node, Write::Slots(values.collect()));
         if !is_written || self.dies_at(node, CrashPoint::DuringPersist) {
@@ -247,7 +271,23 @@ impl World {
         }
         self.counts.persists += 1;
         let delay = self.random.below(entry.machine.fsync_max * entry.slow.disk);
-        self.done_after(node, delay, Done::Synced(count));
+        self.done_after(node, delay, Done::Synced(count, kind));
+    }
+
+    /// A replica must not go on.
+    fn halted(&mut self, node: usize, reason: &str) {
+        self.tell(|w| format!("{} halts: {reason}", w.nodes[node].name));
+        self.nodes[node].halted = true;
+        if self.nodes[node].is_correct() {
+            let name = &self.nodes[node].name;
+            let verdict = self.invariants.halted(name, reason);
+            self.verdict(verdict);
+        } else if self.nodes[node].rolled_back {
+            self.stopped_itself(node);
+        } else if self.phase == Phase::Faults {
+            // Whoever runs it twice, or lies with its key, starts it again.
+            self.crash_and_restart(node);
+        }
     }
 
     fn check_sent(&mut self, node: usize, message: &Message) {
@@ -268,11 +308,12 @@ impl World {
                     self.handle(node, *input);
                 }
             }
-            Done::Synced(count) => {
+            Done::Synced(count, kind) => {
                 self.nodes[node].disk.sync(count, &mut self.digest);
                 if let Some(process) = self.nodes[node].process.as_mut() {
                     process.persisting = false;
                 }
+                self.ended(node, kind);
                 if !self.dies_at(node, CrashPoint::AfterPersist) {
                     self.run_effects(node);
                 }
@@ -327,6 +368,7 @@ impl World {
         self.verdict(verdict);
         let delay = self.work_time(node);
         self.done_after(node, delay, Done::Executed(Arc::clone(block), executed));
+        self.dies_at(node, CrashPoint::DuringCommit);
     }
 
     /// A block is executed: it is stored, and the ledger moves on.
@@ -341,12 +383,13 @@ impl World {
         let after = executed.on(process.ledger.store());
         *process.ledger.store_mut() = after;
         process.ledger.apply(Arc::clone(&tip));
+        process.progress.ended(Kind::Commit);
         process.mempool.committed(&block.block);
         process.keys = Rc::clone(&executed.keys);
         process.blocks.push(Arc::clone(&block));
         let has_work = !process.mempool.is_empty();
         if entry.is_correct() {
-            self.committed(node, &block, &tip);
+            self.committed(node, &block, &executed.execution.receipts, &tip);
         }
         if self.dies_at(node, CrashPoint::AfterCommit) {
             return;
@@ -360,23 +403,32 @@ impl World {
     /// yet nobody was told.
     pub(super) fn find_unknown(&mut self, node: usize, tip: &Tip) {
         if tip.height > self.invariants.height()
+            && !self.invariants.has_forked()
             && let Some(process) = &self.nodes[node].process
             && let Some(block) = process.blocks.last()
         {
             let block = Arc::clone(block);
-            self.committed(node, &block, tip);
+            self.committed(node, &block, &[], tip);
         }
     }
 
-    fn committed(&mut self, node: usize, block: &Arc<CertifiedBlock>, tip: &Tip) {
+    /// A correct node has committed a block; `receipts` are the block's, as far as they are at hand.
+    fn committed(
+        &mut self,
+        node: usize,
+        block: &Arc<CertifiedBlock>,
+        receipts: &[Receipt],
+        tip: &Tip,
+    ) {
         let before = self.invariants.height();
         let changes = self.invariants.changes();
         let Some(id) = tip.block else { return };
         let commit = Commit { now: self.queue.now(), node, block, id, tip, verifier: &self.memo };
         let outcome = self.invariants.committed(&commit);
         let height = block.block.header.height;
+        let is_new = before < self.invariants.height();
         // Only a new block of the chain can leave a node behind.
-        if before < height && outcome.is_ok() {
+        if is_new && outcome.is_ok() {
             self.look_at_health();
         }
         self.digest.mix_bytes(&id.0);
@@ -385,13 +437,18 @@ impl World {
             self.last_change = self.queue.now();
             self.healing = self.healing.is_some().then(|| self.healing());
         }
-        if before < height {
+        if is_new {
             self.counts.rounds += u64::from(block.certificate.commit.round.0);
             self.counts.evidence += block.block.evidence.len() as u64;
             self.tell_block(node, block);
         }
         match outcome {
             Ok(moved) => {
+                if is_new {
+                    let table = self.invariants.table(height.next()).expect("it is fixed by now");
+                    let new = NewBlock { block, tip, receipts, moved: &moved, table };
+                    self.watch.extended(&new);
+                }
                 for moved in moved {
                     self.counts.moved(moved.reason);
                     let to = moved.to.and_then(|key| self.by_key.get(&key));

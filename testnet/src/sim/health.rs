@@ -7,8 +7,11 @@ use super::invariants::liveness::Picture;
 use super::invariants::progress::{self, Healing};
 use super::invariants::{bounded_switch, f};
 use super::node::Slow;
-use super::queue::MS;
+use super::queue::{MS, S, Time};
 use super::world::{Event, Phase, World};
+
+/// How long a chain is watched that need not go on.
+const STAND_STILL: Time = 10 * S;
 
 impl World {
     /// Tells the invariants what is true now.
@@ -21,7 +24,12 @@ impl World {
         let links = nodes.clone().flat_map(|a| nodes.clone().map(move |b| (a, b)));
         let links = links.map(|(a, b)| self.reach(a, b)).collect();
         let picture = Picture { up: up.collect(), links, is_calm: self.is_calm() };
-        self.invariants.look(self.queue.now(), &picture);
+        let now = self.queue.now();
+        self.invariants.look(now, &picture);
+        let table = self.invariants.newest_table();
+        let total = table.values().map(|seat| seat.power).sum();
+        let up = table.values().filter(|seat| self.nodes[self.by_key[&seat.holder]].is_up());
+        self.watch.power(now, up.map(|seat| seat.power).sum(), total);
     }
 
     /// The connection of two nodes, while messages go over it in both directions, and none that is
@@ -120,6 +128,14 @@ impl World {
         let progress_bound = healing.bound();
         let switch_bound = bounded_switch::bound(healing, self.invariants.newest_table());
         self.look_at_health();
+        if self.may_stand_still() {
+            if self.queue.now() - at > STAND_STILL {
+                self.counts.stood_still += 1;
+                self.is_over = true;
+            }
+            self.queue.after(500 * MS, Event::Look);
+            return;
+        }
         // What was ordered while the faults lasted may take effect after them.
         let waited = self.queue.now() - at.max(self.last_change);
         let (heights, overdue, open) = (self.heights(), self.overdue(), self.open_txs());

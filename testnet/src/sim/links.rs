@@ -15,8 +15,13 @@ const FRESH: Duration = Duration::from_secs(30);
 impl World {
     /// Whether a connection of two nodes can be made, by either.
     fn can_connect(&self, a: usize, b: usize) -> bool {
-        let is_up = a != b && self.nodes[a].is_up() && self.nodes[b].is_up();
-        is_up && !self.net.is_broken(a, b) && (self.can_dial(a, b) || self.can_dial(b, a))
+        // Two copies of one node are one to the others, and do not know of each other.
+        let are_two = self.nodes[a].key != self.nodes[b].key;
+        let are_up = self.nodes[a].is_up() && self.nodes[b].is_up();
+        are_two
+            && are_up
+            && !self.net.is_broken(a, b)
+            && (self.can_dial(a, b) || self.can_dial(b, a))
     }
 
     /// Whether one node dials another and is let in: who is dialled lets in whom it has registered. A
@@ -84,10 +89,9 @@ impl World {
         let epoch = connection.epoch;
         let ends = if self.random.chance(500) { [(a, b), (b, a)] } else { [(b, a), (a, b)] };
         for (node, peer) in ends {
-            let key = self.nodes[peer].key;
             if self.net.sees(node, peer).is_some() {
                 self.net.set_sees(node, peer, None);
-                self.handle(node, Input::Disconnected(key));
+                self.lost(node, peer);
             }
             self.net.set_sees(node, peer, Some(epoch));
         }
@@ -116,8 +120,16 @@ impl World {
     pub(super) fn gone(&mut self, node: usize, peer: usize, epoch: u64) {
         if self.net.sees(node, peer) == Some(epoch) {
             self.net.set_sees(node, peer, None);
-            self.handle(node, Input::Disconnected(self.nodes[peer].key));
+            self.lost(node, peer);
             self.connect_all(node);
+        }
+    }
+
+    /// Tells a node that a connection has ended, unless it has one to the same node's other copy.
+    fn lost(&mut self, node: usize, peer: usize) {
+        let key = self.nodes[peer].key;
+        if self.machines(&key).all(|machine| self.net.sees(node, machine).is_none()) {
+            self.handle(node, Input::Disconnected(key));
         }
     }
 

@@ -15,7 +15,6 @@ use tandem_consensus::limits::FETCH_TIMEOUT;
 use tandem_consensus::message::Message;
 use tandem_consensus::verify::Triage;
 
-use super::actor::{Actor, Scene};
 use super::invariants::broken;
 use super::packet::Packet;
 use super::queue::Time;
@@ -28,38 +27,15 @@ impl World {
     /// Sends what a node, or the actor in it, has for another.
     pub(super) fn send(&mut self, from: usize, to: usize, message: &Message, packet: &Rc<Packet>) {
         let Some(epoch) = self.net.sees(from, to) else { return };
-        let Some((mut actor, mut scene)) = self.actor(from) else {
-            self.transmit(from, to, epoch, packet);
-            return;
-        };
-        let messages = actor.sends(&mut scene, to, message);
-        let mut packets = Vec::new();
-        for message in &messages {
-            let mut bytes = codec::encode(message);
-            actor.garbles(&mut scene, &mut bytes);
-            packets.push(Rc::new(Packet::of_bytes(bytes)));
-        }
-        self.nodes[from].actor = Some(actor);
-        for packet in packets {
-            self.transmit(from, to, epoch, &packet);
+        match self.falsified(from, to, message) {
+            None => self.transmit(from, to, epoch, packet),
+            Some(packets) => packets
+                .into_iter()
+                .for_each(|packet| self.transmit(from, to, epoch, &Rc::new(packet))),
         }
     }
 
-    /// The actor in a node, taken out of it, with its scene.
-    fn actor(&mut self, node: usize) -> Option<(Box<dyn Actor>, Scene<'_>)> {
-        let nodes = self.nodes.len();
-        let node = &mut self.nodes[node];
-        let actor = node.actor.take()?;
-        let scene = Scene {
-            random: &mut self.random,
-            signer: &node.signer,
-            chain_id: &self.genesis.chain_id,
-            nodes,
-        };
-        Some((actor, scene))
-    }
-
-    fn transmit(&mut self, from: usize, to: usize, epoch: u64, packet: &Rc<Packet>) {
+    pub(super) fn transmit(&mut self, from: usize, to: usize, epoch: u64, packet: &Rc<Packet>) {
         self.counts.messages += 1;
         self.counts.bytes += packet.len() as u64;
         self.digest.mix((from << 32 | to) as u64);
@@ -122,17 +98,13 @@ impl World {
                 let good = |tx: &Tx| self.good_txs.contains(&tx.hash());
                 match packet.verify(message, &process.keys, &self.memo, &good) {
                     Ok(message) => self.later(to, Input::Message { from: from_key, message }),
-                    Err(fault) => self.reported(to, &from_key, &format!("verify: {fault}")),
+                    Err(fault) => {
+                        self.watch.refused(to);
+                        self.reported(to, &from_key, &format!("verify: {fault}"));
+                    }
                 }
             }
         }
-    }
-
-    fn hears(&mut self, node: usize, from: usize, message: &Message) -> bool {
-        let Some((mut actor, mut scene)) = self.actor(node) else { return true };
-        let hears = actor.hears(&mut scene, from, message);
-        self.nodes[node].actor = Some(actor);
-        hears
     }
 
     /// Asks a peer for blocks.
@@ -147,10 +119,9 @@ impl World {
         let input = Input::Fetched { from: peer, first, blocks: Vec::new() };
         let timeout = u64::try_from(FETCH_TIMEOUT.as_nanos()).expect("a few seconds");
         self.done_after(node, timeout, Done::Fetched { id, input: Box::new(input) });
-        let Some(to) = self.by_key.get(&peer).copied() else { return };
-        if self.net.sees(node, to).is_none() {
+        let Some(to) = self.machines(&peer).find(|to| self.net.sees(node, *to).is_some()) else {
             return;
-        }
+        };
         if let Some(delay) = self.delays(node, to).first() {
             let asked = Event::Asked { from: node, incarnation, to, first, count, id };
             self.queue.after(*delay, asked);
@@ -181,11 +152,7 @@ impl World {
                 return;
             }
         };
-        let mut blocks = blocks;
-        if let Some((mut actor, mut scene)) = self.actor(to) {
-            actor.answers(&mut scene, &mut blocks);
-            self.nodes[to].actor = Some(actor);
-        }
+        let Some(blocks) = self.answer(to, first, blocks) else { return };
         let input = Input::Fetched { from: self.nodes[to].key, first, blocks };
         if let Some(delay) = self.delays(to, from).first() {
             let done = Done::Fetched { id, input: Box::new(input) };

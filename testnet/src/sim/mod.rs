@@ -18,6 +18,7 @@
 
 pub mod actor;
 mod clock;
+pub mod coverage;
 mod crypto;
 mod digest;
 mod disk;
@@ -25,6 +26,7 @@ mod driver;
 mod faults;
 mod health;
 pub mod invariants;
+mod liars;
 mod links;
 mod load;
 mod members;
@@ -53,10 +55,14 @@ use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 use tandem_chain::limits::MAX_ORGS;
 
+use self::coverage::ENOUGH_SEEDS;
 use self::crypto::Scheme;
 use self::plan::Shape;
 use self::report::Counts;
 pub use self::world::World;
+
+/// Histories in which every kind of actor does something, or the run has failed.
+const ALL_KINDS_WITHIN: u64 = 1_000;
 
 /// Options of `tandem-testnet sim`.
 #[derive(Clone, Debug, clap::Args)]
@@ -178,6 +184,7 @@ pub fn run(options: &Options) -> Result<()> {
     });
     report.seconds = started.elapsed().as_secs_f64();
     report.failed.sort_unstable();
+    report.never = report.total.coverage.never();
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -185,6 +192,11 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let (failed, seeds) = (report.failed.len(), report.total.seeds);
     ensure!(failed == 0, "{failed} of {seeds} seeds failed");
+    let is_covered = seeds < ENOUGH_SEEDS || report.never.is_empty();
+    ensure!(is_covered, "coverage FAILED, never hit: {}", report.never.join("; "));
+    let idle = report.total.idle_kinds();
+    let is_large = seeds >= ALL_KINDS_WITHIN;
+    ensure!(idle.is_empty() || !is_large, "in {seeds} seeds these actors did nothing: {idle:?}");
     Ok(())
 }
 
@@ -226,6 +238,8 @@ fn for_each_seed(options: &Options, mut tell: impl FnMut(u64, &Outcome)) {
 struct Report {
     total: Counts,
     failed: Vec<u64>,
+    /// Rows of the tables of coverage that were never hit.
+    never: Vec<String>,
     /// Of all digests together.
     digest: u64,
     seconds: f64,
@@ -233,7 +247,7 @@ struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.total)?;
+        writeln!(f, "{}\n{}", self.total, self.total.coverage)?;
         write!(
             f,
             "{:.1} s, {:.0} blocks a second, digest {:016x}",

@@ -14,8 +14,9 @@ use tandem_consensus::journal::KeyState;
 use tandem_consensus::verify::Keys;
 use tandem_consensus::{Effect, Replica, Setup};
 
-use super::actor::Actor;
+use super::actor::Byzantine;
 use super::clock::Clock;
+use super::coverage::crashes::{Kind, Point, Progress};
 use super::disk::{Disk, Image};
 use super::plan::{CrashPoint, Machine};
 use super::queue::Time;
@@ -34,6 +35,17 @@ pub struct Slow {
 impl Slow {
     /// Nothing is wrong.
     pub const NOT: Self = Self { disk: 1, work: 1 };
+}
+
+/// Where a process is to die.
+#[derive(Clone, Copy, Debug)]
+pub struct Doom {
+    /// The point.
+    pub point: CrashPoint,
+    /// Only at this effect.
+    pub effect: Option<Point>,
+    /// After it has passed there so many times.
+    pub left: u64,
 }
 
 /// A node.
@@ -62,7 +74,9 @@ pub struct Node {
     /// Its wall clock.
     pub clock: Clock,
     /// What makes it Byzantine.
-    pub actor: Option<Box<dyn Actor>>,
+    pub byzantine: Option<Byzantine>,
+    /// The other copy of it, if it runs twice; that one does not know this.
+    pub twin: Option<usize>,
     /// Whether its organisation runs it; one that is to be registered later is not yet.
     pub is_installed: bool,
     /// The process, while it runs.
@@ -73,17 +87,19 @@ pub struct Node {
     pub paused: bool,
     /// What waits for a process that stands still.
     pub held: VecDeque<Event>,
-    /// Where it dies, after it has passed there so many times.
-    pub crash_at: Option<(CrashPoint, u64)>,
+    /// Where it dies.
+    pub doom: Option<Doom>,
     /// Whether it stays dead.
     pub stays_dead: bool,
+    /// Whether its process has come to its end by itself.
+    pub halted: bool,
 }
 
 impl Node {
     /// Whether it keeps to the protocol.
     #[must_use]
     pub fn is_correct(&self) -> bool {
-        self.actor.is_none() && !self.rolled_back
+        self.byzantine.is_none() && !self.rolled_back
     }
 
     /// Where it stands, for a story.
@@ -125,7 +141,9 @@ pub struct Process {
     /// All blocks that it has committed.
     pub blocks: Vec<Arc<CertifiedBlock>>,
     /// Effects that wait for a write or for those before them.
-    pub effects: VecDeque<Effect>,
+    pub effects: VecDeque<(Kind, Effect)>,
+    /// How far it is with its effects.
+    pub progress: Progress,
     /// Whether an fsync is under way.
     pub persisting: bool,
     /// When it started.
@@ -163,6 +181,7 @@ impl Process {
             keys,
             blocks: image.blocks.clone(),
             effects: VecDeque::new(),
+            progress: Progress::default(),
             persisting: false,
             started: now,
             wakeup: None,

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use tandem_chain::modules::standby::Reason;
 
+use super::actor::Kind;
+use super::coverage::Coverage;
 use super::invariants::Changes;
 use super::plan::{CrashPoint, Fault};
 
@@ -68,6 +70,14 @@ pub struct Counts {
     pub double_signs: u64,
     /// Pieces of evidence in blocks.
     pub evidence: u64,
+    /// What Byzantine nodes did that no correct node does, by their kind.
+    pub byzantine: BTreeMap<Kind, u64>,
+    /// Histories with more than f lying power.
+    pub beyond_f: u64,
+    /// Those of them in which the chain forked.
+    pub forks: u64,
+    /// Those of them in which the chain was not demanded to go on at the end.
+    pub stood_still: u64,
     /// Virtual seconds.
     pub virtual_seconds: u64,
     /// Longest time that the second half of a history took, in milliseconds.
@@ -78,6 +88,8 @@ pub struct Counts {
     pub switch_percent_max: u64,
     /// What invariants had to judge.
     pub judged: BTreeMap<&'static str, u64>,
+    /// Which rules and cases were gone through.
+    pub coverage: Coverage,
     /// Reports about peers: whether both are correct, what, how often.
     #[serde(skip)]
     pub reports: BTreeMap<(bool, String), u64>,
@@ -91,6 +103,13 @@ impl Counts {
             Reason::Planned => self.planned += 1,
             Reason::Barred => self.barred += 1,
         }
+    }
+
+    /// Kinds of actors that never did anything.
+    #[must_use]
+    pub fn idle_kinds(&self) -> Vec<Kind> {
+        let is_idle = |kind: &Kind| self.byzantine.get(kind).is_none_or(|deeds| *deeds == 0);
+        Kind::ALL.into_iter().filter(is_idle).collect()
     }
 
     /// Adds another history's.
@@ -121,12 +140,16 @@ impl Counts {
             (&mut self.barred, other.barred),
             (&mut self.double_signs, other.double_signs),
             (&mut self.evidence, other.evidence),
+            (&mut self.beyond_f, other.beyond_f),
+            (&mut self.forks, other.forks),
+            (&mut self.stood_still, other.stood_still),
             (&mut self.virtual_seconds, other.virtual_seconds),
         ];
         for (sum, count) in pairs {
             *sum += count;
         }
         self.healed_ms_max = self.healed_ms_max.max(other.healed_ms_max);
+        self.coverage.add(&other.coverage);
         self.changes.add(&other.changes);
         for (fault, count) in &other.faults {
             *self.faults.entry(*fault).or_default() += count;
@@ -142,6 +165,9 @@ impl Counts {
         }
         for (what, count) in &other.judged {
             *self.judged.entry(what).or_default() += count;
+        }
+        for (kind, count) in &other.byzantine {
+            *self.byzantine.entry(*kind).or_default() += count;
         }
         for (what, count) in &other.reports {
             *self.reports.entry(what.clone()).or_default() += count;
@@ -204,11 +230,17 @@ impl fmt::Display for Counts {
         let judged: Vec<String> =
             self.judged.iter().map(|(what, count)| format!("{count} {what}")).collect();
         writeln!(f, "judged: {}", judged.join(", "))?;
-        write!(
+        writeln!(
             f,
             "switches: {} automatic, {} planned, {} barred; {} double signings seen, {} in blocks",
             self.automatic, self.planned, self.barred, self.double_signs, self.evidence
-        )
+        )?;
+        writeln!(
+            f,
+            "beyond f: {} histories, of which {} forked, {} need not have gone on",
+            self.beyond_f, self.forks, self.stood_still
+        )?;
+        write!(f, "Byzantine deeds: {}", listed(&self.byzantine))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Histories that must hold, in every run of the tests.
 
-use super::plan::{CrashPoint, Fault};
+use super::plan::{CrashPoint, Fault, Plan};
+use super::random::Random;
 use super::*;
 
 /// Seeds that every run of the tests lives through.
@@ -49,6 +50,8 @@ fn no_invariant_is_violated_in_any_history() {
         ("parameters set", changes.parameters),
         ("calls refused", changes.refused),
         ("evidence", counts.evidence),
+        ("histories beyond f", counts.beyond_f),
+        ("forks beyond f", counts.forks),
     ] {
         assert!(count > 0, "no {what}");
     }
@@ -58,6 +61,7 @@ fn no_invariant_is_violated_in_any_history() {
     for point in CrashPoint::ALL {
         assert!(counts.crash_points.contains_key(&point), "no crash {point}");
     }
+    assert_eq!(counts.idle_kinds(), [], "kinds of actors that did nothing");
 }
 
 #[test]
@@ -74,4 +78,20 @@ fn many_organisations_make_blocks_when_nothing_fails() {
     let outcome = run_shaped(1, shape, false);
     assert_eq!(outcome.violation, None);
     assert!(outcome.counts.blocks > 10 && outcome.counts.crashes == 0);
+}
+
+#[test]
+fn no_more_lies_than_f_unless_it_is_told_and_never_enough_for_a_certificate() {
+    let mut beyond_f = 0;
+    for seed in 0..2_000 {
+        let plan = Plan::new(seed, Shape::default(), &mut Random::new(seed));
+        let power = |org: usize| plan.orgs[org].power;
+        let total: u64 = (0..plan.orgs.len()).map(power).sum();
+        let lying: u64 = plan.lying().map(power).sum();
+        assert_eq!(lying > (total - 1) / 3, plan.beyond_f, "seed {seed}");
+        assert!(lying * 3 <= total * 2, "seed {seed}");
+        assert_eq!(plan.to_string().contains("off are 1"), plan.beyond_f, "seed {seed}");
+        beyond_f += u64::from(plan.beyond_f);
+    }
+    assert!(beyond_f > 0, "no history with more than f lying power");
 }

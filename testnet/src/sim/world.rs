@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
-use tandem_chain::genesis::{Genesis, GenesisRole};
+use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::modules::parameters::Parameters;
@@ -14,12 +14,16 @@ use tandem_chain::types::{Height, Timestamp, TxHash};
 use tandem_consensus::Input;
 use tandem_consensus::journal::KeyState;
 
+use super::actor::{Byzantine, Keyring, Peer};
 use super::clock::Clock;
+use super::coverage::crashes::Kind;
+use super::coverage::{Start, Watch};
 use super::crypto::Memo;
 use super::digest::Digest;
 use super::disk::{Disk, Image};
 use super::invariants::progress::Healing;
 use super::invariants::{Invariants, Member, Verdict, Violation};
+use super::liars;
 use super::load::Client;
 use super::members::{Members, members};
 use super::net::{self, Net};
@@ -76,6 +80,8 @@ pub enum Event {
     Heal,
     /// Whether everything that is demanded after the faults is there.
     Look,
+    /// A Byzantine node does something by itself.
+    Act(usize),
 }
 
 /// What a part of a process has to tell.
@@ -85,7 +91,7 @@ pub enum Done {
     /// An answer to a fetch.
     Fetched { id: u64, input: Box<Input> },
     /// An fsync: so many writes of the log are durable.
-    Synced(usize),
+    Synced(usize, Kind),
     /// A block is executed.
     Executed(Arc<CertifiedBlock>, Rc<Executed>),
     /// The deadline that the replica asked for.
@@ -139,6 +145,11 @@ pub struct World {
     pub(super) is_over: bool,
     pub(super) counts: Counts,
     pub(super) fetches: u64,
+    pub(super) watch: Watch,
+    /// The signers of the Byzantine nodes.
+    pub(super) liars: Keyring,
+    /// What the Byzantine know of all nodes.
+    pub(super) peers: Vec<Peer>,
     pub(super) digest: Digest,
     story: Option<Vec<String>>,
 }
@@ -155,14 +166,15 @@ impl World {
     pub fn shaped(seed: u64, shape: Shape, with_story: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::new(seed, shape, &mut random);
-        let Members { genesis, machines, secrets, admins, users } = members(&plan);
+        let Members { genesis, machines, mut secrets, admins, users } = members(&plan);
         let mut states = States::default();
         let genesis_state = states.of(&Ledger::<State>::genesis(&genesis));
         let bound_ns = plan.parameters.max_clock_ahead_ms * 1_000_000;
         let mut nodes = Vec::new();
         for (machine, secret) in machines.into_iter().zip(&secrets) {
-            let kind = plan.byzantine.iter().find(|(of, _)| *of == machine.org);
-            let kind = kind.filter(|_| machine.role == Some(GenesisRole::Validator));
+            let liar = plan.byzantine.iter().find(|liar| liar.org == machine.org);
+            let number = nodes.iter().filter(|node: &&Node| node.org == machine.org).count();
+            let kind = liar.and_then(|liar| liar.kinds.get(number).copied().flatten());
             nodes.push(Node {
                 name: machine.name,
                 org: machine.org,
@@ -175,41 +187,50 @@ impl World {
                 machine: plan.machine.one(&mut random),
                 slow: Slow::NOT,
                 clock: Clock::kept(&mut random, bound_ns, 0),
-                actor: kind.map(|(_, kind)| kind.actor(&mut random)),
+                byzantine: kind.map(|kind| Byzantine::new(kind, &mut random)),
+                twin: None,
                 is_installed: machine.role.is_some(),
                 process: None,
                 incarnation: 0,
                 paused: false,
                 held: std::collections::VecDeque::new(),
-                crash_at: None,
+                doom: None,
                 stays_dead: false,
+                halted: false,
             });
         }
-        let keys: Vec<PublicKey> = nodes.iter().map(|node| node.key).collect();
+        let at_genesis = nodes.iter().filter(|node| node.is_installed).count();
+        let by_key = nodes.iter().enumerate().map(|(i, node)| (node.key, i)).collect();
+        let first_copies = liars::add_twins(&mut nodes, &genesis_state, &mut random);
+        secrets.extend(first_copies.into_iter().map(|i| secrets[i].clone()).collect::<Vec<_>>());
         let signer = |key: &SecretKey| plan.scheme.signer(key);
         let clients = users.iter().map(|(org, key)| Client::new(*org, signer(key))).collect();
         let members: Vec<Member> = nodes
             .iter()
             .map(|node| Member {
-                name: node.name.clone(),
+                name: node.name.as_str().into(),
                 key: node.key,
+                address: node.key.address(),
                 is_correct: node.is_correct(),
             })
             .collect();
         let mut world = Self {
             random,
             queue: Queue::default(),
-            by_key: keys.iter().enumerate().map(|(i, key)| (*key, i)).collect(),
+            by_key,
             net: Net::new(nodes.len()),
+            watch: Watch::new(nodes.len()),
             links: plan.links,
             memo: Memo::new(plan.scheme),
-            invariants: Invariants::new(&genesis, &members),
+            invariants: Invariants::new(&genesis, &members, plan.beyond_f),
+            liars: liars::keyring(&nodes),
+            peers: liars::peers(&nodes),
             genesis,
             genesis_state,
             states,
             admins,
             secrets,
-            at_genesis: nodes.iter().filter(|node| node.is_installed).count(),
+            at_genesis,
             nodes,
             clients,
             good_txs: BTreeSet::new(),
@@ -233,6 +254,9 @@ impl World {
         for node in 0..self.nodes.len() {
             let delay = self.random.below(S / 5);
             self.queue.after(delay, Event::Start(node));
+            if self.nodes[node].byzantine.is_some() {
+                self.queue.after(S / 2, Event::Act(node));
+            }
         }
         for client in 0..self.clients.len() {
             self.queue.after(S / 2, Event::Client(client));
@@ -260,6 +284,9 @@ impl World {
         self.counts.rolled_back_barred = self.nodes.iter().filter(is_barred).count() as u64;
         self.counts.virtual_seconds = self.queue.now() / S;
         self.counts.judged = self.invariants.counts().into_iter().collect();
+        self.counts.coverage = self.watch.seen().clone();
+        self.counts.beyond_f = u64::from(self.plan.beyond_f);
+        self.counts.forks = u64::from(self.invariants.has_forked());
         self.violation.clone().map_or(Ok(()), Err)
     }
 
@@ -297,6 +324,7 @@ impl World {
             Event::Client(client) => self.client(client),
             Event::Heal => self.heal(),
             Event::Look => self.look(),
+            Event::Act(node) => self.act(node),
         }
     }
 
@@ -329,10 +357,16 @@ impl World {
             return;
         }
         node.incarnation += 1;
+        node.halted = false;
         let key = if node.key_was_lost { KeyState::Lost } else { KeyState::Good };
         let image = node.disk.synced();
         let process = Process::start(image, Arc::clone(&node.signer), &self.genesis, key, now);
         let tip = Arc::clone(process.ledger.tip());
+        if node.is_correct() {
+            let (durable, incarnation) = (image.durable(key), node.incarnation);
+            let start = Start { key: node.key, tip: Arc::clone(&tip), durable, incarnation };
+            self.watch.started(now, index, start);
+        }
         node.process = Some(process);
         self.tell(|w| format!("{} starts at height {}", w.nodes[index].name, tip.height));
         if self.nodes[index].is_correct() {
@@ -369,11 +403,13 @@ impl World {
     /// Ends a process, with the first `kept` writes that were not synced.
     pub(super) fn end(&mut self, index: usize, kept: usize) {
         let node = &mut self.nodes[index];
-        node.process = None;
+        if let Some(process) = node.process.take() {
+            self.watch.crashed(self.queue.now(), index, &process);
+        }
         node.disk.crash(kept, &mut self.digest);
         node.paused = false;
         node.held.clear();
-        node.crash_at = None;
+        node.doom = None;
         for peer in 0..self.nodes.len() {
             self.net.set_sees(index, peer, None);
             let connection = self.net.connection(index, peer);

@@ -20,14 +20,10 @@ impl Deaf {
 }
 
 impl Actor for Deaf {
-    fn sends(&mut self, _scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
-        vec![message.clone()]
-    }
-
     fn hears(&mut self, scene: &mut Scene, from: usize, message: &Message) -> bool {
         let share = self.share;
+        let nodes = 0..scene.peers.len();
         let random = &mut *scene.random;
-        let nodes = 0..scene.nodes;
         let disliked =
             self.disliked.get_or_insert_with(|| nodes.filter(|_| random.chance(share)).collect());
         let is_precommit =

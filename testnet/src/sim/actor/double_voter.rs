@@ -45,7 +45,7 @@ impl DoubleVoter {
 impl Actor for DoubleVoter {
     fn sends(&mut self, scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
         let Message::Vote(vote) = message else { return vec![message.clone()] };
-        if vote.validator_address != scene.signer.public().address() {
+        if !scene.is_own(vote) {
             return vec![message.clone()];
         }
         let second = self.second(scene, vote).map(|vote| Message::Vote(Box::new(vote)));

@@ -2,7 +2,7 @@
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::comet;
-use tandem_chain::types::Timestamp;
+use tandem_chain::types::{Height, Timestamp};
 use tandem_consensus::message::Message;
 
 use super::{Actor, Scene};
@@ -16,8 +16,13 @@ impl Actor for Forger {
         std::iter::once(message.clone()).chain(more).collect()
     }
 
-    fn answers(&mut self, scene: &mut Scene, blocks: &mut Vec<CertifiedBlock>) {
-        let Some(block) = blocks.first_mut() else { return };
+    fn answers(
+        &mut self,
+        scene: &mut Scene,
+        _first: Height,
+        mut blocks: Vec<CertifiedBlock>,
+    ) -> Option<Vec<CertifiedBlock>> {
+        let Some(block) = blocks.first_mut() else { return Some(blocks) };
         match scene.random.below(7) {
             0 => blocks.clear(),
             1 => blocks.reverse(),
@@ -50,5 +55,6 @@ impl Actor for Forger {
             5 => block.certificate.commit.signatures.reverse(),
             _ => {}
         }
+        Some(blocks)
     }
 }

@@ -1,11 +1,10 @@
 //! Lies in its observations.
 
-use tandem_chain::comet;
-use tandem_chain::liveness::{Bits, Observation};
+use tandem_chain::liveness::Bits;
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::Message;
 
-use super::{Actor, Scene};
+use super::{Actor, Scene, craft};
 use crate::sim::random::Random;
 
 #[derive(Clone, Copy)]
@@ -14,6 +13,8 @@ enum Lie {
     AllDead,
     Random,
     Opposite,
+    /// Its own organisation's nodes are alive, and nobody else.
+    OwnAlone,
 }
 
 pub(super) struct Liar {
@@ -24,34 +25,34 @@ pub(super) struct Liar {
 
 impl Liar {
     pub fn new(random: &mut Random) -> Self {
-        let lies = [Lie::AllAlive, Lie::AllDead, Lie::Random, Lie::Opposite];
+        let lies = [Lie::AllAlive, Lie::AllDead, Lie::Random, Lie::Opposite, Lie::OwnAlone];
         Self { lie: random.pick(&lies), last: None }
     }
 
     fn changed(&self, scene: &mut Scene, vote: &Vote) -> Vote {
         let Some(observation) = &vote.observation else { return vote.clone() };
-        let seen: Bits = observation
-            .seen
-            .iter()
-            .map(|bit| match self.lie {
+        let org = scene.peers[scene.me].org;
+        let ours = |key| scene.peers.iter().any(|peer| peer.org == org && peer.key == key);
+        let nodes = scene.tip.register.nodes.keys().map(|key| ours(*key));
+        let seen: Bits = nodes
+            .zip(observation.seen.iter())
+            .map(|(is_ours, bit)| match self.lie {
                 Lie::AllAlive => true,
                 Lie::AllDead => false,
                 Lie::Random => scene.random.chance(500),
                 Lie::Opposite => !bit,
+                Lie::OwnAlone => is_ours,
             })
             .collect();
-        let extension = seen.to_extension();
-        let bytes =
-            comet::extension_sign_bytes(scene.chain_id, vote.height, vote.round, &extension);
-        let signature = scene.signer.sign(&bytes);
-        Vote { observation: Some(Observation { seen, signature }), ..vote.clone() }
+        let lie = craft::observation(scene, scene.signer, vote.height, vote.round, seen);
+        Vote { observation: Some(lie), ..vote.clone() }
     }
 }
 
 impl Actor for Liar {
     fn sends(&mut self, scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
         let Message::Vote(vote) = message else { return vec![message.clone()] };
-        if vote.observation.is_none() || vote.validator_address != scene.signer.public().address() {
+        if vote.observation.is_none() || !scene.is_own(vote) {
             return vec![message.clone()];
         }
         if self.last.as_ref().is_none_or(|(before, _)| before != vote.as_ref()) {

@@ -1,103 +1,167 @@
-//! Byzantine validators: production replicas whose messages are changed on their way out or in.
+//! Byzantine nodes: production replicas whose messages are changed on their way out or in, and who
+//! say things besides that no replica would. Each has its own key and those of the other Byzantine
+//! nodes, which work together; never that of a correct one.
 
+mod accomplice;
+mod bad_proposer;
+mod clinger;
+mod counterfeiter;
+mod craft;
 mod deaf;
+mod doctored;
 mod double_proposer;
 mod double_voter;
 mod forger;
+mod framer;
+mod garbler;
+mod hider;
+mod impostor;
+mod kind;
 mod liar;
+mod nil_voter;
 mod noise;
+mod pretender;
+mod replayer;
 mod silent;
+mod twin;
 mod two_faced;
 mod withholder;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
-use tandem_chain::keys::Signer;
-use tandem_chain::types::ChainId;
+use tandem_chain::keys::{PublicKey, Signer};
+use tandem_chain::roles::Validator;
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{ChainId, Height, Timestamp};
+use tandem_chain::vote::Vote;
 use tandem_consensus::message::Message;
 
+pub use self::kind::Kind;
 use super::random::Random;
+
+/// The signers of the Byzantine nodes.
+pub type Keyring = BTreeMap<PublicKey, Arc<dyn Signer>>;
+
+/// What actors know of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its key.
+    pub key: PublicKey,
+    /// Its organisation.
+    pub org: usize,
+}
 
 /// What an actor works with.
 pub struct Scene<'a> {
     /// Chance.
     pub random: &'a mut Random,
+    /// Its node.
+    pub me: usize,
     /// Its node's signer, without the guard.
     pub signer: &'a Arc<dyn Signer>,
+    /// The signers of all Byzantine nodes.
+    pub liars: &'a Keyring,
     /// The chain.
     pub chain_id: &'a ChainId,
-    /// Number of nodes.
-    pub nodes: usize,
+    /// All nodes.
+    pub peers: &'a [Peer],
+    /// Its node's state after the newest block that it has.
+    pub tip: Arc<Tip>,
+    /// Its node's wall clock.
+    pub wall: Timestamp,
+    /// What it sends besides, and to which node.
+    pub more: Vec<(usize, Message)>,
 }
 
-/// A Byzantine validator.
+impl<'a> Scene<'a> {
+    /// Sends a message to all others.
+    fn to_all(&mut self, message: &Message) {
+        let others = (0..self.peers.len()).filter(|peer| *peer != self.me);
+        self.more.extend(others.map(|peer| (peer, message.clone())));
+    }
+
+    /// Sends a message to one other.
+    fn to_someone(&mut self, message: Message) {
+        let to = self.random.index(self.peers.len());
+        self.more.push((to, message));
+    }
+
+    fn key(&self) -> PublicKey {
+        self.signer.public()
+    }
+
+    /// Whether a vote has its node's signature.
+    fn is_own(&self, vote: &Vote) -> bool {
+        vote.validator_address == self.key().address()
+    }
+
+    /// The height that its node works on.
+    fn height(&self) -> Height {
+        self.tip.height.next()
+    }
+
+    /// Place in the role table and entry of the holder of its organisation's seat, if that is
+    /// another node.
+    fn partner(&self) -> Option<(usize, &Validator)> {
+        let (me, org) = (self.key(), self.peers[self.me].org);
+        let is_of_org = |key: &PublicKey| self.peers.iter().any(|p| p.org == org && p.key == *key);
+        let mut holders = self.tip.next_table.validators().iter().enumerate();
+        holders.find(|(_, holder)| is_of_org(&holder.key) && holder.key != me)
+    }
+
+    /// The signer of a key, if that is a Byzantine node's.
+    fn signer_of(&self, key: &PublicKey) -> Option<&'a Arc<dyn Signer>> {
+        self.liars.get(key)
+    }
+}
+
+/// A Byzantine node.
 pub trait Actor {
     /// What it sends to node `to` in the place of a message that a correct node would send.
-    fn sends(&mut self, scene: &mut Scene, to: usize, message: &Message) -> Vec<Message>;
+    fn sends(&mut self, _scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
+        vec![message.clone()]
+    }
 
     /// Whether it takes notice of a message from node `from`.
     fn hears(&mut self, _scene: &mut Scene, _from: usize, _message: &Message) -> bool {
         true
     }
 
-    /// Changes an answer to one who asks for blocks.
-    fn answers(&mut self, _scene: &mut Scene, _blocks: &mut Vec<CertifiedBlock>) {}
+    /// What it does by itself, from time to time.
+    fn acts(&mut self, _scene: &mut Scene) {}
+
+    /// Its answer to one who asks for blocks from height `first` on, in the place of those that its
+    /// node has; none leaves the question open.
+    fn answers(
+        &mut self,
+        _scene: &mut Scene,
+        _first: Height,
+        blocks: Vec<CertifiedBlock>,
+    ) -> Option<Vec<CertifiedBlock>> {
+        Some(blocks)
+    }
 
     /// Changes the bytes of a message.
     fn garbles(&mut self, _scene: &mut Scene, _bytes: &mut Vec<u8>) {}
 }
 
-/// The actors there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Proposes two blocks.
-    DoubleProposer,
-    /// Votes for two things.
-    DoubleVoter,
-    /// Lies in its observations.
-    Liar,
-    /// Sends no votes and no proposals.
-    Silent,
-    /// Sends its messages to some only.
-    Withholder,
-    /// Leaves precommits that it dislikes out of its certificates.
-    Deaf,
-    /// Shows half of the others one block and its votes for it, the rest another.
-    TwoFaced,
-    /// Sends garbage, old messages and false claims.
-    Noise,
-    /// Answers fetches with forged blocks.
-    Forger,
+/// What makes a node Byzantine.
+pub struct Byzantine {
+    /// How.
+    pub kind: Kind,
+    /// Its part.
+    pub actor: Box<dyn Actor>,
+    /// Whether it has turned honest. It is not judged as correct even so: what it signed before may
+    /// come up at any time.
+    pub reformed: bool,
 }
 
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::DoubleProposer,
-        Self::DoubleVoter,
-        Self::Liar,
-        Self::Silent,
-        Self::Withholder,
-        Self::Deaf,
-        Self::TwoFaced,
-        Self::Noise,
-        Self::Forger,
-    ];
-
-    /// An actor of this kind.
+impl Byzantine {
+    /// A node of this kind.
     #[must_use]
-    pub fn actor(self, random: &mut Random) -> Box<dyn Actor> {
-        match self {
-            Self::DoubleProposer => Box::new(double_proposer::DoubleProposer::default()),
-            Self::DoubleVoter => Box::new(double_voter::DoubleVoter::default()),
-            Self::Liar => Box::new(liar::Liar::new(random)),
-            Self::Silent => Box::new(silent::Silent),
-            Self::Withholder => Box::new(withholder::Withholder),
-            Self::Deaf => Box::new(deaf::Deaf::new(random)),
-            Self::TwoFaced => Box::new(two_faced::TwoFaced::default()),
-            Self::Noise => Box::new(noise::Noise::default()),
-            Self::Forger => Box::new(forger::Forger),
-        }
+    pub fn new(kind: Kind, random: &mut Random) -> Self {
+        Self { kind, actor: kind.actor(random), reformed: false }
     }
 }

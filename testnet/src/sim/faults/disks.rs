@@ -43,6 +43,7 @@ impl World {
         self.nodes[node].key_was_lost = true;
         self.invariants.lost_key(node);
         self.tell(|w| format!("{} loses its disk", w.nodes[node].name));
+        self.crash_over_lost_key(node);
         let delay = self.fault_length();
         self.queue.after(delay, Event::Start(node));
     }
@@ -96,6 +97,7 @@ impl World {
             entry.disk = Disk::restored(image.with_lost_key());
             self.invariants.lost_key(node);
             self.counts.restored += 1;
+            self.crash_over_lost_key(node);
         } else {
             entry.rolled_back = true;
             entry.disk = Disk::restored(image);

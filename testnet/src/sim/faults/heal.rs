@@ -13,11 +13,12 @@ impl World {
         let (now, height) = (self.queue.now(), self.invariants.height());
         self.phase = Phase::Healed { at: now, height };
         self.tell(|_| format!("the faults stop at height {height}"));
+        self.reform();
         self.choose_dead();
         self.healing = Some(self.healing());
         let bound_ns = self.plan.parameters.max_clock_ahead_ms * 1_000_000;
         for node in 0..self.nodes.len() {
-            self.nodes[node].crash_at = None;
+            self.nodes[node].doom = None;
             self.nodes[node].clock = Clock::kept(&mut self.random, bound_ns, now);
             self.room(node);
             self.fast(node);

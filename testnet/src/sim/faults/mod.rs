@@ -6,6 +6,7 @@ mod machines;
 mod network;
 mod orders;
 mod processes;
+mod switches;
 
 use super::plan::Fault;
 use super::queue::Time;
@@ -30,6 +31,7 @@ impl World {
     fn inject(&mut self, fault: Fault) -> bool {
         match fault {
             Fault::Switch => return self.order_switch(),
+            Fault::OddSwitch => return self.order_odd_switch(),
             Fault::Members => return self.order_members(),
             Fault::Parameters => return self.order_parameters(),
             Fault::Rollback => return self.roll_back(),
@@ -58,7 +60,11 @@ impl World {
             Fault::ClockJump => self.clock_jump(node),
             Fault::ClockDrift => self.clock_drift(node),
             Fault::Lag => self.lag(),
-            Fault::Switch | Fault::Members | Fault::Parameters | Fault::Rollback => false,
+            Fault::Switch
+            | Fault::OddSwitch
+            | Fault::Members
+            | Fault::Parameters
+            | Fault::Rollback => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What organisations order while faults last: switches, other nodes, other partners, other
 //! parameters. Some of it is refused, as it would be.
 
+use tandem_chain::keys::SecretKey;
 use tandem_chain::modules::parameters::{self, Parameters};
 use tandem_chain::modules::{Call, consortium, standby};
 use tandem_chain::tx::{Tx, TxBody};
@@ -108,16 +109,22 @@ impl World {
     }
 
     /// Hands in a call by an organisation's admin.
-    fn order(&mut self, org: usize, call: Call) {
+    pub(super) fn order(&mut self, org: usize, call: Call) {
         self.tell(|w| format!("{} orders {call:?}", w.genesis.organizations[org].name));
+        let key = self.admins[org].clone();
+        self.order_by(&key, call);
+    }
+
+    /// Hands in a call by the owner of a key.
+    pub(super) fn order_by(&mut self, key: &SecretKey, call: Call) {
         let body = TxBody {
             chain_id: self.genesis.chain_id.clone(),
-            sender: self.admins[org].public(),
+            sender: key.public(),
             nonce: self.random.next(),
             valid_until: self.invariants.height().plus(VALID_FOR),
             call,
         };
-        let tx = Tx::sign(body, &*self.plan.scheme.signer(&self.admins[org]));
+        let tx = Tx::sign(body, &*self.plan.scheme.signer(key));
         self.good_txs.insert(tx.hash());
         self.submit(&tx);
     }

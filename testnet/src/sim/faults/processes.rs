@@ -2,7 +2,10 @@
 
 use tandem_chain::keys::PublicKey;
 
-use crate::sim::plan::CrashPoint;
+use crate::sim::coverage::Row as _;
+use crate::sim::coverage::crashes::{Kind, Point};
+use crate::sim::node::Doom;
+use crate::sim::plan::{CrashPoint, Fault};
 use crate::sim::queue::{MS, S};
 use crate::sim::world::{Event, Phase, World};
 
@@ -26,27 +29,54 @@ impl World {
         let holders: Vec<usize> = holders.filter(|node| self.may_fail(*node)).collect();
         let is_any = holders.is_empty() || self.random.chance(200);
         let node = if is_any { node } else { self.random.pick(&holders) };
-        if self.nodes[node].crash_at.is_some() {
+        // A rare effect may never come.
+        if self.nodes[node].doom.is_some_and(|doom| doom.effect.is_none()) {
             return false;
+        }
+        if self.random.chance(600) {
+            let mut effects = Point::all();
+            if self.random.chance(500) {
+                effects.retain(|effect| effect.kind.is_persist());
+            }
+            let effect = self.random.pick(&effects);
+            let doom = Doom { point: CrashPoint::of(effect), effect: Some(effect), left: 0 };
+            self.nodes[node].doom = Some(doom);
+            return true;
         }
         let point = self.random.pick(&CrashPoint::ALL);
         let is_at_start = point == CrashPoint::AtStart;
         if is_at_start && !self.crash_and_restart(node) {
             return false;
         }
-        let times = if is_at_start { 0 } else { self.random.below(8) };
-        self.nodes[node].crash_at = Some((point, times));
+        let left = if is_at_start { 0 } else { self.random.below(8) };
+        self.nodes[node].doom = Some(Doom { point, effect: None, left });
         true
+    }
+
+    /// A node whose key has been lost may die as it asks for it, or as it may sign again.
+    pub(super) fn crash_over_lost_key(&mut self, node: usize) {
+        if self.plan.faults.contains(&Fault::CrashAtPoint) && self.random.chance(500) {
+            let mut effects = Point::all();
+            effects.retain(|effect| matches!(effect.kind, Kind::PersistKey | Kind::LostKey));
+            let effect = self.random.pick(&effects);
+            let doom = Doom { point: CrashPoint::of(effect), effect: Some(effect), left: 0 };
+            self.nodes[node].doom = Some(doom);
+        }
     }
 
     /// A process comes to a point of its work; whether it dies there.
     pub(in crate::sim) fn dies_at(&mut self, node: usize, point: CrashPoint) -> bool {
-        let Some((at, left)) = self.nodes[node].crash_at.as_mut() else { return false };
-        if *at != point || self.phase != Phase::Faults {
+        let entry = &mut self.nodes[node];
+        let Some(doom) = entry.doom.as_mut().filter(|doom| doom.point == point) else {
+            return false;
+        };
+        let progress = entry.process.as_ref().map(|process| &process.progress);
+        let is_there = doom.effect.is_none_or(|effect| progress.is_some_and(|p| p.is_at(effect)));
+        if !is_there || self.phase != Phase::Faults {
             return false;
         }
-        if *left > 0 {
-            *left -= 1;
+        if doom.left > 0 {
+            doom.left -= 1;
             return false;
         }
         *self.counts.crash_points.entry(point).or_default() += 1;

@@ -1,21 +1,24 @@
 //! What correct nodes do, held against what they have heard: each new vote, proposal, follow message
 //! and decision is handed to the invariants that judge such.
 
+use std::rc::Rc;
+
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
+use tandem_chain::types::{Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::message::{Follow, Message, Proposal};
 use tandem_consensus::verify::Fault;
-use tandem_consensus::{Effect, View};
+use tandem_consensus::{Effect, Step};
 
-use super::heard::{Heard, Proposed};
+use super::heard::Heard;
 use super::licence::Licence;
 use super::liveness::Liveness;
 use super::reports;
 use super::rounds::{self, Rounds};
 use super::signed::Signing;
 use super::watch::{Moment, Process, Watch};
-use super::{Chain, Verdict, broken};
+use super::{Chain, Member, Verdict, broken};
 
 /// Follow messages that a node sends to all in one grace.
 const FOLLOWS: u64 = 4;
@@ -36,13 +39,13 @@ impl Watch {
     pub(super) fn acts(
         &mut self,
         by: By,
-        view: &View,
+        place: (Height, Round, Step),
         effects: &[Effect],
         liveness: &mut Liveness,
     ) -> Verdict {
         let Some(mut process) = self.processes[by.node].take() else { return Ok(()) };
         process.heard.note_wall(by.at.wall);
-        let verdict = self.judge(by, view, effects, liveness, &mut process);
+        let verdict = self.judge(by, place, effects, liveness, &mut process);
         self.processes[by.node] = Some(process);
         verdict
     }
@@ -50,16 +53,16 @@ impl Watch {
     fn judge(
         &mut self,
         by: By,
-        view: &View,
+        place: (Height, Round, Step),
         effects: &[Effect],
         liveness: &mut Liveness,
         process: &mut Process,
     ) -> Verdict {
-        let key = self.members[by.node].key;
+        let Member { key, address, .. } = self.members[by.node];
         for effect in effects {
             match effect {
                 Effect::Send { message, .. } | Effect::Broadcast(message) => match message {
-                    Message::Vote(vote) if vote.validator_address == key.address() => {
+                    Message::Vote(vote) if vote.validator_address == address => {
                         self.voted(by, vote, liveness, process)?;
                     }
                     Message::Proposal(proposal) if proposal.proposer == key => {
@@ -76,29 +79,34 @@ impl Watch {
                 _ => {}
             }
         }
-        self.moved(by, view, process)
+        self.moved(by, place, process)
     }
 
     fn reported(&self, by: By, peer: &PublicKey, fault: &Fault, process: &Process) -> Verdict {
         let of = self.members.iter().find(|member| member.key == *peer);
         let Some(of) = of.filter(|member| member.is_correct) else { return Ok(()) };
-        let (who, of) = (&self.members[by.node].name, (of.name.as_str(), of.key.address()));
+        let (who, of) = (&self.members[by.node].name, (of.name.as_ref(), of.address));
         reports::reported(who, of, fault, &process.heard, by.at.wall)
     }
 
     /// Where the node stands after an input.
-    fn moved(&mut self, by: By, view: &View, process: &mut Process) -> Verdict {
+    fn moved(
+        &mut self,
+        by: By,
+        (height, round, step): (Height, Round, Step),
+        process: &mut Process,
+    ) -> Verdict {
         let By { node, at, chain } = by;
         let Process { heard, rounds, is_new, .. } = process;
-        let (key, who) = (self.members[node].key, self.members[node].name.as_str());
-        let (height, round) = (heard.height, view.round.0);
-        if view.height.0 != height || round < heard.round {
-            let what =
-                format!("{who} goes to {}/{round} from {height}/{}", view.height, heard.round);
+        let (key, who) = (self.members[node].key, self.members[node].name.as_ref());
+        let (height, round) = (height.0, round.0);
+        if height != heard.height || round < heard.round {
+            let (before, of) = (heard.height, heard.round);
+            let what = format!("{who} goes to {height}/{round} from {before}/{of}");
             return broken("rounds end", what);
         }
         if std::mem::take(is_new) && self.lost[node].signs(height) {
-            rounds::restarted(&self.signed[node], view, who)?;
+            rounds::restarted(&self.signed[node], height, round, who)?;
         }
         if round > heard.round {
             self.licence(by, heard).round(round)?;
@@ -109,8 +117,8 @@ impl Watch {
             (heard.round, heard.began, heard.has_news) = (round, at.now, true);
             *rounds = Rounds::begin(&chain.seats, height, round, at.now);
         }
-        heard.has_news |= heard.step != view.step;
-        heard.step = view.step;
+        heard.has_news |= heard.step != step;
+        heard.step = step;
         rounds.look(&chain.seats, heard, at.now, who)?;
         self.lost[node].look(&heard.order, &key, height - 1);
         Ok(())
@@ -138,7 +146,7 @@ impl Watch {
     ) -> Verdict {
         let By { node, at, chain } = by;
         let Process { heard, eyes, .. } = process;
-        let who = self.members[node].name.clone();
+        let who = Rc::clone(&self.members[node].name);
         let place = (vote.height.0, vote.round.0, vote.kind);
         // A licence looks at what was signed before.
         let licence = self.licence(by, heard).vote(vote);
@@ -164,22 +172,22 @@ impl Watch {
 
     fn proposed(&mut self, by: By, proposal: &Proposal, process: &mut Process) -> Verdict {
         let By { node, at, .. } = by;
-        let (heard, who) = (&mut process.heard, self.members[node].name.clone());
+        let (heard, who) = (&mut process.heard, Rc::clone(&self.members[node].name));
         let place = (proposal.height.0, proposal.round.0);
         let valid_round = proposal.valid_round.map(|round| round.0);
         let licence = self.licence(by, heard).proposal(proposal);
-        match self.signed[node].proposal(place, proposal.block_id, valid_round) {
-            Signing::Again => return Ok(()),
-            Signing::Contradicts => {
-                let what = format!("{who} proposes twice at {}/{}", place.0, place.1);
-                return broken("4 no double signing", what);
-            }
-            Signing::New => self.licences += 1,
+        let signing = self.signed[node].proposal(place, proposal.block_id, valid_round);
+        if signing == Signing::Contradicts {
+            let what = format!("{who} proposes twice at {}/{}", place.0, place.1);
+            return broken("4 no double signing", what);
         }
-        self.lost[node].check(proposal.height.0, &who)?;
-        licence?;
-        heard.proposals.push(Proposed::of(proposal, at.wall, true));
-        heard.verdict(proposal.block_id, true);
+        if signing == Signing::New {
+            self.licences += 1;
+            self.lost[node].check(proposal.height.0, &who)?;
+            licence?;
+        }
+        // A process before this one may have made it, and died over it.
+        heard.proposed(proposal, at.wall);
         Ok(())
     }
 

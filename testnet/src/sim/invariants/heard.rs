@@ -64,6 +64,11 @@ impl Proposed {
             is_own,
         }
     }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let names = |p: &Self| (p.round, p.block, p.valid_round, p.proposer);
+        names(self) == names(other)
+    }
 }
 
 /// A vote for the next height.
@@ -186,15 +191,20 @@ impl Heard {
         } else {
             return;
         };
-        let is_known = |p: &Proposed| {
-            let names = |p: &Proposed| (p.round, p.block, p.valid_round, p.proposer);
-            names(p) == names(&proposed)
-        };
-        if !list.iter().any(is_known) {
+        if !list.iter().any(|known| known.is_same(&proposed)) {
             list.push(proposed);
         }
         for vote in &proposal.prevotes {
             self.vote(vote, now, false);
+        }
+    }
+
+    /// A proposal of the node's own, which may not be the first that this process has made of it.
+    pub fn proposed(&mut self, proposal: &Proposal, wall: u64) {
+        let proposed = Proposed::of(proposal, wall, true);
+        if !self.proposals.iter().any(|known| known.is_own && known.is_same(&proposed)) {
+            self.proposals.push(proposed);
+            self.verdict(proposal.block_id, true);
         }
     }
 

@@ -75,6 +75,8 @@ struct Sight {
 /// What is true of the nodes, and since when.
 #[derive(Debug)]
 pub struct Liveness {
+    /// Whether more than f power may lie, and records may say anything.
+    beyond_f: bool,
     members: Vec<Member>,
     by_key: BTreeMap<PublicKey, usize>,
     nodes: Vec<Truth>,
@@ -93,9 +95,11 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    pub(super) fn new(members: &[Member]) -> Self {
+    /// Of these nodes; `beyond_f` says whether more than f power may lie.
+    pub(super) fn new(members: &[Member], beyond_f: bool) -> Self {
         let nodes = members.len();
         Self {
+            beyond_f,
             members: members.to_vec(),
             by_key: members.iter().enumerate().map(|(i, member)| (member.key, i)).collect(),
             nodes: vec![Truth::default(); nodes],
@@ -247,7 +251,7 @@ impl Liveness {
             && self.link(observer, node).is_some_and(|since| since + bound <= now);
         self.framing += u64::from(is_live);
         if is_live && !is_seen {
-            let [name, by] = [node, observer].map(|node| self.members[node].name.as_str());
+            let [name, by] = [node, observer].map(|node| self.members[node].name.as_ref());
             let from = self.nodes[node].live_from.unwrap_or_default() / MS;
             let what = format!("{name}, live from {from} ms on, is not seen by {by} at {height}");
             return broken(RULE, what);
@@ -268,7 +272,7 @@ impl Liveness {
         });
         self.flicker += u64::from(seen.is_some());
         if let Some(seen) = seen.filter(|_| !is_seen) {
-            let [name, by] = [node, observer].map(|node| self.members[node].name.as_str());
+            let [name, by] = [node, observer].map(|node| self.members[node].name.as_ref());
             let what = format!(
                 "{name} is not seen any more by {by} at {height}, and was from {} ms on",
                 seen / MS
@@ -289,7 +293,9 @@ impl Liveness {
     pub(super) fn extended(&mut self, height: u64, now: Time, chain: &Chain) -> Verdict {
         self.committed.push(now);
         self.forget(height, chain);
-        let Some(alive) = chain.seats.alive_in(height) else { return Ok(()) };
+        let Some(alive) = chain.seats.alive_in(height).filter(|_| !self.beyond_f) else {
+            return Ok(());
+        };
         // Those precommits were signed when the block before them had been committed.
         let signed_from = self.committed[self.committed.len() - 3];
         for key in chain.seats.register(height - 2) {

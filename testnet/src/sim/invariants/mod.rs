@@ -1,5 +1,8 @@
 //! The invariants of the design's section 9, each in a file of its own, written without calling the
 //! predicates that they check: they count power, derive records and move seats by themselves.
+//!
+//! In histories of their own more than f power lies while the faults last. There the protocol promises
+//! less, and the invariants that presuppose at most f are off, as [`BEYOND_F`] says.
 
 mod acts;
 pub mod agreement;
@@ -27,6 +30,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
@@ -34,15 +38,28 @@ use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, Verifier};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{BlockId, ChainId, Hash, Height, TxHash};
+use tandem_chain::types::{Address, BlockId, ChainId, Hash, Height, Round, TxHash};
 use tandem_consensus::message::Message;
-use tandem_consensus::{Effect, Input, View};
+use tandem_consensus::{Effect, Input, Step};
 
 pub use self::calls::Changes;
+pub(super) use self::seats::grace;
 pub use self::seats::{Moved, Table, f};
 pub use self::watch::Moment;
 use super::disk::Image;
 use super::queue::Time;
+
+/// Which invariants are off in a history with more than f lying power, for its description.
+///
+/// What is left in any case: each correct node keeps its own chain, gap-free, over every crash (2);
+/// none signs twice (4) or before it is durable (5); none is accused of having signed twice; none
+/// panics. Until the chain forks all else holds too: what each correct node does and observes has its
+/// reason in what it has heard, and state, role tables, certificates and receipts are what follows from
+/// the chain's blocks, since a certificate needs a correct signer still. No correct node halts, and the
+/// chain goes on once the liars have turned honest or fallen silent (8, 9, 10), unless more than f power
+/// is silent or was stopped by what its key had signed. But of a record liars are enough to say anything.
+pub const BEYOND_F: &str = "off are 1 (agreement) and 7 (framing, clinging) of records, after a fork \
+                            all but 2, 4, 5 and that no correct node is accused";
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,9 +87,11 @@ pub(super) fn broken(rule: &'static str, what: String) -> Verdict {
 #[derive(Clone, Debug)]
 pub struct Member {
     /// Its name in stories.
-    pub name: String,
+    pub name: Rc<str>,
     /// Its key.
     pub key: PublicKey,
+    /// The address of its key.
+    pub address: Address,
     /// Whether it keeps to the protocol.
     pub is_correct: bool,
 }
@@ -141,13 +160,20 @@ pub struct Invariants {
     pub liveness: liveness::Liveness,
     /// Invariant 10.
     pub exactly_once: exactly_once::ExactlyOnce,
+    /// Whether more than f power may lie.
+    beyond_f: bool,
+    /// Whether two correct nodes have committed different blocks at one height.
+    forked: bool,
 }
 
 impl Invariants {
-    /// For a chain that begins with this genesis, among these nodes.
+    /// For a chain that begins with this genesis, among these nodes; `beyond_f` says whether more than
+    /// f power may lie.
     #[must_use]
-    pub fn new(genesis: &Genesis, members: &[Member]) -> Self {
+    pub fn new(genesis: &Genesis, members: &[Member], beyond_f: bool) -> Self {
         Self {
+            beyond_f,
+            forked: false,
             members: members.to_vec(),
             chain_id: genesis.chain_id.clone(),
             chain: Chain {
@@ -160,7 +186,7 @@ impl Invariants {
             double_sign: double_sign::DoubleSign::default(),
             accused: evidence::Accused::default(),
             watch: watch::Watch::new(members),
-            liveness: liveness::Liveness::new(members),
+            liveness: liveness::Liveness::new(members, beyond_f),
             exactly_once: exactly_once::ExactlyOnce::default(),
         }
     }
@@ -170,14 +196,34 @@ impl Invariants {
     /// # Errors
     /// The invariant that does not hold.
     pub fn started(&mut self, node: usize, at: Moment, tip: &Tip, disk: &Image) -> Verdict {
+        self.one_chain.started(node, tip.height, tip.block)?;
+        if self.forked {
+            return Ok(());
+        }
         self.chain.agreement.stored(node, tip.height, tip.block)?;
-        self.one_chain.started(node, tip.height);
         self.chain.same_state.has(node, tip)?;
         self.chain.seats.compare(tip)?;
         let height = tip.height.0;
         self.watch.started(node, at, height, disk, &self.chain)?;
         self.liveness.started(node, height, self.watch.may_sign(node, height + 1));
         Ok(())
+    }
+
+    /// A correct node ends by itself.
+    ///
+    /// # Errors
+    /// Always, but for a chain that has forked: there a node must not go on.
+    pub fn halted(&self, name: &str, reason: &str) -> Verdict {
+        if self.forked {
+            return Ok(());
+        }
+        broken("a correct node goes on", format!("{name} halts: {reason}"))
+    }
+
+    /// Whether the chain has forked. With at most f lying power that is a violation of invariant 1.
+    #[must_use]
+    pub fn has_forked(&self) -> bool {
+        self.forked
     }
 
     /// The record of a node's key is lost.
@@ -197,20 +243,35 @@ impl Invariants {
     /// # Errors
     /// The invariant that does not hold.
     pub fn hears(&mut self, node: usize, at: Moment, input: &Input) -> Verdict {
+        if self.forked {
+            return Ok(());
+        }
         self.watch.hears(node, at, input, &self.chain)
     }
 
-    /// What it has made of it.
+    /// What it has made of it, and at which height, round and step it is now.
     ///
     /// # Errors
     /// The invariant that does not hold.
-    pub fn acts(&mut self, node: usize, at: Moment, view: &View, effects: &[Effect]) -> Verdict {
+    pub fn acts(
+        &mut self,
+        node: usize,
+        at: Moment,
+        place: (Height, Round, Step),
+        effects: &[Effect],
+    ) -> Verdict {
+        if self.forked {
+            return Ok(());
+        }
         let by = acts::By { node, at, chain: &self.chain };
-        self.watch.acts(by, view, effects, &mut self.liveness)
+        self.watch.acts(by, place, effects, &mut self.liveness)
     }
 
     /// What the network is like now.
     pub fn look(&mut self, now: Time, picture: &liveness::Picture) {
+        if self.forked {
+            return;
+        }
         let signs = |node| self.watch.signs(node);
         self.liveness.look(now, picture, &signs, &self.chain);
     }
@@ -222,7 +283,16 @@ impl Invariants {
     pub fn committed(&mut self, commit: &Commit) -> Result<Vec<Moved>, Violation> {
         let (block, height) = (&commit.block.block, commit.tip.height.0);
         self.one_chain.committed(commit)?;
-        let is_new = self.chain.agreement.committed(commit)?;
+        if self.forked {
+            return Ok(Vec::new());
+        }
+        let is_new = match self.chain.agreement.committed(commit) {
+            Err(_) if self.beyond_f => {
+                self.forked = true;
+                return Ok(Vec::new());
+            }
+            known => known?,
+        };
         self.chain.same_state.has(commit.node, commit.tip)?;
         let mut moved = Vec::new();
         if is_new {
@@ -262,8 +332,14 @@ impl Invariants {
         let is_new = self.double_sign.sent(key, message)?;
         if is_new {
             persist_first::sent(key, message, disk)?;
+        }
+        if self.forked {
+            return Ok(());
+        }
+        if is_new {
             self.watch.left(node, message);
         }
+        let key = &self.members[node].key;
         one_signer::sent(&self.chain.seats, key, message)
     }
 

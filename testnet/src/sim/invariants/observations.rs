@@ -28,15 +28,21 @@ const RULE: &str = "observations";
 /// Heights behind its own of which a replica remembers block and state, with some to spare.
 const REMEMBERED: u64 = 4_000;
 
+/// The height that a node may have shown at most, and the one that it surely has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    most: Option<u64>,
+    surely: Option<u64>,
+}
+
 /// What one node has seen of the others since its process started.
 #[derive(Debug)]
 pub(super) struct Eyes {
     me: PublicKey,
     /// Height from which the process started.
     start: u64,
-    /// The height that each may have shown at most, and surely has.
-    most: BTreeMap<PublicKey, u64>,
-    surely: BTreeMap<PublicKey, u64>,
+    /// What each may have shown.
+    shown: BTreeMap<PublicKey, Shown>,
     /// When each was last heard to show something of its own.
     pub heard_at: BTreeMap<PublicKey, Time>,
     /// Follow messages that are ahead of this node: all, and of each node the newest.
@@ -49,12 +55,11 @@ impl Eyes {
     pub fn new(me: PublicKey, start: u64, register: &BTreeSet<PublicKey>) -> Self {
         // At genesis all have shown block 0.
         let at_genesis = register.iter().filter(|_| start == 0);
-        let shown: BTreeMap<PublicKey, u64> = at_genesis.map(|key| (*key, 0)).collect();
+        let genesis = Shown { most: Some(0), surely: Some(0) };
         Self {
             me,
             start,
-            most: shown.clone(),
-            surely: shown,
+            shown: at_genesis.map(|key| (*key, genesis)).collect(),
             heard_at: BTreeMap::new(),
             ahead: Vec::new(),
             newest_ahead: BTreeMap::new(),
@@ -62,13 +67,10 @@ impl Eyes {
     }
 
     fn show(&mut self, key: PublicKey, height: u64, surely: bool) {
-        let raise = |shown: &mut BTreeMap<PublicKey, u64>| {
-            let known = shown.entry(key).or_insert(height);
-            *known = (*known).max(height);
-        };
-        raise(&mut self.most);
+        let shown = self.shown.entry(key).or_default();
+        shown.most = shown.most.max(Some(height));
         if surely {
-            raise(&mut self.surely);
+            shown.surely = shown.surely.max(Some(height));
         }
     }
 
@@ -141,8 +143,7 @@ impl Eyes {
         self.newest_ahead.retain(|_, body| body.height.0 > height);
         // A node that leaves the register and comes back has shown nothing.
         let register = chain.seats.register(height);
-        self.most.retain(|key, _| register.contains(key));
-        self.surely.retain(|key, _| register.contains(key));
+        self.shown.retain(|key, _| register.contains(key));
         self.newest_ahead.retain(|key, _| register.contains(key));
         self.ahead.retain(|body| register.contains(&body.node));
     }
@@ -163,13 +164,12 @@ impl Eyes {
             return broken(RULE, format!("{who} observes {} nodes at {height}", seen.len()));
         }
         for (bit, key) in register.iter().enumerate() {
-            let [surely, most] = [&self.surely, &self.most].map(|shown| {
-                let shown = shown.get(key).copied();
+            let shown = self.shown.get(key).copied().unwrap_or_default();
+            let [surely, most] = [shown.surely, shown.most].map(|shown| {
                 *key == self.me || shown.is_some_and(|shown| is_fresh(chain, shown, height))
             });
             let is_seen = seen.get(bit);
             if (is_seen && !most) || (!is_seen && surely) {
-                let shown = (self.surely.get(key), self.most.get(key));
                 let what = format!("{who} sees {key} at {height}: {is_seen}; shown: {shown:?}");
                 return broken(RULE, what);
             }

@@ -1,4 +1,6 @@
-//! 2. One chain: commits are gap-free, in order, once each, each on the one before.
+//! 2. One chain: commits are gap-free, in order, once each, each on the one before; and what a node
+//!    finds on its disk after a crash is a first part of what it had committed, or one block more: that
+//!    which it was writing.
 
 use tandem_chain::types::{BlockId, Height};
 
@@ -6,32 +8,58 @@ use super::{Commit, Verdict, broken};
 
 const RULE: &str = "2 one chain";
 
-/// Where each node stands.
+/// The chain of each node by itself.
 #[derive(Debug)]
 pub struct OneChain {
-    nodes: Vec<(Height, Option<BlockId>)>,
+    nodes: Vec<Own>,
+}
+
+/// What a node has ever committed, and how much of it it has now: a disk can be restored to an older
+/// copy, and then to one that is newer than that.
+#[derive(Clone, Debug, Default)]
+struct Own {
+    ids: Vec<BlockId>,
+    height: usize,
 }
 
 impl OneChain {
     pub(super) fn new(nodes: usize) -> Self {
-        Self { nodes: vec![(Height::ZERO, None); nodes] }
+        Self { nodes: vec![Own::default(); nodes] }
     }
 
     /// A process starts from what its disk kept.
-    pub(super) fn started(&mut self, node: usize, height: Height) {
-        self.nodes[node] = (height, None);
+    pub(super) fn started(&mut self, node: usize, height: Height, id: Option<BlockId>) -> Verdict {
+        let own = &mut self.nodes[node];
+        let found = usize::try_from(height.0).expect("heights of a history are few");
+        if own.height + 1 == found && own.ids.len() < found {
+            own.ids.extend(id);
+        }
+        let known = found.checked_sub(1).map(|last| own.ids.get(last).copied());
+        own.height = found;
+        if known != id.map(Some) {
+            return broken(
+                RULE,
+                format!("node {node} finds {id:?} at {height}, not its own block"),
+            );
+        }
+        Ok(())
     }
 
     pub(super) fn committed(&mut self, commit: &Commit) -> Verdict {
-        let (height, last) = self.nodes[commit.node];
-        let header = &commit.block.block.header;
-        self.nodes[commit.node] = (header.height, Some(commit.id));
         let node = commit.node;
-        if header.height.0 != height.0 + 1 {
-            let got = header.height;
-            return broken(RULE, format!("node {node} commits height {got} after {height}"));
+        let Own { ids, height } = &mut self.nodes[node];
+        let last = height.checked_sub(1).map(|last| ids[last]);
+        let header = &commit.block.block.header;
+        if ids.get(*height) != Some(&commit.id) {
+            ids.truncate(*height);
+            ids.push(commit.id);
         }
-        if last.is_some() && header.last_block_id != last {
+        *height += 1;
+        if header.height.0 != *height as u64 {
+            let got = header.height;
+            return broken(RULE, format!("node {node} commits height {got} as block {height}"));
+        }
+        if header.last_block_id != last {
             return broken(RULE, format!("node {node} commits {got} on another", got = commit.id));
         }
         Ok(())

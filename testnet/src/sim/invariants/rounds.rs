@@ -6,7 +6,7 @@
 //! *surely* has heard sets them: see [`super::heard`].
 
 use tandem_chain::vote::VoteKind;
-use tandem_consensus::{Step, View};
+use tandem_consensus::Step;
 
 use super::heard::Heard;
 use super::licence::timeout;
@@ -74,11 +74,10 @@ pub(super) fn left(signed: &Signed, height: u64, round: u32, who: &str) -> Verdi
 }
 
 /// A process has started.
-pub(super) fn restarted(signed: &Signed, view: &View, who: &str) -> Verdict {
-    let (height, last) = (view.height, signed.last_round(view.height.0));
-    if view.round.0 >= last {
+pub(super) fn restarted(signed: &Signed, height: u64, round: u32, who: &str) -> Verdict {
+    let last = signed.last_round(height);
+    if round >= last {
         return Ok(());
     }
-    let round = view.round;
     broken(RULE, format!("{who} goes on at {height}/{round}, and has signed in round {last}"))
 }

@@ -112,7 +112,7 @@ pub fn f(table: &Table) -> u64 {
 }
 
 /// The liveness grace in nanoseconds.
-pub(super) fn grace(parameters: &Parameters, table: &Table) -> u64 {
+pub(in crate::sim) fn grace(parameters: &Parameters, table: &Table) -> u64 {
     let mut powers: Vec<u64> = table.values().map(|seat| seat.power).collect();
     powers.sort_unstable();
     let mut sum = 0;

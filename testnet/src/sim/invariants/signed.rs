@@ -30,9 +30,13 @@ struct OwnProposal {
 pub(super) struct Signed {
     /// Counts the node's processes.
     life: u64,
-    votes: BTreeMap<(u64, u32, VoteKind), Own>,
+    /// By height: few at each.
+    votes: Vec<Vec<(Step, Own)>>,
     proposals: BTreeMap<(u64, u32), OwnProposal>,
 }
+
+/// Round and kind of a vote.
+type Step = (u32, VoteKind);
 
 /// What becomes of something that a node signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,19 +57,43 @@ impl Signed {
     /// A vote is found on the disk: whether the node has ever signed it.
     pub fn found(&mut self, place: (u64, u32, VoteKind), block: Option<BlockId>) -> bool {
         let life = self.life;
-        let own = self.votes.get_mut(&place).filter(|own| own.block == block);
+        let own = self.own_mut(place).filter(|own| own.block == block);
         own.map(|own| own.life = life).is_some()
+    }
+
+    fn at(&self, height: u64) -> &[(Step, Own)] {
+        let index = usize::try_from(height).expect("heights of a history are few");
+        self.votes.get(index).map_or(&[], Vec::as_slice)
+    }
+
+    fn own(&self, (height, round, kind): (u64, u32, VoteKind)) -> Option<&Own> {
+        let mut votes = self.at(height).iter();
+        votes.find(|(step, _)| *step == (round, kind)).map(|(_, own)| own)
+    }
+
+    fn own_mut(&mut self, (height, round, kind): (u64, u32, VoteKind)) -> Option<&mut Own> {
+        let index = usize::try_from(height).expect("heights of a history are few");
+        let mut votes = self.votes.get_mut(index)?.iter_mut();
+        votes.find(|(step, _)| *step == (round, kind)).map(|(_, own)| own)
     }
 
     /// The node signs a vote.
     pub fn vote(&mut self, place: (u64, u32, VoteKind), block: Option<BlockId>) -> Signing {
         let life = self.life;
-        match self.votes.get(&place) {
+        let new = Own { block, life, left: false };
+        match self.own_mut(place) {
             Some(own) if own.stands(life) && own.block == block => return Signing::Again,
             Some(own) if own.stands(life) => return Signing::Contradicts,
-            _ => {}
+            Some(own) => *own = new,
+            None => {
+                let (height, round, kind) = place;
+                let index = usize::try_from(height).expect("heights of a history are few");
+                if self.votes.len() <= index {
+                    self.votes.resize(index + 1, Vec::new());
+                }
+                self.votes[index].push(((round, kind), new));
+            }
         }
-        self.votes.insert(place, Own { block, life, left: false });
         Signing::New
     }
 
@@ -89,7 +117,7 @@ impl Signed {
 
     /// A vote leaves the node.
     pub fn vote_left(&mut self, place: (u64, u32, VoteKind)) {
-        if let Some(own) = self.votes.get_mut(&place) {
+        if let Some(own) = self.own_mut(place) {
             own.left = true;
         }
     }
@@ -103,7 +131,7 @@ impl Signed {
 
     /// Whether this vote of the node has left it.
     pub fn has_sent(&self, place: (u64, u32, VoteKind), block: Option<BlockId>) -> bool {
-        self.votes.get(&place).is_some_and(|own| own.left && own.block == block)
+        self.own(place).is_some_and(|own| own.left && own.block == block)
     }
 
     /// Whether this proposal of the node has left it.
@@ -113,14 +141,13 @@ impl Signed {
 
     /// Whether a vote of the node stands at this place.
     pub fn has_voted(&self, place: (u64, u32, VoteKind)) -> bool {
-        self.votes.get(&place).is_some_and(|own| own.stands(self.life))
+        self.own(place).is_some_and(|own| own.stands(self.life))
     }
 
     /// The highest round of a height in which something that it signed has left it.
     pub fn last_round(&self, height: u64) -> u32 {
-        let votes =
-            self.votes.range((height, 0, VoteKind::Prevote)..(height + 1, 0, VoteKind::Prevote));
-        let voted = votes.filter(|(_, own)| own.left).map(|((_, round, _), _)| *round);
+        let left = self.at(height).iter().filter(|(_, own)| own.left);
+        let voted = left.map(|((round, _), _)| *round);
         let proposals = self.proposals.range((height, 0)..(height + 1, 0));
         let proposed = proposals.filter(|(_, own)| own.left).map(|((_, round), _)| *round);
         voted.chain(proposed).max().unwrap_or(0)
@@ -128,12 +155,12 @@ impl Signed {
 
     /// The lock: round and block of the newest precommit for a block that stands at a height.
     pub fn lock(&self, height: u64) -> Option<(u32, BlockId)> {
-        let votes =
-            self.votes.range((height, 0, VoteKind::Prevote)..(height + 1, 0, VoteKind::Prevote));
-        let mut precommits = votes.rev().filter(|((_, _, kind), _)| *kind == VoteKind::Precommit);
-        precommits.find_map(|((_, round, _), own)| {
-            own.block.filter(|_| own.stands(self.life)).map(|block| (*round, block))
-        })
+        let precommits = self
+            .at(height)
+            .iter()
+            .filter(|((_, kind), own)| *kind == VoteKind::Precommit && own.stands(self.life));
+        let locks = precommits.filter_map(|((round, _), own)| Some((*round, own.block?)));
+        locks.max_by_key(|(round, _)| *round)
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Watch {
     pub(super) members: Vec<Member>,
     pub(super) by_address: BTreeMap<Address, usize>,
     /// Of correct nodes, the last that started.
-    pub(super) processes: Vec<Option<Process>>,
+    pub(super) processes: Vec<Option<Box<Process>>>,
     pub(super) signed: Vec<Signed>,
     pub(super) lost: Vec<LostKey>,
     /// Votes and proposals of their own that correct nodes signed.
@@ -55,7 +55,7 @@ pub struct Watch {
 
 impl Watch {
     pub(super) fn new(members: &[Member]) -> Self {
-        let addresses = members.iter().enumerate().map(|(i, member)| (member.key.address(), i));
+        let addresses = members.iter().enumerate().map(|(i, member)| (member.address, i));
         Self {
             members: members.to_vec(),
             by_address: addresses.collect(),
@@ -76,7 +76,8 @@ impl Watch {
         disk: &Image,
         chain: &Chain,
     ) -> Verdict {
-        let (height, key, who) = (tip + 1, self.members[node].key, self.members[node].name.clone());
+        let Member { name: who, key, .. } = self.members[node].clone();
+        let height = tip + 1;
         self.signed[node].started();
         let durable = disk.journal().map(|_| disk.durable(KeyState::Good));
         let journal = durable.as_ref().map(|durable| &durable.journal);
@@ -103,7 +104,7 @@ impl Watch {
         let rounds = Rounds::begin(&chain.seats, height, heard.round, at.now);
         let eyes = Eyes::new(key, tip, chain.seats.register(tip));
         let process = Process { heard, eyes, rounds, followed: None, is_new: true };
-        self.processes[node] = Some(process);
+        self.processes[node] = Some(Box::new(process));
         Ok(())
     }
 
@@ -148,7 +149,8 @@ impl Watch {
                 Message::Proposal(proposal) => return self.proposal(node, at, proposal),
                 Message::LostAnswer { committed } => self.lost[node].answer(*from, committed.0),
                 Message::Follow(follow) => {
-                    let Some(Process { heard, eyes, .. }) = &mut self.processes[node] else {
+                    let Some(Process { heard, eyes, .. }) = self.processes[node].as_deref_mut()
+                    else {
                         return Ok(());
                     };
                     if follow.body.node == *from {
@@ -159,21 +161,22 @@ impl Watch {
                 Message::Status { .. } | Message::LostQuery => {}
             },
             Input::Executed { .. } => {
-                if let Some(Process { heard, eyes, rounds, .. }) = &mut self.processes[node] {
+                if let Some(process) = self.processes[node].as_deref_mut() {
+                    let Process { heard, eyes, rounds, .. } = process;
                     eyes.committed(chain, heard);
                     heard.begin(chain.seats.order(heard.height + 1), at.now, at.wall);
                     *rounds = Rounds::begin(&chain.seats, heard.height, 0, at.now);
                 }
             }
             Input::Checked { height, block, verdict } => {
-                if let Some(Process { heard, .. }) = &mut self.processes[node]
+                if let Some(Process { heard, .. }) = self.processes[node].as_deref_mut()
                     && heard.height == height.0
                 {
                     heard.verdict(*block, verdict.is_ok());
                 }
             }
             Input::Fetched { blocks, .. } => {
-                if let Some(Process { heard, .. }) = &mut self.processes[node] {
+                if let Some(Process { heard, .. }) = self.processes[node].as_deref_mut() {
                     heard.fetched(blocks.iter().map(|block| &block.certificate.commit));
                 }
             }
@@ -200,7 +203,9 @@ impl Watch {
             let (who, whose) = (&self.members[node].name, &self.members[voter].name);
             return broken("licence", format!("{who} takes a vote for {whose}'s that is not"));
         }
-        let Some(Process { heard, eyes, .. }) = &mut self.processes[node] else { return Ok(()) };
+        let Some(Process { heard, eyes, .. }) = self.processes[node].as_deref_mut() else {
+            return Ok(());
+        };
         if key == *from && vote.block.is_some() {
             eyes.heard_at.insert(key, at.now);
         }
@@ -231,9 +236,9 @@ impl Watch {
 
     /// A message leaves a correct node.
     pub(super) fn left(&mut self, node: usize, message: &Message) {
-        let key = self.members[node].key;
+        let Member { key, address, .. } = self.members[node];
         match message {
-            Message::Vote(vote) if vote.validator_address == key.address() => {
+            Message::Vote(vote) if vote.validator_address == address => {
                 self.signed[node].vote_left((vote.height.0, vote.round.0, vote.kind));
             }
             Message::Proposal(proposal) if proposal.proposer == key => {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::sim::coverage::crashes::{Kind, Point, When};
+
 /// A kind of fault, or of change, that is injected from time to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,8 @@ pub enum Fault {
     Lag,
     /// An organisation orders a planned switch.
     Switch,
+    /// Someone orders a switch that is to be refused; or the holder itself one.
+    OddSwitch,
     /// An organisation registers or removes a node, or takes another partner.
     Members,
     /// The consortium votes on other parameters.
@@ -55,7 +59,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Crash,
         Self::CrashAtPoint,
         Self::Blackout,
@@ -75,6 +79,7 @@ impl Fault {
         Self::ClockDrift,
         Self::Lag,
         Self::Switch,
+        Self::OddSwitch,
         Self::Members,
         Self::Parameters,
     ];
@@ -102,6 +107,7 @@ impl fmt::Display for Fault {
             Self::ClockDrift => "clock drifts",
             Self::Lag => "lagging standbys",
             Self::Switch => "switches ordered",
+            Self::OddSwitch => "odd switches ordered",
             Self::Members => "membership changes ordered",
             Self::Parameters => "parameter changes ordered",
         })
@@ -129,13 +135,17 @@ pub enum CrashPoint {
     BeforeCommit,
     /// A block is in the log, not synced, and the replica has not been told.
     AfterCommit,
+    /// A block is being executed.
+    DuringCommit,
     /// Any other effect is about to begin: to build, check, verify, fetch, report.
     BeforeOther,
+    /// Any other effect, or a send, is over.
+    AfterOther,
 }
 
 impl CrashPoint {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::AtStart,
         Self::BeforePersist,
         Self::DuringPersist,
@@ -144,8 +154,27 @@ impl CrashPoint {
         Self::DuringBroadcast,
         Self::BeforeCommit,
         Self::AfterCommit,
+        Self::DuringCommit,
         Self::BeforeOther,
+        Self::AfterOther,
     ];
+
+    /// The point to which a place in the table of crashes belongs.
+    #[must_use]
+    pub fn of(place: Point) -> Self {
+        match (place.kind, place.when) {
+            (Kind::Commit, When::Before) => Self::BeforeCommit,
+            (Kind::Commit, When::During) => Self::DuringCommit,
+            (Kind::Commit, When::After) => Self::AfterCommit,
+            (kind, When::Before) if kind.is_persist() => Self::BeforePersist,
+            (kind, When::During) if kind.is_persist() => Self::DuringPersist,
+            (kind, When::After) if kind.is_persist() => Self::AfterPersist,
+            (kind, When::Before) if kind.is_message() => Self::BeforeSend,
+            (_, When::Before) => Self::BeforeOther,
+            (_, When::During) => Self::DuringBroadcast,
+            (_, When::After) => Self::AfterOther,
+        }
+    }
 }
 
 impl fmt::Display for CrashPoint {
@@ -159,7 +188,9 @@ impl fmt::Display for CrashPoint {
             Self::DuringBroadcast => "in a broadcast",
             Self::BeforeCommit => "before a commit",
             Self::AfterCommit => "between a commit and its fsync",
+            Self::DuringCommit => "in the execution of a block",
             Self::BeforeOther => "before another effect",
+            Self::AfterOther => "after another effect",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What a seed is mainly about. Most are about anything; some dwell on what is rare otherwise.
 
 use super::fault::Fault;
+use crate::sim::actor::Kind;
 use crate::sim::queue::{S, Time};
 use crate::sim::random::Random;
 
@@ -23,10 +24,14 @@ pub enum Focus {
     Disks,
     /// Processes die wherever a write or a message could be lost.
     Points,
+    /// Switches are ordered, rightly and wrongly, while holders sign twice.
+    Orders,
+    /// Many messages are lost, so that nodes see different quorums.
+    Loss,
 }
 
 impl Focus {
-    /// That of a seed: 7 of 16 dwell on one matter.
+    /// That of a seed: 9 of 16 dwell on one matter.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         match seed % 16 {
@@ -37,6 +42,8 @@ impl Focus {
             9 => Self::Lags,
             11 => Self::Disks,
             13 => Self::Points,
+            14 => Self::Loss,
+            15 => Self::Orders,
             _ => Self::Swarm,
         }
     }
@@ -51,7 +58,9 @@ impl Focus {
             Self::Churn => &[Fault::Members, Fault::Members, Fault::Switch, Fault::Parameters],
             Self::Lags => &[Fault::Lag, Fault::Lag, Fault::SlowMachine],
             Self::Disks => &[Fault::FullDisk, Fault::SlowDisk, Fault::Wipe, Fault::Restore],
-            Self::Points => &[Fault::CrashAtPoint],
+            Self::Points => &[Fault::CrashAtPoint, Fault::CrashAtPoint, Fault::Restore],
+            Self::Orders => &[Fault::OddSwitch, Fault::OddSwitch, Fault::Switch, Fault::Members],
+            Self::Loss => &[Fault::Crash],
         }
     }
 
@@ -72,6 +81,8 @@ impl Focus {
         match self {
             Self::Swarm => 450,
             Self::Hunts | Self::Lags | Self::Restores => 150,
+            Self::Points | Self::Loss => 600,
+            Self::Orders => 800,
             _ => 300,
         }
     }
@@ -99,7 +110,7 @@ impl Focus {
     #[must_use]
     pub const fn whole_links(self) -> u64 {
         match self {
-            Self::Swarm | Self::Rings => 0,
+            Self::Swarm | Self::Rings | Self::Loss => 0,
             _ => 600,
         }
     }
@@ -110,8 +121,19 @@ impl Focus {
         match self {
             Self::Swarm => &[300, 1000, 3000, 8000],
             Self::Points => &[100, 300],
-            Self::Churn => &[300, 1000],
+            Self::Churn | Self::Orders => &[300, 1000],
+            Self::Loss => &[3000],
             _ => &[1000, 3000],
+        }
+    }
+
+    /// What liars it has; all kinds where it has none in particular.
+    #[must_use]
+    pub const fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Points | Self::Orders => &[Kind::DoubleVoter, Kind::TwoFaced],
+            Self::Loss => &[Kind::DoubleProposer, Kind::TwoFaced, Kind::Withholder],
+            _ => &Kind::ALL,
         }
     }
 

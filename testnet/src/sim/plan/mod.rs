@@ -38,6 +38,15 @@ pub struct Org {
     pub power: u64,
 }
 
+/// An organisation with Byzantine nodes. Its power counts as lying, whichever they are.
+#[derive(Clone, Debug)]
+pub struct Liar {
+    /// The organisation.
+    pub org: usize,
+    /// Which of its nodes are, those of genesis first, and how.
+    pub kinds: Vec<Option<Kind>>,
+}
+
 /// How links behave while faults last.
 #[derive(Clone, Copy, Debug)]
 pub struct Links {
@@ -117,8 +126,10 @@ pub struct Plan {
     pub victims: Vec<usize>,
     /// Whether a node that has just been given a seat often dies at that moment.
     pub hunts: bool,
-    /// Byzantine validators of genesis, by organisation: at most f power together.
-    pub byzantine: Vec<(usize, Kind)>,
+    /// Organisations with Byzantine nodes: at most f power together, unless `beyond_f`.
+    pub byzantine: Vec<Liar>,
+    /// Whether more than f power lies while the faults last, though less than a certificate needs.
+    pub beyond_f: bool,
     /// An organisation whose disks may be rolled back behind the nodes' backs, which makes them
     /// faulty: then it is the only one, with at most f power.
     pub rolls_back: Option<usize>,
@@ -141,14 +152,18 @@ impl Plan {
         let preset = if random.chance(700) { Parameters::lan() } else { Parameters::wan() };
         let parameters = scaled(random, &preset);
         let links = links(random, &parameters);
+        let links = if focus == Focus::Loss { Links { loss: 300, ..links } } else { links };
         let calm = (random.chance(80) && focus == Focus::Swarm) || shape.calm;
         let faults = if calm { Vec::new() } else { focus.pick(random) };
-        let f = (orgs.iter().map(|org| org.power).sum::<u64>() - 1) / 3;
+        let total: u64 = orgs.iter().map(|org| org.power).sum();
+        let f = (total - 1) / 3;
         let has_liars = random.chance(focus.liars()) && !shape.calm;
         let may_roll_back = random.chance(if focus == Focus::Restores { 600 } else { 50 });
         let rolls_back = if may_roll_back && !calm { faulty(random, &orgs, f) } else { None };
+        let is_wild = focus == Focus::Swarm && random.chance(100) && !shape.calm;
         let byzantine = match rolls_back {
-            None if has_liars => byzantine(random, &orgs, f),
+            None if is_wild => byzantine(random, focus, &orgs, total * 2 / 3, 600),
+            None if has_liars => byzantine(random, focus, &orgs, f, 150),
             _ => Vec::new(),
         };
         let scheme = if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed };
@@ -167,6 +182,7 @@ impl Plan {
             victims: Vec::new(),
             hunts: !calm && random.chance(focus.hunts()),
             byzantine,
+            beyond_f: false,
             rolls_back,
             fault_time: random.between(5, 30) * S + focus.more_time(),
             stay_dead: 0,
@@ -177,17 +193,20 @@ impl Plan {
             parameters,
         };
         let lying: u64 = plan.lying().map(|org| plan.orgs[org].power).sum();
+        plan.beyond_f = lying > f;
         let is_gentle = random.chance(focus.gentleness());
-        plan.victims = plan.victims(random, if is_gentle { f - lying } else { 0 });
+        let room = f.saturating_sub(lying);
+        plan.victims = plan.victims(random, if is_gentle { room } else { 0 });
         let heaviest = plan.orgs.iter().map(|org| org.power).max().unwrap_or(1);
-        let light = usize::try_from((f - lying) / heaviest).expect("few organisations");
+        let light = usize::try_from(room / heaviest).expect("few organisations");
         plan.stay_dead = if random.chance(700) && !shape.calm { light } else { 0 };
         plan
     }
 
-    /// Organisations with a node that is faulty, or may become so: at most f power together.
+    /// Organisations with a node that is faulty, or may become so: at most f power together, unless
+    /// [`Plan::beyond_f`].
     pub fn lying(&self) -> impl Iterator<Item = usize> {
-        self.byzantine.iter().map(|(org, _)| *org).chain(self.rolls_back)
+        self.byzantine.iter().map(|liar| liar.org).chain(self.rolls_back)
     }
 
     /// Whether an organisation is one of [`Plan::lying`].
@@ -242,7 +261,7 @@ fn orgs(random: &mut Random, focus: Focus, shape: Shape) -> Vec<Org> {
         _ => random.pick(&[1000, 1000, 700, 0]),
     };
     let weighted = random.chance(150);
-    let churns = focus == Focus::Churn || random.chance(300);
+    let churns = matches!(focus, Focus::Churn | Focus::Orders) || random.chance(300);
     let picked = usize::try_from(picked).expect("few organisations");
     (0..shape.orgs.unwrap_or(picked))
         .map(|_| Org {
@@ -306,15 +325,26 @@ fn faulty(random: &mut Random, orgs: &[Org], f: u64) -> Option<usize> {
     if light.is_empty() { None } else { Some(random.pick(&light)) }
 }
 
-fn byzantine(random: &mut Random, orgs: &[Org], f: u64) -> Vec<(usize, Kind)> {
+/// Liars with power of at most `room` together. In `alike` of a thousand histories all holders among
+/// them do what is worth more together.
+fn byzantine(
+    random: &mut Random,
+    focus: Focus,
+    orgs: &[Org],
+    mut room: u64,
+    alike: u64,
+) -> Vec<Liar> {
     let mut order: Vec<usize> = (0..orgs.len()).collect();
     random.shuffle(&mut order);
-    let mut room = f;
+    let kinds = [Kind::TwoFaced, Kind::TwoFaced, Kind::Liar, Kind::Framer];
+    let same = random.chance(alike).then(|| random.pick(&kinds));
     let mut chosen = Vec::new();
     for org in order {
         if orgs[org].power <= room {
             room -= orgs[org].power;
-            chosen.push((org, random.pick(&Kind::ALL)));
+            let mut kinds = Kind::cast(random, focus.kinds(), &orgs[org]);
+            kinds[0] = same.or(kinds[0]);
+            chosen.push(Liar { org, kinds });
         }
     }
     chosen
@@ -354,6 +384,9 @@ impl fmt::Display for Plan {
             self.fault_interval / MS,
             self.fault_lengths.iter().map(|length| length / MS).collect::<Vec<_>>()
         )?;
+        if self.beyond_f {
+            writeln!(f, "lying power is beyond f: {}", super::invariants::BEYOND_F)?;
+        }
         write!(
             f,
             "Byzantine {:?}, disks of {:?} roll back, {} stay dead, {} clients, faults last {} s",

@@ -1,0 +1,69 @@
+//! Does not accept that its seat has moved: it goes on voting and proposing with the index that it
+//! had, and puts its own precommits into certificates. To lose its seat it plays dead.
+
+use tandem_chain::block::CertifiedBlock;
+use tandem_chain::types::{Height, Round};
+use tandem_consensus::message::{Message, Proposal};
+
+use super::{Actor, Scene, craft};
+
+#[derive(Default)]
+pub(super) struct Clinger {
+    /// The index that it had last.
+    index: Option<usize>,
+    /// Whether it plays dead.
+    mute: bool,
+    /// Where it last voted all the same: once in a round is enough.
+    last: Option<(Height, Round)>,
+}
+
+impl Clinger {
+    fn usurps(index: usize, scene: &mut Scene, heard: &Proposal) {
+        let votes = craft::votes_for(scene, scene.signer, index, heard);
+        craft::cast(scene, votes);
+        let mut certificate = craft::certificate_in(&heard.block);
+        craft::sign_certificate(scene, scene.signer, index, &mut certificate);
+        if let Some(block) = craft::rebuilt(scene, scene.signer, &heard.block, &certificate) {
+            let own = craft::proposal(scene, scene.signer, (heard.height, heard.round), block);
+            scene.to_all(&Message::Proposal(Box::new(own)));
+        }
+    }
+}
+
+impl Actor for Clinger {
+    fn sends(&mut self, _scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
+        if self.mute { Vec::new() } else { vec![message.clone()] }
+    }
+
+    fn hears(&mut self, scene: &mut Scene, _from: usize, message: &Message) -> bool {
+        let seat = scene.tip.next_table.by_key(&scene.key());
+        if let Some((index, _)) = seat {
+            self.index = Some(index);
+            return true;
+        }
+        self.mute = false;
+        if let (Message::Proposal(heard), Some(index)) = (message, self.index)
+            && heard.height == scene.height()
+            && self.last.replace((heard.height, heard.round)) != Some((heard.height, heard.round))
+        {
+            Self::usurps(index, scene, heard);
+        }
+        true
+    }
+
+    fn acts(&mut self, scene: &mut Scene) {
+        self.mute = scene.random.chance(if self.mute { 990 } else { 30 });
+    }
+
+    fn answers(
+        &mut self,
+        scene: &mut Scene,
+        _first: Height,
+        mut blocks: Vec<CertifiedBlock>,
+    ) -> Option<Vec<CertifiedBlock>> {
+        if let (Some(index), Some(last)) = (self.index, blocks.last_mut()) {
+            craft::sign_certificate(scene, scene.signer, index, &mut last.certificate);
+        }
+        Some(blocks)
+    }
+}

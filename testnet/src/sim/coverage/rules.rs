@@ -1,0 +1,76 @@
+//! Rows of the round table: the rules of the front page of `tandem_consensus`, each by its cases. Numbers
+//! are lines of arXiv 1807.04938, algorithm 1.
+//!
+//! Two cases have no row, since they are not reached. A fresh proposal of the very block that a node is
+//! locked on (line 23, `lockedValue = v`): a new block has a new time, and with it another id. A
+//! certificate of a round that is still ahead (49): its first votes take a node to that round (55).
+
+use super::rows;
+
+rows! {
+    /// A rule of the round table, in one of its cases.
+    Rule {
+        NewAtOnce: "11-21  a new block at once, since there is work",
+        NewByWork: "11-21  a new block when work comes, before the idle interval is over",
+        NewAfterIdle: "11-21  a new block after the idle interval",
+        NewLater: "11-21  a new block in a later round",
+        Again: "15-16  the valid value again, with more than 2/3 of the prevotes",
+        AgainUnlocked: "15-16  one again that became valid after the precommit (42)",
+        LeftOut: "turns  a seat whose holder the record calls dead is left out",
+        SecondPass: "turns  from round n on, all seats",
+        PrevoteNew: "22-27  prevote a new block, without a lock",
+        NilInvalid: "22-27  nil: the block is invalid",
+        NilAhead: "22-27  nil: its time is ahead of this node's clock",
+        NilLocked: "22-27  nil: locked on another",
+        AgainFree: "28-33  prevote one proposed again, without a lock",
+        AgainLocked: "28-33  ... locked on it",
+        AgainNewer: "28-33  ... locked on another, by an older proof",
+        NilOldProof: "28-33  nil: locked on another, by a newer proof",
+        NilLate: "57-60  nil: no proposal in time",
+        Lock: "36-43  more than 2/3 prevotes: lock a block and precommit it",
+        LockAgain: "36-43  ... the same block in a later round",
+        LockMoves: "36-43  ... another block than the one locked",
+        NilQuorum: "44-46  more than 2/3 prevotes for nil: precommit nil",
+        NilDivided: "34-35, 61-64  precommit nil by timeout",
+        Decide: "49-54  decide by precommits of the own round",
+        DecideEarlier: "49-54  ... of a round that was left",
+        DecideBlockLast: "49-54  ... when the block comes last",
+        Join: "55-56  more than 1/3 in a later round: go there",
+        RoundTimeout: "47-48, 65-67  the next round by timeout",
+        NilRound: "more than 2/3 precommits for nil: the next round at once",
+        NilRoundWaits: "... once all seats had their turn: by timeout",
+        NilLeaving: "no round is left without votes: nil where none was cast",
+        Capped: "a round whose timeouts are at their cap",
+        GuardSilent: "guard  a holder whose key was lost signs nothing through T + 2",
+        RestartUnsigned: "guard  restart of a holder before it signed at the height",
+        RestartPrevoted: "guard  restart between prevote and precommit",
+        RestartPrecommitted: "guard  restart after a precommit for a block",
+        RestartNil: "guard  restart after a precommit for nil",
+        RestartLocked: "guard  restart with a lock of an earlier round",
+        RestartVotes: "guard  after a restart the same votes are sent again",
+        RestartProposal: "guard  after a restart the same proposal is sent again",
+        HeaderRefused: "block  header, certificate or record are refused",
+        ContentRefused: "block  the ledger refuses the content",
+        Unverified: "message  refused before the replica sees it",
+        NotHolder: "message  a vote of a node that holds no seat at that index is refused",
+        OutOfTurn: "message  a proposal out of turn is refused",
+        SeesAll: "shown  an observation in which all nodes are fresh",
+        SeesSome: "shown  an observation in which some are not",
+        Follows: "shown  a node without a seat says that it follows",
+        FollowsUnvoted: "shown  a holder that cast no vote says that it follows",
+        FollowsNot: "shown  a node that is far behind does not say so",
+        ClockOff: "clock  this node's is off by more than the bound",
+        ClockAhead: "clock  another's is ahead by more than the bound",
+        KeyAsks: "lost key  it asks",
+        KeyAnswered: "lost key  it is answered",
+        KeyRecovers: "lost key  it may sign again above T + 2",
+        Fetch: "catch-up  blocks are asked for",
+        FetchRefused: "catch-up  an answer or a fetched block is refused, or none comes",
+        DecideFetched: "catch-up  a block is committed by its certificate",
+        ResentToPeer: "resent  own votes to a peer that connects",
+        ResentToAll: "resent  own votes to all while a height takes long",
+        ResentProposal: "resent  the round's proposal to holders that lack it",
+        AccusedByVote: "evidence  two votes that contradict each other",
+        AccusedByCommit: "evidence  a vote that contradicts a certificate",
+    }
+}
