@@ -25,7 +25,7 @@ impl Clinger {
         craft::sign_certificate(scene, scene.signer, index, &mut certificate);
         if let Some(block) = craft::rebuilt(scene, scene.signer, &heard.block, &certificate) {
             let own = craft::proposal(scene, scene.signer, (heard.height, heard.round), block);
-            scene.to_all(&Message::Proposal(Box::new(own)));
+            scene.sends_all(&Message::Proposal(Box::new(own)));
         }
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn votes_for(
 /// Sends votes to all.
 pub(super) fn cast(scene: &mut Scene, votes: impl IntoIterator<Item = Vote>) {
     for vote in votes {
-        scene.to_all(&Message::Vote(Box::new(vote)));
+        scene.sends_all(&Message::Vote(Box::new(vote)));
     }
 }
 

@@ -20,7 +20,7 @@ fn noise(scene: &mut Scene) -> Vec<u8> {
 
 impl Actor for Garbler {
     fn acts(&mut self, scene: &mut Scene) {
-        scene.to_someone(Message::LostQuery);
+        scene.sends_someone(Message::LostQuery);
     }
 
     fn garbles(&mut self, scene: &mut Scene, bytes: &mut Vec<u8>) {

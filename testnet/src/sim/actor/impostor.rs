@@ -39,7 +39,7 @@ impl Impostor {
         if in_its_name {
             own.proposer = holder;
         }
-        scene.to_all(&Message::Proposal(Box::new(own)));
+        scene.sends_all(&Message::Proposal(Box::new(own)));
     }
 
     fn follows(scene: &mut Scene) {
@@ -48,7 +48,7 @@ impl Impostor {
         let (node, height) = (holder.key, scene.tip.height);
         let body = FollowBody { node, height, block, app_hash: scene.tip.app_hash };
         let follow = body.sign(scene.chain_id, scene.signer.as_ref());
-        scene.to_all(&Message::Follow(Box::new(follow)));
+        scene.sends_all(&Message::Follow(Box::new(follow)));
     }
 }
 

@@ -77,13 +77,13 @@ pub struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// Sends a message to all others.
-    fn to_all(&mut self, message: &Message) {
+    fn sends_all(&mut self, message: &Message) {
         let others = (0..self.peers.len()).filter(|peer| *peer != self.me);
         self.more.extend(others.map(|peer| (peer, message.clone())));
     }
 
     /// Sends a message to one other.
-    fn to_someone(&mut self, message: Message) {
+    fn sends_someone(&mut self, message: Message) {
         let to = self.random.index(self.peers.len());
         self.more.push((to, message));
     }

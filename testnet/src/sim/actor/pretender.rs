@@ -44,7 +44,7 @@ impl Actor for Pretender {
         } else {
             Message::LostAnswer { committed }
         };
-        scene.to_all(&claim);
+        scene.sends_all(&claim);
     }
 
     fn answers(

@@ -81,7 +81,7 @@ impl Actor for Replayer {
         for _ in 0..4 {
             if !self.memory.is_empty() {
                 let old = self.memory[scene.random.index(self.memory.len())].clone();
-                scene.to_someone(old);
+                scene.sends_someone(old);
             }
         }
         let new = match scene.random.below(4) {
@@ -91,7 +91,7 @@ impl Actor for Replayer {
             _ => Some(Message::LostQuery),
         };
         if let Some(new) = new {
-            scene.to_all(&new);
+            scene.sends_all(&new);
         }
     }
 }

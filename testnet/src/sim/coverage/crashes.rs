@@ -62,11 +62,11 @@ impl Kind {
         if messages().any(|message| matches!(message, Message::Proposal(_))) {
             return Self::PersistProposal;
         }
-        let votes = messages().filter_map(|message| match message {
+        let mut votes = messages().filter_map(|message| match message {
             Message::Vote(vote) => Some(vote),
             _ => None,
         });
-        match votes.last().map(|vote| Self::of_vote(vote)) {
+        match votes.next_back().map(|vote| Self::of_vote(vote)) {
             Some(Self::Prevote) => Self::PersistPrevote,
             Some(Self::PrevoteNil) => Self::PersistPrevoteNil,
             Some(Self::Precommit) => Self::PersistPrecommit,
