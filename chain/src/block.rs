@@ -1,5 +1,7 @@
 //! Headers, blocks, certificates.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
@@ -240,7 +242,7 @@ impl Certificate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertifiedBlock {
     /// The block.
-    pub block: Block,
+    pub block: Arc<Block>,
     /// A certificate for it; not necessarily the one that the next block carries.
     pub certificate: Certificate,
 }

@@ -1,12 +1,15 @@
 //! What a block must be to follow a tip: everything but signatures (see [`crate::verify`]) and
 //! content (the ledger's `check`).
 
+use std::sync::Arc;
+
 use tandem_chain::Error;
 use tandem_chain::block::{Block, Certificate, Commit, Header};
 use tandem_chain::comet;
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::Signer;
 use tandem_chain::liveness::{LivenessRecord, Observation};
+use tandem_chain::roles::RoleTable;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Address, Hash, Height, Timestamp};
@@ -28,6 +31,22 @@ impl Fixed {
         Self {
             validators: comet::validators_hash(&tip.next_table),
             next_validators: comet::validators_hash(&tip.next_next_table),
+            consensus: comet::consensus_hash(tip.parameters.block_max_bytes),
+        }
+    }
+
+    /// As [`Self::of`] `tip`, where these are those of the block after `before`, the tip one block
+    /// earlier: most of it stays as it was.
+    #[must_use]
+    pub fn next(&self, before: &Tip, tip: &Tip) -> Self {
+        let known = &before.next_next_table;
+        let hash = |table: &Arc<RoleTable>| {
+            let is_known = Arc::ptr_eq(table, known) || table == known;
+            if is_known { self.next_validators } else { comet::validators_hash(table) }
+        };
+        Self {
+            validators: hash(&tip.next_table),
+            next_validators: hash(&tip.next_next_table),
             consensus: comet::consensus_hash(tip.parameters.block_max_bytes),
         }
     }

@@ -139,7 +139,7 @@ impl Chain {
         let block = self.block(txs);
         let tip = self.tip();
         let certificate = self.certify(&block, &tip.next_table, &tip.register, seen);
-        let certified = Arc::new(CertifiedBlock { block, certificate });
+        let certified = Arc::new(CertifiedBlock { block: block.into(), certificate });
         let execution = self.ledger.execute(&certified.block).expect("the store works");
         self.db.commit(&certified, &execution).expect("the store works");
         self.last = certified.certificate.clone();

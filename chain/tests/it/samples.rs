@@ -275,7 +275,7 @@ pub fn first_block() -> Block {
 pub fn certified_block() -> CertifiedBlock {
     let block = block();
     let certificate = certificate(8, block.id());
-    CertifiedBlock { block, certificate }
+    CertifiedBlock { block: block.into(), certificate }
 }
 
 /// What key 21 signs in each domain but that of follow messages, which `consensus` has.

@@ -31,9 +31,9 @@ impl Replica {
             }
             Some(true) => {}
         }
-        let block = candidate.block.as_ref().clone();
+        let block = Arc::clone(&candidate.block);
         let certificate = self.state.votes.certificate(round, id);
-        self.commit(CertifiedBlock { block, certificate }, id, effects);
+        self.commit(Arc::new(CertifiedBlock { block, certificate }), id, effects);
         true
     }
 
@@ -48,7 +48,7 @@ impl Replica {
         self.halt(reason, effects);
     }
 
-    fn commit(&mut self, certified: CertifiedBlock, id: BlockId, effects: &mut Vec<Effect>) {
+    fn commit(&mut self, certified: Arc<CertifiedBlock>, id: BlockId, effects: &mut Vec<Effect>) {
         assert_eq!(certified.block.header.height, self.state.height, "commits have no gaps");
         assert!(self.state.committing.is_none(), "one commit at a time");
         self.note_voters();
@@ -56,7 +56,7 @@ impl Replica {
         self.state.committing = Some(id);
         self.state.timers = super::height::Timers::default();
         self.certificate = certified.certificate.clone();
-        effects.push(Effect::Commit(Arc::new(certified)));
+        effects.push(Effect::Commit(certified));
     }
 
     /// The block is executed and stored: on to the next height.
@@ -68,8 +68,8 @@ impl Replica {
             self.note_voters_for(block);
         }
         let cap = self.tip.parameters.idle_block_interval();
-        self.tip = tip;
-        self.fixed = Fixed::of(&self.tip);
+        let before = std::mem::replace(&mut self.tip, tip);
+        self.fixed = self.fixed.next(&before, &self.tip);
         self.shown.committed(&self.tip, cap);
         let old = std::mem::replace(&mut self.state, HeightState::new(&self.tip, now.instant));
         if !old.voted && self.owed == OwedFollow::No {
@@ -148,14 +148,13 @@ impl Replica {
             return;
         }
         self.accuse_by_commit(&certified.certificate.commit, effects);
-        self.commit(certified.as_ref().clone(), id, effects);
+        self.commit(certified, id, effects);
     }
 
     /// Stops when a certificate holds a signature of this node's key that its guard knows nothing
     /// of: the key runs twice, or the disk was rolled back.
     pub(super) fn check_own_signature(&mut self, commit: &Commit, effects: &mut Vec<Effect>) {
-        let address = self.me.address();
-        if commit.signatures.iter().flatten().any(|sig| sig.address == address) {
+        if commit.signatures.iter().flatten().any(|sig| sig.address == self.address) {
             let Commit { height, round, .. } = *commit;
             self.check_own_place(Place { height, round, step: Signing::Precommit }, effects);
         }

@@ -11,6 +11,7 @@ impl fmt::Debug for Replica {
         let Self {
             signer: _,
             me,
+            address: _,
             tip,
             fixed: _,
             certificate,

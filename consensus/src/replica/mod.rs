@@ -67,6 +67,7 @@ enum OwedFollow {
 pub struct Replica {
     signer: Arc<dyn Signer>,
     me: PublicKey,
+    address: Address,
     tip: Arc<Tip>,
     fixed: Fixed,
     certificate: Certificate,
@@ -124,6 +125,7 @@ impl Replica {
         let mut replica = Self {
             signer,
             me,
+            address: me.address(),
             fixed,
             certificate,
             journal,
@@ -204,14 +206,19 @@ impl Replica {
         if self.halted {
             return None;
         }
-        let timers = &self.state.timers;
-        let mut deadlines = vec![timers.idle, timers.propose, timers.prevote, timers.precommit];
-        if self.state.committing.is_none() {
-            deadlines.push(self.catch_up.next_wakeup(&self.tip, self.state.entered));
-        }
-        deadlines.push(Some(self.state.resend_at));
-        deadlines.push(self.follow_due());
-        deadlines.push(self.journal.guard.is_lost().then(|| self.recovery.next_query()));
+        let HeightState { timers, committing, entered, resend_at, .. } = &self.state;
+        let fetch = committing.is_none().then(|| self.catch_up.next_wakeup(&self.tip, *entered));
+        let query = self.journal.guard.is_lost().then(|| self.recovery.next_query());
+        let deadlines = [
+            timers.idle,
+            timers.propose,
+            timers.prevote,
+            timers.precommit,
+            fetch.flatten(),
+            Some(*resend_at),
+            self.follow_due(),
+            query,
+        ];
         deadlines.into_iter().flatten().min()
     }
 

@@ -51,7 +51,7 @@ impl Replica {
     }
 
     fn on_vote(&mut self, from: PublicKey, vote: &Vote, effects: &mut Vec<Effect>) {
-        if vote.validator_address == self.me.address() {
+        if vote.validator_address == self.address {
             self.on_own_vote(vote, effects);
             return;
         }
@@ -94,7 +94,7 @@ impl Replica {
 
     fn note_clock(&mut self, now: Now, vote: &Vote) {
         let HeightState { height, votes, clocks, .. } = &mut self.state;
-        let of_another = vote.validator_address != self.me.address();
+        let of_another = vote.validator_address != self.address;
         if vote.height == *height && of_another && is_holders(votes.table(), vote) {
             clocks.note(vote.validator_index, vote.timestamp, now.wall);
         }

@@ -137,7 +137,7 @@ impl Replica {
             block,
             timestamp,
             validator_index: u16::try_from(index).expect("at most MAX_ORGS seats"),
-            validator_address: self.me.address(),
+            validator_address: self.address,
             signature: self.signer.sign(&bytes),
             observation,
         };

@@ -1,5 +1,7 @@
 //! What peers send, right or wrong, and what they are sent beside fresh votes.
 
+use std::sync::Arc;
+
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::{Hash, Height};
 use tandem_chain::vote::Vote;
@@ -90,7 +92,7 @@ fn so_is_the_certificate_of_a_fetched_block() {
     let block = solo.block(0, 0);
     solo.vote(3, Precommit, 0, None);
     let certificate = solo.world.certificate(&solo.tip(), &[1, 2, 3], 0, &block);
-    let effects = fetch(&mut solo, vec![CertifiedBlock { block, certificate }]);
+    let effects = fetch(&mut solo, vec![CertifiedBlock { block: block.into(), certificate }]);
     assert_eq!(accused(&effects).len(), 1);
     assert_eq!(solo.tip().height, Height(1));
 }
@@ -113,7 +115,7 @@ fn a_fetched_block_that_is_certified_but_invalid_here_stops_the_node() {
     let mut block = solo.block(0, 0);
     block.header.app_hash = Hash([7; 32]);
     let certificate = solo.world.certificate(&solo.tip(), &[1, 2, 3], 0, &block);
-    let effects = fetch(&mut solo, vec![CertifiedBlock { block, certificate }]);
+    let effects = fetch(&mut solo, vec![CertifiedBlock { block: block.into(), certificate }]);
     let reason = halted(&effects).expect("it stops");
     assert!(reason.contains("app_hash"), "{reason}");
 }
@@ -124,10 +126,10 @@ fn a_fetched_block_that_is_not_certified_stops_nothing_and_its_sender_is_reporte
     let block = solo.block(0, 0);
     let good = CertifiedBlock {
         certificate: solo.world.certificate(&solo.tip(), &[1, 2, 3], 0, &block),
-        block,
+        block: block.into(),
     };
     let mut bad = good.clone();
-    bad.block.header.app_hash = Hash([7; 32]);
+    Arc::make_mut(&mut bad.block).header.app_hash = Hash([7; 32]);
     let mut weak = good.clone();
     weak.certificate = solo.world.certificate(&solo.tip(), &[1, 2], 0, &good.block);
     for wrong in [bad, weak] {
@@ -164,7 +166,7 @@ fn a_certificate_with_its_own_signature_that_it_never_made_stops_the_node() {
     let mut solo = Solo::new(0);
     let block = solo.block(0, 0);
     let certificate = solo.world.certificate(&solo.tip(), &[0, 1, 2], 0, &block);
-    let effects = fetch(&mut solo, vec![CertifiedBlock { block, certificate }]);
+    let effects = fetch(&mut solo, vec![CertifiedBlock { block: block.into(), certificate }]);
     assert!(halted(&effects).is_some());
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tandem_chain::Error;
-use tandem_chain::block::{Certificate, CertifiedBlock};
+use tandem_chain::block::{Block, Certificate, CertifiedBlock};
 use tandem_chain::codec;
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::{SecretKey, Signature, Strict};
@@ -64,7 +64,7 @@ impl Fixture {
     }
 
     /// A proposal of a block that was changed; its header and the proposal are right again after.
-    fn proposal_of(&self, change: impl FnOnce(&mut tandem_chain::block::Block)) -> Proposal {
+    fn proposal_of(&self, change: impl FnOnce(&mut Block)) -> Proposal {
         let b = self.world.validator(1);
         let mut block = self.world.block_with(&self.tip, &b, at(100), self.last(), vec![self.tx()]);
         change(&mut block);
@@ -215,7 +215,7 @@ fn a_transaction_is_checked_unless_it_was_before() {
 #[test]
 fn content_that_the_header_does_not_name_is_refused() {
     let fixture = Fixture::new();
-    let changes: [(&str, fn(&mut tandem_chain::block::Block)); 3] = [
+    let changes: [(&str, fn(&mut Block)); 3] = [
         ("data_hash", |b| b.txs.clear()),
         ("evidence_hash", |b| b.header.evidence_hash = Hash([1; 32])),
         ("last_commit_hash", |b| b.last_commit.signatures.iter_mut().for_each(|s| *s = None)),
@@ -431,6 +431,10 @@ fn messages_are_sorted_by_their_height() {
     assert_eq!(Keys::of(&far).triage(&vote(2, block)), Triage::Drop);
 }
 
+fn inner(certified: &mut CertifiedBlock) -> &mut Block {
+    Arc::make_mut(&mut certified.block)
+}
+
 #[test]
 fn a_fetched_block_is_verified_whole() {
     let fixture = Fixture::new();
@@ -440,7 +444,7 @@ fn a_fetched_block_is_verified_whole() {
     block.evidence = vec![fixture.evidence()];
     block.header.evidence_hash = tandem_chain::comet::evidence_hash(&block.evidence);
     let certificate = world.certificate(&fixture.tip, &[0, 2, 3], 0, &block);
-    let good = CertifiedBlock { block, certificate };
+    let good = CertifiedBlock { block: block.into(), certificate };
     let verify = |certified: &CertifiedBlock| {
         certified_block(&Strict, &Keys::of(&fixture.tip), &fixture.tip.next_table, certified)
     };
@@ -461,19 +465,19 @@ fn a_fetched_block_is_verified_whole() {
             let last = c.certificate.observations.iter_mut().flatten().last();
             last.expect("a signer").signature = BAD;
         }),
-        ("a changed header", |c| c.block.header.time = Timestamp(1)),
-        ("changed content", |c| c.block.record.signature = BAD),
-        ("a changed certificate inside", |c| c.block.last_commit.round = Round(1)),
+        ("a changed header", |c| inner(c).header.time = Timestamp(1)),
+        ("changed content", |c| inner(c).record.signature = BAD),
+        ("a changed certificate inside", |c| inner(c).last_commit.round = Round(1)),
         // What the header's hash of evidence does not cover.
         ("another key accused", |c| {
-            c.block.evidence[0].key = SecretKey::from_seed(&[77; 32]).public();
+            inner(c).evidence[0].key = SecretKey::from_seed(&[77; 32]).public();
         }),
-        ("evidence at another index", |c| c.block.evidence[0].vote_a.validator_index = 9),
+        ("evidence at another index", |c| inner(c).evidence[0].vote_a.validator_index = 9),
         ("an observation in evidence", |c| {
             let observation = c.certificate.observations.iter().flatten().next().cloned();
-            c.block.evidence[0].vote_a.observation = observation;
+            inner(c).evidence[0].vote_a.observation = observation;
         }),
-        ("evidence of another round", |c| c.block.evidence[0].vote_a.round = Round(7)),
+        ("evidence of another round", |c| inner(c).evidence[0].vote_a.round = Round(7)),
     ];
     for (name, change) in changes {
         let mut bad = good.clone();

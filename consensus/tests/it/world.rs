@@ -216,7 +216,7 @@ impl World {
             let block = self.block(&tip, &author, at(height * 10), &last);
             let certificate = self.certificate(&tip, orgs, 0, &block);
             commit(&mut ledger, &block);
-            blocks.push(CertifiedBlock { block, certificate });
+            blocks.push(CertifiedBlock { block: block.into(), certificate });
         }
         blocks
     }

@@ -105,7 +105,7 @@ fn step(height: u64) -> (CertifiedBlock, Execution) {
         events: vec![Event::new("switch", [("seat", "a".to_owned())])],
         tip: Arc::new(tip),
     };
-    (CertifiedBlock { block, certificate: Certificate::default() }, execution)
+    (CertifiedBlock { block: block.into(), certificate: Certificate::default() }, execution)
 }
 
 fn commit(database: &Database, height: u64) -> CertifiedBlock {

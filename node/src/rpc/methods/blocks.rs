@@ -47,7 +47,8 @@ pub async fn commit(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcE
             let certified = load(state, height)?;
             let next = state.db.block(height.next())?;
             let canonical = next.is_some();
-            let commit = next.map_or(certified.certificate.commit, |next| next.block.last_commit);
+            let commit =
+                next.map_or(certified.certificate.commit, |next| next.block.last_commit.clone());
             Ok(json!({
                 "signed_header": {
                     "header": comet::header(&certified.block.header),

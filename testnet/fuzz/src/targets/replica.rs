@@ -283,7 +283,7 @@ impl Run<'_> {
         let orgs: Vec<usize> = (0..SEATS).filter(|_| self.bytes.below(8) != 0).collect();
         let round = self.round().0;
         let certificate = WORLD.certificate(self.node.tip(), &orgs, round, &block);
-        CertifiedBlock { block, certificate }
+        CertifiedBlock { block: block.into(), certificate }
     }
 }
 

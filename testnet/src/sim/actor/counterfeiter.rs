@@ -1,6 +1,8 @@
 //! Answers those who are behind with certificates that claim all the power, with signatures that are
 //! its own, another block's, or nobody's; and with true certificates in which a part is false.
 
+use std::sync::Arc;
+
 use tandem_chain::block::{CertifiedBlock, CommitSig};
 use tandem_chain::keys::Signature;
 use tandem_chain::types::{Height, Timestamp};
@@ -28,7 +30,7 @@ fn claim_all(scene: &mut Scene, certified: &mut CertifiedBlock) {
 
 /// A block that nobody proposed.
 fn alter(certified: &mut CertifiedBlock) {
-    let header = &mut certified.block.header;
+    let header = &mut Arc::make_mut(&mut certified.block).header;
     header.time = Timestamp(header.time.0 + 1);
     certified.certificate.commit.block = Some(header.id());
 }
@@ -71,9 +73,13 @@ impl Actor for Counterfeiter {
             6 => {
                 // The header's hash of evidence does not cover the key that it is about.
                 let key = scene.peers[scene.random.index(scene.peers.len())].key;
-                certified.block.evidence.iter_mut().for_each(|evidence| evidence.key = key);
+                let block = Arc::make_mut(&mut certified.block);
+                block.evidence.iter_mut().for_each(|evidence| evidence.key = key);
             }
-            _ => certified.block.last_commit.signatures.iter_mut().for_each(spoil),
+            _ => {
+                let block = Arc::make_mut(&mut certified.block);
+                block.last_commit.signatures.iter_mut().for_each(spoil);
+            }
         }
         Some(blocks)
     }

@@ -1,5 +1,7 @@
 //! Answers those who are behind with blocks that are not the chain's, or not what was asked for.
 
+use std::sync::Arc;
+
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::comet;
 use tandem_chain::types::{Height, Timestamp};
@@ -28,7 +30,8 @@ impl Actor for Forger {
             1 => blocks.reverse(),
             2 => {
                 // A block of its own, with only its own signature under it.
-                block.block.header.time = Timestamp(block.block.header.time.0 + 1);
+                let header = &mut Arc::make_mut(&mut block.block).header;
+                header.time = Timestamp(header.time.0 + 1);
                 let me = scene.signer.public().address();
                 let commit = &mut block.certificate.commit;
                 commit.block = Some(block.block.header.id());
@@ -48,8 +51,9 @@ impl Actor for Forger {
                 }
             }
             3 => {
-                block.block.txs.clear();
-                block.block.header.data_hash = comet::data_hash(&block.block.record, &[]);
+                let block = Arc::make_mut(&mut block.block);
+                block.txs.clear();
+                block.header.data_hash = comet::data_hash(&block.record, &[]);
             }
             4 => block.certificate.observations.iter_mut().for_each(|o| *o = None),
             5 => block.certificate.commit.signatures.reverse(),

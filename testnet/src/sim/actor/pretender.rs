@@ -1,6 +1,8 @@
 //! Claims heights that it does not have, and has no answer, an empty one, or invented blocks for
 //! those who ask for them.
 
+use std::sync::Arc;
+
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::Height;
 use tandem_consensus::message::Message;
@@ -23,9 +25,10 @@ impl Pretender {
         for height in (first.0..).take(INVENTED) {
             let Some(before) = blocks.last().or(self.last.as_ref()) else { break };
             let mut next = before.clone();
-            next.block.header.height = Height(height);
-            next.block.header.last_block_id = Some(before.block.id());
-            next.block.last_commit = before.certificate.commit.clone();
+            let block = Arc::make_mut(&mut next.block);
+            block.header.height = Height(height);
+            block.header.last_block_id = Some(before.block.id());
+            block.last_commit = before.certificate.commit.clone();
             next.certificate.commit.height = Height(height);
             next.certificate.commit.block = Some(next.block.id());
             blocks.push(next);

@@ -197,7 +197,7 @@ impl Liar {
         let block = self.changed(|block| block.header.height = first);
         let mut certificate = self.certificate.clone();
         (certificate.commit.height, certificate.commit.block) = (first, Some(block.id()));
-        CertifiedBlock { block, certificate }
+        CertifiedBlock { block: block.into(), certificate }
     }
 }
 
