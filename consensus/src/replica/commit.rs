@@ -12,7 +12,7 @@ use super::{OwedFollow, Replica, report};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing};
 use crate::time::Now;
-use crate::validate::{self, Fixed};
+use crate::validate;
 use crate::verify::Fault;
 use crate::votes::HeightVotes;
 

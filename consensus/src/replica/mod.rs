@@ -58,8 +58,18 @@ enum OwedFollow {
     No,
     /// It does, as soon as the pause between two is over.
     Yes,
-    /// It does, when it is no longer far behind.
-    Held,
+    /// It does, when it is no longer far behind, or was for a grace. Since when it is.
+    Held(Instant),
+}
+
+/// A follow message that has gone out.
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    at: Instant,
+    /// Whether the block that it named was old: see [`crate::limits::FOLLOW_BEHIND`].
+    was_old: bool,
+    /// When the last one went out without a pause, since the one before was of an old block.
+    hurried: Option<Instant>,
 }
 
 /// One node's part in consensus, as a pure state machine. See the crate's front page.
@@ -79,7 +89,7 @@ pub struct Replica {
     early: Early,
     shown: Shown,
     /// When the last follow message went out, and whether one is owed.
-    followed: Option<Instant>,
+    followed: Option<Followed>,
     owed: OwedFollow,
     catch_up: CatchUp,
     recovery: Recovery,

@@ -8,7 +8,7 @@ use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
 
 use super::height::HeightState;
-use super::{OwedFollow, Replica, report};
+use super::{Followed, OwedFollow, Replica, report};
 use crate::effect::Effect;
 use crate::journal::{Place, Signing, Slot};
 use crate::limits::{FOLLOW_BEHIND, FOLLOWS_PER_GRACE, MAX_NEXT_VOTES_PER_VALIDATOR, RESEND_MAX};
@@ -297,10 +297,12 @@ impl Replica {
         let mut messages = self.status_and_votes();
         messages.extend(self.round_proposal());
         if self.is_far_behind(now) {
-            self.owed = OwedFollow::Held;
-        } else {
-            messages.extend(self.follow_message());
-            self.followed.get_or_insert(now.instant);
+            self.hold_follow(now);
+        } else if let Some(follow) = self.follow_message() {
+            messages.push(follow);
+            let was_old = self.is_old(now);
+            let followed = Followed { at: now.instant, was_old, hurried: None };
+            self.followed.get_or_insert(followed);
         }
         if self.journal.guard.is_lost() {
             messages.push(Message::LostQuery);
@@ -379,10 +381,24 @@ impl Replica {
     }
 
     /// Whether no follow message goes until more is here: see [`FOLLOW_BEHIND`]. A clock that is off is
-    /// no reason by itself: the others soon claim no more and no less than who keeps up.
+    /// no reason by itself: the others soon claim no more and no less than who keeps up with them.
     fn is_far_behind(&self, now: Now) -> bool {
-        let age = now.wall.since(self.tip.time);
-        age > self.grace() / FOLLOW_BEHIND && self.catch_up.best_claim(&self.tip) != self.tip.height
+        self.is_old(now) && self.catch_up.best_claim(&self.tip) != self.tip.height
+    }
+
+    /// Whether what this node has committed may soon be too old to be seen by.
+    fn is_old(&self, now: Now) -> bool {
+        now.wall.since(self.tip.time) > self.grace() / FOLLOW_BEHIND
+    }
+
+    /// A follow message is owed, and held back; not for longer than a grace, since a clock may be off
+    /// and this node lack the newest block at each moment, and yet follow.
+    fn hold_follow(&mut self, now: Now) {
+        self.owed = match self.owed {
+            OwedFollow::Held(since) if now.instant.since(since) >= self.grace() => OwedFollow::Yes,
+            held @ OwedFollow::Held(_) => held,
+            OwedFollow::No | OwedFollow::Yes => OwedFollow::Held(now.instant),
+        };
     }
 
     /// When the follow message that is owed may go.
@@ -390,20 +406,31 @@ impl Replica {
         let is_owed = self.owed == OwedFollow::Yes;
         let can = is_owed && self.journal.guard.may_sign_at(self.state.height);
         let pause = self.grace() / FOLLOWS_PER_GRACE;
-        can.then(|| self.followed.map_or(Instant::default(), |at| at.plus(pause)))
+        can.then(|| self.followed.map_or(Instant::default(), |followed| followed.at.plus(pause)))
     }
 
     pub(super) fn follow_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.owed != OwedFollow::No {
-            let is_held = self.is_far_behind(now);
-            self.owed = if is_held { OwedFollow::Held } else { OwedFollow::Yes };
+        if self.owed != OwedFollow::No && self.is_far_behind(now) {
+            self.hold_follow(now);
+        } else if self.owed != OwedFollow::No {
+            self.owed = OwedFollow::Yes;
         }
-        if self.follow_due().is_none_or(|at| at > now.instant) {
+        let Some(due) = self.follow_due() else { return };
+        let was_old = self.is_old(now);
+        // A process that stood still knows of no newer block when it goes on. It is not left with what it
+        // said then until the pause is over; once a grace.
+        let last = self.followed.filter(|last| last.was_old && !was_old);
+        let is_long_ago = |at: Instant| now.instant.since(at) >= self.grace();
+        let may_hurry = last.is_some_and(|last| last.hurried.is_none_or(is_long_ago));
+        let hurries = due > now.instant;
+        if hurries && !may_hurry {
             return;
         }
         self.owed = OwedFollow::No;
         if let Some(follow) = self.follow_message() {
-            self.followed = Some(now.instant);
+            let before = self.followed.and_then(|last| last.hurried);
+            let hurried = if hurries { Some(now.instant) } else { before };
+            self.followed = Some(Followed { at: now.instant, was_old, hurried });
             Self::broadcast(effects, follow);
         }
     }

@@ -182,8 +182,40 @@ fn a_node_with_old_blocks_that_has_heard_no_claim_says_nothing() {
     }
     solo.pass(2_000);
     assert!(told(&mut solo).is_empty(), "the first peer that it reaches again");
-    assert!(broadcast_follows(&solo.pass(2_000)).is_empty());
+    assert!(broadcast_follows(&solo.pass(500)).is_empty());
     assert_eq!(broadcast_follows(&claim(&mut solo, 20)), [20]);
+}
+
+#[test]
+fn a_node_that_stood_still_says_anew_where_it_is_when_it_has_caught_up() {
+    let mut solo = Solo::standby();
+    let blocks = solo.world.chain(20, &[0, 1, 2]);
+    // Blocks of 10 ms each; half the grace is 333 ms, the pause 167.
+    solo.pass(445);
+    claim(&mut solo, 10);
+    assert_eq!(fetched(&mut solo, &blocks[..10]), [10], "it has heard of no newer block yet");
+    claim(&mut solo, 20);
+    assert_eq!(
+        fetched(&mut solo, &blocks[10..]),
+        [12],
+        "the first that is not old, without a pause"
+    );
+    assert!(broadcast_follows(&solo.pass(160)).is_empty());
+    assert_eq!(broadcast_follows(&solo.pass(10)), [20]);
+}
+
+#[test]
+fn a_clock_that_is_off_and_one_block_on_its_way_at_each_moment_hold_nothing_back_for_long() {
+    let mut solo = Solo::standby();
+    let blocks = solo.world.chain(30, &[0, 1, 2]);
+    solo.ahead_ms = 3_600_000;
+    let mut said = Vec::new();
+    for block in &blocks {
+        claim(&mut solo, block.block.header.height.0 + 1);
+        said.extend(broadcast_follows(&solo.pass(110)));
+        said.extend(fetched(&mut solo, std::slice::from_ref(block)));
+    }
+    assert_eq!(said, [10, 17, 24], "a grace of 667 ms is over after seven blocks");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Solo {
     /// The organisation whose validator the replica is at genesis; none when it is a standby.
     me: Option<usize>,
     ms: u64,
+    /// How far its wall clock is ahead.
+    pub ahead_ms: u64,
 }
 
 impl Solo {
@@ -54,7 +56,7 @@ impl Solo {
     }
 
     fn started(world: World, node: Node, me: Option<usize>) -> Self {
-        let mut solo = Self { world, node, me, ms: 0 };
+        let mut solo = Self { world, node, me, ms: 0, ahead_ms: 0 };
         solo.feed(Input::Start);
         solo
     }
@@ -81,7 +83,9 @@ impl Solo {
     }
 
     pub fn feed(&mut self, input: Input) -> Vec<Effect> {
-        self.node.feed(self.now(), input)
+        let mut now = self.now();
+        now.wall = now.wall.plus(Duration::from_millis(self.ahead_ms));
+        self.node.feed(now, input)
     }
 
     /// Lets time pass, with a wake-up whenever the replica wants one.

@@ -17,11 +17,14 @@ use super::liveness::Liveness;
 use super::reports;
 use super::rounds::{self, Rounds};
 use super::signed::Signing;
-use super::watch::{Moment, Process, Watch};
+use super::watch::{Followed, Moment, Process, Watch};
 use super::{Chain, Member, Verdict, broken};
 
 /// Follow messages that a node sends to all in one grace.
 const FOLLOWS: u64 = 4;
+
+/// A block is old when it was made longer ago than the grace divided by this.
+const OLD: u64 = 2;
 
 /// By whom something is done, and when.
 #[derive(Clone, Copy)]
@@ -210,12 +213,20 @@ impl Watch {
         if !to_all {
             return Ok(());
         }
-        let pause = chain.grace_at(heard.height) / FOLLOWS;
-        if process.followed.is_some_and(|last| at.now < last + pause) {
-            let what = format!("{who} says more than four times a grace that it follows");
-            return broken("observations", what);
+        // After one that names an old block, another that names a new one need not wait, once a grace.
+        let grace = chain.grace_at(heard.height);
+        let was_old = at.wall > chain.seats.time(height) + grace / OLD;
+        let last = process.followed;
+        let mut hurried = last.and_then(|last| last.hurried);
+        if let Some(last) = last.filter(|last| at.now < last.at + grace / FOLLOWS) {
+            let is_first = hurried.is_none_or(|before| at.now >= before + grace);
+            if was_old || !last.was_old || !is_first {
+                let what = format!("{who} says more than four times a grace that it follows");
+                return broken("observations", what);
+            }
+            hurried = Some(at.now);
         }
-        process.followed = Some(at.now);
+        process.followed = Some(Followed { at: at.now, was_old, hurried });
         Ok(())
     }
 

@@ -28,13 +28,23 @@ pub struct Moment {
     pub wall: u64,
 }
 
+/// A follow message to all.
+#[derive(Clone, Copy)]
+pub(super) struct Followed {
+    pub at: Time,
+    /// Whether the block that it named was old.
+    pub was_old: bool,
+    /// When one last went out before the pause was over.
+    pub hurried: Option<Time>,
+}
+
 /// A correct node's running process.
 pub(super) struct Process {
     pub heard: Heard,
     pub eyes: Eyes,
     pub rounds: Rounds,
-    /// When it last sent a follow message to all.
-    pub followed: Option<Time>,
+    /// Its last follow message to all.
+    pub followed: Option<Followed>,
     /// Whether it has handled no input yet.
     pub is_new: bool,
 }
