@@ -64,14 +64,19 @@ pub fn decode<T: DeserializeOwned>(
 
 /// The value at the front of `bytes`, and how many are its. bincode takes the memory of a text or of
 /// bytes before it looks whether they are there: so the limit on what is claimed is the lowest of a few
-/// that is not below the bytes at hand.
+/// that is not below the bytes at hand. None is more than 64 times the one before it: from the second
+/// on, a claim takes at most 64 bytes of memory for each byte that is there.
 fn decode_within<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
     const SHORT: usize = 1_024;
-    const MIDDLE: usize = 64 * 1_024;
+    const MIDDLE: usize = 64 * SHORT;
+    const LONG: usize = 16 * MIDDLE;
+    const { assert!(MAX_ENCODED_BYTES <= 64 * LONG) };
     if bytes.len() <= SHORT {
         bincode::serde::decode_from_slice(bytes, config::<SHORT>())
     } else if bytes.len() <= MIDDLE {
         bincode::serde::decode_from_slice(bytes, config::<MIDDLE>())
+    } else if bytes.len() <= LONG {
+        bincode::serde::decode_from_slice(bytes, config::<LONG>())
     } else {
         bincode::serde::decode_from_slice(bytes, config::<MAX_ENCODED_BYTES>())
     }

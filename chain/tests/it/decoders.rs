@@ -94,8 +94,32 @@ fn a_huge_claimed_length_is_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn what_is_claimed_takes_at_most_64_bytes_of_memory_for_each_that_is_there() {
+    // One byte above each limit on what may be claimed: up to the next is.
+    for (len, limit) in [(1_025, 65_536), (65_537, 1 << 20), ((1 << 20) + 1, MAX_ENCODED_BYTES)] {
+        let there = codec::encode(&"x".repeat(len - 16));
+        let claiming = |claim: usize| {
+            let bytes = [there.as_slice(), &(claim as u64).to_le_bytes()].concat();
+            let mut error = String::new();
+            let memory = allocation_counter::measure(|| {
+                let decoded = codec::decode::<(String, String)>("texts", &bytes, usize::MAX);
+                error = decoded.unwrap_err().to_string();
+            });
+            (memory.bytes_max, error)
+        };
+        let (taken, error) = claiming(limit - len);
+        assert!(error.contains("UnexpectedEnd"), "{len} bytes: {error}");
+        assert!(taken <= 64 * len as u64, "{taken} bytes of memory for {len}");
+        let (_, error) = claiming(limit - len + 1);
+        assert!(error.contains("LimitExceeded"), "{len} bytes: {error}");
+    }
+}
+
+#[test]
 fn no_limit_on_what_is_claimed_is_below_what_there_is() {
-    for len in [1_023, 1_024, 1_025, 65_535, 65_536, 65_537, MAX_ENCODED_BYTES] {
+    for len in
+        [1_023, 1_024, 1_025, 65_535, 65_536, 65_537, 1 << 20, (1 << 20) + 1, MAX_ENCODED_BYTES]
+    {
         let text = "x".repeat(len - 8);
         let bytes = codec::encode(&text);
         assert_eq!((bytes.len(), codec::decode("text", &bytes, len)), (len, Ok(text)));
