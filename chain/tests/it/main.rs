@@ -3,6 +3,7 @@
 
 mod certificates;
 mod comet_blocks;
+mod decoded;
 mod decoders;
 mod executed;
 mod golden;

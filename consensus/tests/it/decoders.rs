@@ -13,6 +13,7 @@ use tandem_consensus::limits::MAX_MESSAGE_BYTES;
 use tandem_consensus::message::{Message, Proposal};
 use tandem_consensus::verify::Keys;
 
+use crate::decoded::decoded;
 use crate::golden;
 use crate::kinds::{self, Kind, round_trip};
 use crate::world::World;
@@ -20,7 +21,12 @@ use crate::world::World;
 /// Made once: making them takes signatures.
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     let of_message = |(name, message): (&'static str, Message)| {
-        let again = |bytes: &[u8]| Keys::decode(bytes).map(|m| codec::encode(&m)).ok();
+        let again = |bytes: &[u8]| {
+            let again = decoded::<Message>(bytes).map(|message| codec::encode(&message));
+            let is_encoding = again.as_ref().is_some_and(|again| again == bytes);
+            assert_eq!(Keys::decode(bytes).is_ok(), is_encoding, "a message has one encoding");
+            again
+        };
         Kind { name, bytes: codec::encode(&message), again }
     };
     let mut kinds: Vec<Kind> = golden::messages().into_iter().map(of_message).collect();
@@ -103,13 +109,13 @@ proptest! {
     #[test]
     fn arbitrary_bytes_are_refused_or_are_a_value(bytes in vec(any::<u8>(), 0..600)) {
         for kind in KINDS.iter() {
-            kind.takes(&bytes);
+            kind.read(&bytes);
         }
     }
 
     #[test]
     fn spoilt_bytes_are_refused_or_are_a_value((kind, bytes) in kinds::spoilt(&KINDS)) {
-        KINDS[kind].takes(&bytes);
+        KINDS[kind].read(&bytes);
     }
 
     #[test]

@@ -22,5 +22,7 @@ mod votes;
 mod world;
 
 // Checks of decoders that the chain's tests make too.
+#[path = "../../../chain/tests/it/decoded.rs"]
+mod decoded;
 #[path = "../../../chain/tests/it/kinds.rs"]
 mod kinds;
