@@ -5,18 +5,25 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tandem_chain::block::CommitSig;
 use tandem_chain::codec;
-use tandem_chain::types::{Hash, Height, Round};
+use tandem_chain::evidence::Evidence;
+use tandem_chain::keys::{PublicKey, Signature, Verifier};
+use tandem_chain::limits::MAX_ROUND;
+use tandem_chain::modules::{Call, consortium};
+use tandem_chain::tip::Tip;
+use tandem_chain::types::{Hash, Height, Power, Round, Timestamp};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::journal::{Journal, KeyState, Lock, Place, Signing, Valid, VoteGuard};
-use tandem_consensus::limits::MAX_MESSAGE_BYTES;
+use tandem_consensus::limits::{MAX_MESSAGE_BYTES, MAX_PREVOTES};
 use tandem_consensus::message::{Message, Proposal};
+use tandem_consensus::validate::{self, Fixed};
 use tandem_consensus::verify::Keys;
 
 use crate::decoded::decoded;
 use crate::golden;
 use crate::kinds::{self, Kind, round_trip};
-use crate::world::World;
+use crate::world::{World, name_content};
 
 /// Made once: making them takes signatures.
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
@@ -103,6 +110,62 @@ fn proposal() -> impl Strategy<Value = Proposal> {
     )
 }
 
+static WORLD: LazyLock<World> = LazyLock::new(|| World::new(&[1; 4]));
+static TIP: LazyLock<Arc<Tip>> = LazyLock::new(|| Arc::clone(WORLD.ledger().tip()));
+
+/// A proposal with a transaction and evidence, whose hashes are those of its content, and whether it
+/// has no fault: its certificate's entries and observations, and its prevotes, may be any.
+fn judged() -> impl Strategy<Value = (Proposal, bool)> {
+    let call = Call::Consortium(consortium::Call::SetAddresses { addresses: Vec::new() });
+    let tx = WORLD.tx(&WORLD.validator(0), 1, 10, call);
+    let key = WORLD.validator(3);
+    let [one, other] = WORLD.double_prevotes(&TIP, &key);
+    let evidence = Evidence::new(&one, &other, key, Power(4), Power(1), Timestamp(1));
+    let precommit = WORLD.vote(&TIP, &key, VoteKind::Precommit, 0, Some(Hash([1; 32])));
+    let entries = vec((any::<bool>(), any::<bool>()), 1..5);
+    (proposal(), 0..=MAX_ROUND, entries, any::<bool>()).prop_map(
+        move |(mut proposal, round, mut entries, is_right)| {
+            let block = Arc::make_mut(&mut proposal.block);
+            block.header.height = proposal.height;
+            (block.txs, block.evidence) = (vec![tx.clone()], vec![evidence.clone()]);
+            if is_right {
+                entries.iter_mut().for_each(|(signature, observation)| *observation = *signature);
+            }
+            for (signature, observation) in entries {
+                let signature = signature.then_some(CommitSig {
+                    address: precommit.validator_address,
+                    timestamp: precommit.timestamp,
+                    signature: precommit.signature,
+                });
+                let observation = precommit.observation.clone().filter(|_| observation);
+                block.last_commit.signatures.push(signature);
+                block.record.record.observations.push(observation);
+            }
+            name_content(&mut proposal);
+            if is_right {
+                proposal.round = Round(round);
+                proposal.valid_round = round.checked_sub(1).map(Round);
+                proposal.prevotes.truncate(if round == 0 { 0 } else { MAX_PREVOTES });
+                let (height, valid) = (proposal.height, proposal.valid_round.unwrap_or_default());
+                for vote in &mut proposal.prevotes {
+                    (vote.kind, vote.height, vote.round) = (VoteKind::Prevote, height, valid);
+                    (vote.block, vote.observation) = (Some(proposal.block_id), None);
+                }
+            }
+            (proposal, is_right)
+        },
+    )
+}
+
+/// Takes every signature.
+struct Any;
+
+impl Verifier for Any {
+    fn verifies(&self, _: &PublicKey, _: &[u8], _: &Signature) -> bool {
+        true
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -131,20 +194,22 @@ proptest! {
         round_trip(&Message::Proposal(Box::new(proposal)))?;
     }
 
-    /// What is decoded and not yet verified is sorted, and refused or not, whatever is in it.
+    /// What is decoded is sorted, and refused or not, whatever is in it and as if all signatures were
+    /// good. Without a fault it is taken.
     #[test]
-    fn whatever_is_decoded_is_judged(proposal in proposal(), vote in vote()) {
-        let world = World::new(&[1; 4]);
-        let keys = Keys::of(world.ledger().tip());
+    fn whatever_is_decoded_is_judged((proposal, is_right) in judged(), vote in vote()) {
+        let keys = Keys::of(&TIP);
         let prevote = Vote { kind: VoteKind::Prevote, ..vote.clone() };
-        for message in [
-            Message::Proposal(Box::new(proposal)),
-            Message::Vote(Box::new(vote)),
-            Message::Vote(Box::new(prevote)),
-        ] {
+        for vote in [vote, prevote] {
+            let message = Message::Vote(Box::new(vote));
             let _ = (message.claims(), keys.triage(&message));
-            let verdict = keys.verify(&tandem_chain::keys::Strict, message, &|_| false);
-            prop_assert!(verdict.is_err(), "no key of this chain has signed it");
+            let _ = keys.verify(&Any, message, &|_| false);
         }
+        let block = Arc::clone(&proposal.block);
+        let message = Message::Proposal(Box::new(proposal));
+        let _ = (message.claims(), keys.triage(&message));
+        let verdict = keys.verify(&Any, message, &|_| false);
+        prop_assert!(verdict.is_ok() || !is_right, "{verdict:?}");
+        let _ = validate::check(&TIP, &Fixed::of(&TIP), &block);
     }
 }

@@ -18,7 +18,7 @@ use tandem_consensus::message::{FollowBody, Message, Proposal};
 use tandem_consensus::verify::{Fault, Keys, Triage, certified_block};
 
 use crate::solo::{Precommit, Prevote};
-use crate::world::{World, at, chain_id, commit};
+use crate::world::{World, at, chain_id, commit, rehash};
 
 const BAD: Signature = Signature([7; 64]);
 
@@ -49,8 +49,7 @@ impl Fixture {
 
     fn evidence(&self) -> Evidence {
         let key = self.world.validator(3);
-        let vote = |block| self.world.vote(&self.tip, &key, Prevote, 0, block);
-        let (one, other) = (vote(None), vote(Some(Hash([1; 32]))));
+        let [one, other] = self.world.double_prevotes(&self.tip, &key);
         Evidence::new(&one, &other, key, Power(4), Power(1), Timestamp(1))
     }
 
@@ -68,9 +67,7 @@ impl Fixture {
         let b = self.world.validator(1);
         let mut block = self.world.block_with(&self.tip, &b, at(100), self.last(), vec![self.tx()]);
         change(&mut block);
-        block.header.data_hash = tandem_chain::comet::data_hash(&block.record, &block.txs);
-        block.header.evidence_hash = tandem_chain::comet::evidence_hash(&block.evidence);
-        block.header.last_commit_hash = tandem_chain::comet::commit_hash(&block.last_commit);
+        rehash(&mut block);
         self.world.proposal(&b, 0, &block, None)
     }
 

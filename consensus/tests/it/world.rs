@@ -15,7 +15,7 @@ use tandem_chain::roles::RoleTable;
 use tandem_chain::store::MemoryStore;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::{Tx, TxBody};
-use tandem_chain::types::{BlockId, ChainId, Height, OrgName, Power, Round, Timestamp};
+use tandem_chain::types::{BlockId, ChainId, Hash, Height, OrgName, Power, Round, Timestamp};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::message::{FollowBody, Message, Proposal};
 use tandem_consensus::time::{Instant, Now};
@@ -142,6 +142,11 @@ impl World {
         orgs.iter().map(prevote).collect()
     }
 
+    /// Prevotes of a key for nil and for a block, at the height after `tip`.
+    pub fn double_prevotes(&self, tip: &Tip, key: &PublicKey) -> [Vote; 2] {
+        [None, Some(Hash([1; 32]))].map(|block| self.vote(tip, key, VoteKind::Prevote, 0, block))
+    }
+
     /// An empty block on a tip.
     pub fn block(&self, tip: &Tip, author: &PublicKey, now: Now, last: &Certificate) -> Block {
         self.block_with(tip, author, now, last, Vec::new())
@@ -238,6 +243,24 @@ pub fn commit(ledger: &mut Ledger<MemoryStore>, block: &Block) {
     let execution = ledger.execute(block).expect("memory does not fail");
     ledger.store_mut().apply(&execution.batch);
     ledger.apply(execution.tip);
+}
+
+/// Writes the hashes of a block's content to its header.
+pub fn rehash(block: &mut Block) {
+    block.header.data_hash = comet::data_hash(&block.record, &block.txs);
+    block.header.evidence_hash = comet::evidence_hash(&block.evidence);
+    block.header.last_commit_hash = comet::commit_hash(&block.last_commit);
+}
+
+/// Has a proposal and its prevotes name the block that is in it, and the block its content.
+pub fn name_content(proposal: &mut Proposal) {
+    let block = Arc::make_mut(&mut proposal.block);
+    rehash(block);
+    let (named, id) = (Some(proposal.block_id), block.id());
+    (proposal.height, proposal.block_id) = (block.header.height, id);
+    for vote in proposal.prevotes.iter_mut().filter(|vote| vote.block == named) {
+        vote.block = Some(id);
+    }
 }
 
 pub fn chain_id() -> ChainId {
