@@ -16,16 +16,25 @@ use self::words::{Heard, PRECOMMIT, PREVOTE, SEATS, Value};
 
 const A: u8 = 0;
 const B: u8 = 1;
+const C: u8 = 2;
 const FOR_A: Value = Some(A);
 const FOR_B: Value = Some(B);
+const FOR_C: Value = Some(C);
 const NIL: Value = None;
 
 fn vote(seat: usize, kind: usize, round: usize, value: Value) -> Event {
     Event::Heard(Heard::Vote { seat, kind, round, value })
 }
 
+/// With a valid round it carries a quorum of prevotes.
 fn proposal(round: usize, block: u8, valid_round: Option<usize>) -> Event {
-    Event::Heard(Heard::Proposal { round, block, valid_round })
+    Event::Heard(Heard::Proposal { round, block, valid_round, carried: 3 })
+}
+
+/// A proposal of a block again with one prevote less than a quorum.
+fn unproven(round: usize, block: u8, valid_round: usize) -> Event {
+    let valid_round = Some(valid_round);
+    Event::Heard(Heard::Proposal { round, block, valid_round, carried: 2 })
 }
 
 /// These votes of every seat but `me`.
@@ -82,7 +91,8 @@ fn lock() -> Vec<Event> {
 fn locked_with_the_next_round_before_it() {
     let table = Table::new(0, &[(0, true), (1, true), (3, true)], false);
     let events = [
-        vec![proposal(1, B, None), proposal(1, A, Some(0)), Event::Time, Event::Crash],
+        vec![proposal(1, B, None), proposal(1, A, Some(0)), unproven(1, A, 0)],
+        vec![Event::Time, Event::Crash],
         votes(0, PRECOMMIT, 0, &[FOR_A, NIL]),
         votes(0, PREVOTE, 1, &[FOR_A, FOR_B]),
         votes(0, PRECOMMIT, 1, &[FOR_B, NIL]),
@@ -99,7 +109,7 @@ fn locked_in_the_next_round_and_the_one_behind_it() {
     let first = [lock(), votes(0, PRECOMMIT, 0, &[NIL])].concat();
     let events = [
         vec![proposal(1, B, None), proposal(1, A, Some(0)), Event::Time, Event::Crash],
-        vec![proposal(2, A, Some(0)), proposal(2, B, Some(1))],
+        vec![proposal(2, A, Some(0)), proposal(2, B, Some(1)), unproven(2, B, 1)],
         votes(0, PREVOTE, 1, &[FOR_A, FOR_B]),
         votes(0, PRECOMMIT, 1, &[FOR_B, NIL]),
         votes(0, PREVOTE, 2, &[FOR_B]),
@@ -155,4 +165,18 @@ fn votes_of_three_rounds_at_once() {
          precommit 1 B, precommit 1 nil, precommit 2 nil, prevote 0 A, prevote 0 nil, \
          prevote 1 B, prevote 1 nil, prevote 2 nil, prevote 3 C, propose 3 C";
     explore(&table, &[], &events, (5, 1), did);
+}
+
+#[test]
+fn on_the_way_out_of_the_last_round() {
+    let table = Table::new(0, &[(0, true), (1, true), (3, true)], false);
+    let first = votes(0, PRECOMMIT, 2, &[NIL]);
+    let events = [
+        vec![proposal(2, B, None), Event::Time, Event::Crash],
+        votes(0, PREVOTE, 3, &[FOR_C, NIL]),
+        votes(0, PRECOMMIT, 3, &[FOR_C, NIL]),
+    ];
+    let did = "accuse, ask C, commit 3 C, precommit 1 nil, precommit 2 nil, precommit 3 C, \
+         precommit 3 nil, prevote 1 nil, prevote 2 nil, prevote 3 C, propose 3 C";
+    explore(&table, &first, &events, (5, 1), did);
 }

@@ -40,7 +40,8 @@ pub struct Paper {
     proposed: [Option<(u8, Option<usize>)>; ROUNDS],
     /// In this life: the first vote of each seat.
     heard: [[[Option<Value>; SEATS]; 2]; ROUNDS],
-    /// In this life: the first proposal of each round.
+    /// In this life: the first proposal of each round that carries the quorum of prevotes for its valid
+    /// round, if it names one.
     offer: [Option<(u8, Option<usize>)>; ROUNDS],
     /// In this life: blocks that the ledger was asked about, and those that it has answered for.
     asked: u8,
@@ -91,17 +92,18 @@ impl Paper {
     pub fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Vote { seat, kind, round, value } => self.hear_vote(seat, kind, round, value),
-            Heard::Proposal { round, block, valid_round } => {
-                let is_first = self.offer[round].is_none();
-                let me = self.me;
-                for seat in (0..SEATS).filter(|seat| *seat != me) {
-                    let Some(valid_round) = valid_round else { break };
-                    self.ever[valid_round][PREVOTE][seat] |= bit(block);
-                    if is_first {
-                        self.hear_vote(seat, PREVOTE, valid_round, Some(block));
-                    }
+            Heard::Proposal { round, block, valid_round, carried } => {
+                // Line 28. What is refused counts for nothing, nor do the prevotes in it.
+                let is_proven = valid_round.is_none() || carried >= QUORUM;
+                if !is_proven || self.offer[round].is_some() {
+                    return;
                 }
-                self.offer[round].get_or_insert((block, valid_round));
+                let me = self.me;
+                let voters = (0..SEATS).filter(|seat| *seat != me).take(carried);
+                if let Some(valid_round) = valid_round {
+                    voters.for_each(|seat| self.hear_vote(seat, PREVOTE, valid_round, Some(block)));
+                }
+                self.offer[round] = Some((block, valid_round));
             }
         }
     }
@@ -298,13 +300,9 @@ impl Paper {
         let lock = self.lock();
         let is_free = match valid_round {
             None => lock.is_none_or(|(_, locked)| locked == block),
-            Some(valid_round) => {
-                valid_round < round
-                    && self.had_quorum(valid_round, PREVOTE, Some(block))
-                    && lock.is_none_or(|(locked_round, locked)| {
-                        locked_round <= valid_round || locked == block
-                    })
-            }
+            Some(valid_round) => lock.is_none_or(|(locked_round, locked)| {
+                locked_round <= valid_round || locked == block
+            }),
         };
         let is_good = is_free && self.is_valid(block);
         if let Some(value) = value {
@@ -324,7 +322,8 @@ impl Paper {
     }
 
     /// The input has been handled, and the replica is in this round: nothing that a rule demands is
-    /// left undone, and it wants to be woken when a timeout ends.
+    /// left undone, and it wants to be woken when a timeout ends. In a round that is not looked at any
+    /// more, that it was entered by a rule is all that is held.
     pub fn settle(&mut self, now: u64, round: usize, wakeup: Option<u64>) {
         if self.committed || self.halted {
             return;
@@ -340,6 +339,9 @@ impl Paper {
                 assert!(!is_here || self.asked & bit(block) != 0, "line 49: it asks the ledger");
                 assert_eq!(self.judged & bit(block), 0, "line 49: block {block} is decided");
             }
+        }
+        if round >= ROUNDS {
+            return;
         }
         assert!(!(round + 1..ROUNDS).any(|later| self.may_join(later)), "line 55");
         assert!(!self.has_quorum(round, PRECOMMIT, None), "a round for nil is left");

@@ -48,13 +48,13 @@ impl Table {
                 let vote = self.solo.vote_of(seat, kind, round, block);
                 (seat, Message::Vote(Box::new(vote)))
             }
-            Heard::Proposal { round, block, valid_round } => {
+            Heard::Proposal { round, block, valid_round, carried } => {
                 let number = |round| u32::try_from(round).expect("few rounds");
                 let block = &self.blocks[usize::from(block)];
                 let valid = valid_round.map(|valid_round| {
                     let (tip, others) = (self.solo.tip(), self.solo.others());
-                    let round = number(valid_round);
-                    (round, self.solo.world.prevotes(&tip, &others, round, block.id()))
+                    let (round, seats) = (number(valid_round), &others[..carried]);
+                    (round, self.solo.world.prevotes(&tip, seats, round, block.id()))
                 });
                 let proposal = self.solo.proposal(number(round), block, valid);
                 (self.solo.turn(number(round)), Message::Proposal(Box::new(proposal)))

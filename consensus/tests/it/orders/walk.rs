@@ -114,12 +114,11 @@ impl Walk {
 
     fn check(&mut self, table: &Table, effects: &[Effect]) {
         let (ms, round) = (self.ms, self.round());
-        if round >= ROUNDS {
-            return;
-        }
         self.paper.begin(ms, round);
         for effect in effects {
-            let Some(done) = self.done(table, effect) else { continue };
+            let done = self.done(table, effect);
+            let is_followed = |done: &Done| done.round().is_none_or(|round| round < ROUNDS);
+            let Some(done) = done.filter(is_followed) else { continue };
             self.paper.check(done, ms, round);
             self.did.push(done);
         }

@@ -21,11 +21,12 @@ pub enum Heard {
         round: usize,
         value: Value,
     },
-    /// With a valid round it carries the prevotes of all other seats.
+    /// With a valid round it carries the prevotes of the first `carried` of the other seats.
     Proposal {
         round: usize,
         block: u8,
         valid_round: Option<usize>,
+        carried: usize,
     },
 }
 
@@ -54,6 +55,18 @@ pub enum Done {
     },
     Accused(usize),
     Halted,
+}
+
+impl Done {
+    /// The round that it is in; none when it is in no round.
+    pub fn round(&self) -> Option<usize> {
+        match self {
+            Self::Vote { round, .. }
+            | Self::Proposal { round, .. }
+            | Self::Commit { round, .. } => Some(*round),
+            Self::Asked(_) | Self::Accused(_) | Self::Halted => None,
+        }
+    }
 }
 
 /// In a few words, blocks by letters.
