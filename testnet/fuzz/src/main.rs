@@ -47,7 +47,9 @@ mod rpc {
     pub mod request;
 }
 
-// The tests' consortium with known keys, a node over it, and sample values.
+// The tests' consortium with known keys, a node over it, sample values, and what holds of decoders.
+#[path = "../../../chain/tests/it/decoded.rs"]
+mod decoded;
 #[path = "../../../consensus/tests/it/node.rs"]
 #[allow(dead_code, reason = "a part of it is used")]
 mod node;

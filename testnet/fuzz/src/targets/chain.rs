@@ -1,16 +1,11 @@
 //! Decoders of the chain.
 
-use std::fmt::Debug;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, Header};
 use tandem_chain::codec;
 use tandem_chain::evidence::Evidence;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, Signature, Strict};
 use tandem_chain::ledger::{Event, Receipt};
-use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{KeyEntry, Org};
 use tandem_chain::modules::parameters::Parameters;
@@ -21,25 +16,8 @@ use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{Address, ChainId, DataSetName, Hash, OrgName, Timestamp, escaped};
 use tandem_chain::vote::{Vote, VoteKind};
 
+use crate::decoded::decoded;
 use crate::{samples, seeds};
-
-/// Decodes; what comes out comes back from its encoding, and `decode_canonical` takes the bytes if and
-/// only if they are that encoding.
-pub fn decoded<T>(bytes: &[u8]) -> Option<T>
-where
-    T: Serialize + DeserializeOwned + PartialEq + Debug,
-{
-    let decoded = codec::decode::<T>("value", bytes, MAX_ENCODED_BYTES);
-    let canonical = codec::decode_canonical::<T>("value", bytes, MAX_ENCODED_BYTES);
-    let Ok(value) = decoded else {
-        assert!(canonical.is_err());
-        return None;
-    };
-    let again = codec::encode(&value);
-    assert_eq!(canonical.is_ok(), again == bytes);
-    assert_eq!(codec::decode::<T>("value", &again, MAX_ENCODED_BYTES).as_ref(), Ok(&value));
-    Some(value)
-}
 
 /// A transaction, and the checks that come before it is admitted.
 pub fn tx(bytes: &[u8]) {

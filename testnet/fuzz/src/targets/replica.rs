@@ -8,18 +8,20 @@ use std::time::Duration;
 use tandem_chain::block::{Block, Certificate, CertifiedBlock};
 use tandem_chain::keys::Signature;
 use tandem_chain::liveness::Observation;
+use tandem_chain::tip::Tip;
 use tandem_chain::types::{BlockId, Hash, Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::message::{Follow, FollowBody, Message, Proposal};
 use tandem_consensus::time::Now;
-use tandem_consensus::verify::{Keys, Triage};
+use tandem_consensus::validate::{self, Fixed};
+use tandem_consensus::verify::{Keys, Triage, certified_block};
 use tandem_consensus::{Effect, Input};
 
 use super::consensus::Any;
 use crate::bytes::Bytes;
 use crate::node::Node;
 use crate::seeds;
-use crate::world::{World, at};
+use crate::world::{World, at, commit, rehash};
 
 /// Things that happen in one history.
 const MAX_STEPS: usize = 96;
@@ -58,17 +60,29 @@ impl Run<'_> {
     }
 
     fn feed(&mut self, input: Input) {
-        let effects = self.node.feed(self.now(), input);
-        for effect in &effects {
-            match effect {
-                Effect::Halt { .. } => self.is_over = true,
-                Effect::Fetch { from, first, .. } => {
-                    let seat = (0..SEATS).find(|seat| WORLD.validator(*seat) == *from);
-                    self.fetch = Some((seat.unwrap_or_default(), *first));
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let effects = self.node.handle(self.now(), input);
+            for effect in &effects {
+                match effect {
+                    Effect::Halt { .. } => self.is_over = true,
+                    Effect::Fetch { from, first, .. } => {
+                        let seat = (0..SEATS).find(|seat| WORLD.validator(*seat) == *from);
+                        self.fetch = Some((seat.unwrap_or_default(), *first));
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
+            inputs.extend(effects.iter().rev().filter_map(|effect| self.answer(effect)));
         }
+    }
+
+    /// As [`Node::answer`], but in fetched blocks every signature is good, too.
+    fn answer(&mut self, effect: &Effect) -> Option<Input> {
+        let Effect::Verify { block, table } = effect else { return self.node.answer(effect) };
+        let height = block.block.header.height;
+        let verdict = certified_block(&Any, &Keys::of(self.node.tip()), table, block);
+        Some(Input::BlockVerified { height, verdict })
     }
 
     fn step(&mut self) {
@@ -92,7 +106,7 @@ impl Run<'_> {
                 let is_up = self.bytes.below(2) == 0;
                 self.feed(if is_up { Input::Connected(peer) } else { Input::Disconnected(peer) });
             }
-            5 | 6 | 7 => {
+            5..=7 => {
                 let vote = self.vote();
                 self.receive(Message::Vote(Box::new(vote)));
             }
@@ -157,7 +171,7 @@ impl Run<'_> {
         }
     }
 
-    /// A block on the tip by some seat, in one way or another not what it should be.
+    /// A block on the tip, or the replica's own.
     fn block(&mut self) -> Block {
         let choice = self.bytes.u8();
         if choice == 255
@@ -165,12 +179,22 @@ impl Run<'_> {
         {
             return proposal.block.as_ref().clone();
         }
-        let (tip, author) = (self.node.tip(), WORLD.validator(usize::from(choice) % SEATS));
-        let last =
-            self.node.blocks.last().map_or_else(Certificate::default, |b| b.certificate.clone());
+        let tip = Arc::clone(self.node.ledger.tip());
+        let last = self.last();
+        self.block_on(&tip, &last, choice)
+    }
+
+    /// The certificate of the last block.
+    fn last(&self) -> Certificate {
+        self.node.blocks.last().map_or_else(Certificate::default, |b| b.certificate.clone())
+    }
+
+    /// A block on a tip by some seat, in one way or another not what it should be.
+    fn block_on(&mut self, tip: &Tip, last: &Certificate, choice: u8) -> Block {
+        let author = WORLD.validator(usize::from(choice) % SEATS);
         let mut now = self.now();
         now.wall = tip.time.plus(Duration::from_millis(1 + u64::from(choice / 4 % 2)));
-        let mut block = WORLD.block(tip, &author, now, &last);
+        let mut block = WORLD.block(tip, &author, now, last);
         match choice / 8 {
             1 => block.header.app_hash = Hash([7; 32]),
             2 => block.header.height = Height(self.bytes.u64()),
@@ -180,6 +204,7 @@ impl Run<'_> {
             6 => block.header.proposer_address.0[0] ^= 1,
             _ => {}
         }
+        rehash(&mut block);
         block
     }
 
@@ -268,22 +293,28 @@ impl Run<'_> {
         }
     }
 
-    /// Blocks, right or wrong, whether or not they were asked for.
+    /// Blocks, each on the one before if that is right, whether or not they were asked for.
     fn answer_fetch(&mut self) {
-        let first = self.node.tip().height.next();
+        let mut ledger = self.node.ledger.as_ref().clone();
+        let mut last = self.last();
+        let first = ledger.tip().height.next();
         let (seat, first) = self.fetch.take().unwrap_or((1, first));
-        let count = self.bytes.below(3);
-        let blocks = (0..count).map(|_| self.certified()).collect();
+        let mut blocks = Vec::new();
+        for _ in 0..self.bytes.below(3) {
+            let tip = Arc::clone(ledger.tip());
+            let choice = self.bytes.u8();
+            let block = self.block_on(&tip, &last, choice);
+            // Not by the replica's own key, which is in no other hands.
+            let orgs: Vec<usize> = (1..SEATS).filter(|_| self.bytes.below(8) != 0).collect();
+            let certificate = WORLD.certificate(&tip, &orgs, self.round().0, &block);
+            if validate::check(&tip, &Fixed::of(&tip), &block).is_ok() {
+                commit(&mut ledger, &block);
+                last = certificate.clone();
+            }
+            blocks.push(CertifiedBlock { block: block.into(), certificate });
+        }
         let from = WORLD.validator(seat);
         self.feed(Input::Fetched { from, first, blocks });
-    }
-
-    fn certified(&mut self) -> CertifiedBlock {
-        let block = self.block();
-        let orgs: Vec<usize> = (0..SEATS).filter(|_| self.bytes.below(8) != 0).collect();
-        let round = self.round().0;
-        let certificate = WORLD.certificate(self.node.tip(), &orgs, round, &block);
-        CertifiedBlock { block: block.into(), certificate }
     }
 }
 
@@ -308,8 +339,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [proposal.to_vec(), votes(0), vec![2], votes(1), vec![0, 0]].concat(),
         [proposal.to_vec(), vote(0, 1, 0), vote(0, 2, 0), nils(1), vec![0, 0, 0, 0]].concat(),
         [nils(0), nils(1), vec![0, 0, 0, 2, 4, 1, 0]].concat(),
-        vec![4, 1, 0, 9, 250, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 1, 50, 0, 11, 1, 1, 1, 1, 1, 1, 0],
     ];
+    // Seat 1 connects and claims height 9, and answers with one block and with two.
+    let claim = [4, 1, 0, 9, 255, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 1, 50, 0];
+    let fetched = [1, 1, 1, 1, 0];
+    seeds.push([&claim[..], &[11, 1], &fetched].concat());
+    seeds.push([&claim[..], &[11, 2], &fetched, &fetched, &[0, 0]].concat());
+    // The same after a block that votes without good signatures have decided.
+    let decided = [proposal.to_vec(), votes(0), votes(1)].concat();
+    seeds.push([&decided[..], &claim, &[11, 2], &fetched, &fetched, &[0, 0]].concat());
     for message in seeds::of_consensus(&["proposal", "precommit", "follow"]) {
         let length = u16::try_from(message.len()).expect("short messages").to_be_bytes();
         seeds.push([vec![10], length.to_vec(), message, vec![0]].concat());
