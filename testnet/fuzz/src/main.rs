@@ -15,6 +15,12 @@
 mod admission {
     pub mod frame;
 }
+#[path = "../../../node/src/client"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod client {
+    pub mod answers;
+    pub mod plain;
+}
 #[path = "../../../node/src/driver"]
 mod driver {
     pub mod wire;
@@ -45,6 +51,10 @@ mod rpc {
     pub mod params;
     pub mod path;
     pub mod request;
+    pub mod shapes {
+        pub mod tandem;
+        pub mod text;
+    }
 }
 
 // The tests' consortium with known keys, a node over it, sample values, and what holds of decoders.

@@ -1,13 +1,14 @@
 //! Decoders of the chain.
 
+use multiaddr::Multiaddr;
 use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, Header};
 use tandem_chain::codec;
 use tandem_chain::evidence::Evidence;
-use tandem_chain::genesis::Genesis;
+use tandem_chain::genesis::{Genesis, GenesisOrg};
 use tandem_chain::keys::{PublicKey, Signature, Strict};
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
-use tandem_chain::modules::consortium::{KeyEntry, Org};
+use tandem_chain::modules::consortium::{KeyEntry, Org, check_addresses};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{SeatState, Switch};
 use tandem_chain::roles::{Register, RoleTable};
@@ -131,6 +132,15 @@ pub fn text(bytes: &[u8]) {
         let _ = genesis.validate();
         assert_eq!(Genesis::from_json(&genesis.to_json()), Ok(genesis));
     }
+    if let Ok(part) = serde_json::from_str::<GenesisOrg>(text) {
+        let json = serde_json::to_string(&part).expect("strings, numbers and lists");
+        assert_eq!(serde_json::from_str(&json).ok().as_ref(), Some(&part));
+        let _ = Genesis { organizations: vec![part], ..samples::genesis() }.validate();
+    }
+    if check_addresses(&[text.to_owned()]).is_ok() {
+        let address = text.parse::<Multiaddr>().expect("what stands on the chain can be dialled");
+        assert_eq!(address.iter().count(), 2, "a host and a port");
+    }
     if let Ok(id) = text.parse::<ChainId>() {
         assert_eq!(id.as_str(), text);
     }
@@ -160,8 +170,14 @@ pub fn text(bytes: &[u8]) {
 
 pub fn text_seeds() -> Vec<Vec<u8>> {
     let genesis = samples::genesis();
+    let part = serde_json::to_string(&genesis.organizations[0]);
     let texts = [
         genesis.to_json(),
+        part.expect("strings, numbers and lists"),
+        "/ip4/192.0.2.1/tcp/26656".to_owned(),
+        "/ip6/2001:db8::ffff:192.0.2.1/tcp/1".to_owned(),
+        "/dns4/node-1.example.com/tcp/65535".to_owned(),
+        "/dns6/a_b/tcp/80".to_owned(),
         genesis.chain_id.to_string(),
         samples::hash(7).to_string(),
         samples::public(1).to_string(),

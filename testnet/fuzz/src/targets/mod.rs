@@ -1,6 +1,7 @@
 //! The targets.
 
 mod chain;
+mod client;
 mod consensus;
 mod execution;
 mod network;
@@ -47,4 +48,5 @@ pub const ALL: &[Target] = &[
     Target { name: "fetch", run: network::fetch, seeds: network::fetch_seeds, memory: DECODER },
     Target { name: "rpc-body", run: rpc::body, seeds: rpc::body_seeds, memory: DECODER },
     Target { name: "rpc-query", run: rpc::query, seeds: rpc::query_seeds, memory: DECODER },
+    Target { name: "client", run: client::answer, seeds: client::seeds, memory: DECODER },
 ];
