@@ -42,13 +42,16 @@ run() {
     [ "$found" = nothing ]
 }
 
-# Writes the shortest inputs that reach what the seeds do not, as hex digits.
+# Writes 60 inputs of all lengths up to 1 KiB that reach what the seeds do not, as hex digits. A merge
+# begins with the seeds, without what was written before, and they are left out of what is written.
 minimise() {
     local dir=$WORK/$1
     rm -rf "$dir/least"
     mkdir "$dir/least"
-    "$FUZZ" -merge=1 -max_len=1024 "$dir/least" "$dir/seeds" "$dir/corpus" 2> "$dir/log"
-    find "$dir/least" -type f -size -300c -printf '%s %p\n' | sort -n | head -n 60 \
+    SEEDS=$dir/least "$FUZZ" 2> "$dir/log"
+    "$FUZZ" -merge=1 "$dir/least" "$dir/seeds" "$dir/corpus" 2> "$dir/log"
+    find "$dir/least" -type f ! -name 'seed-*' -size -1025c -printf '%s %p\n' | sort -n \
+        | awk '{ line[NR] = $0 } END { for (i = NR; i >= 1; i -= NR > 60 ? NR / 60 : 1) print line[int(i)] }' \
         | while read -r _ file; do od -An -v -tx1 "$file" | tr -d ' \n'; echo; done \
         | sort -u > "corpus/$1.hex"
 }
