@@ -17,14 +17,12 @@ jobs=${JOBS:-$(nproc)}
 host=$(rustc -vV | sed -n 's/^host: //p')
 export FUZZ=$CARGO_TARGET_DIR/$host/release/tandem-fuzz
 
-# The versions that the programs are built with.
-[ Cargo.lock -nt ../../Cargo.lock ] || cp ../../Cargo.lock Cargo.lock
 flags=(-Cpasses=sancov-module -Ccodegen-units=1)
 for flag in level=4 inline-8bit-counters pc-table trace-compares; do
     flags+=("-Cllvm-args=-sanitizer-coverage-$flag")
 done
 # Where a host is named, the flags are not for what runs while building.
-RUSTFLAGS="${flags[*]}" cargo build --release -q --target "$host"
+RUSTFLAGS="${flags[*]}" cargo build --locked --release -q --target "$host"
 
 # The last number behind a word in a target's log.
 number() { sed -n "s/.*$1:* *\([0-9]*\).*/\1/p" "$2" | tail -n 1; }
