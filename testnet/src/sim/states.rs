@@ -1,8 +1,8 @@
 //! States of the ledger: one for each block that was executed, shared by all nodes that are there.
 //!
 //! Nodes that execute the same block on the same state must come to the same end, so that it is
-//! executed once for all, and once more in every [`AGAIN`]th node: then both outcomes must be equal in
-//! every byte. States share what did not change, so that copies of disks cost nothing.
+//! executed once for all, once more by the second node, and by every [`AGAIN`]th after that: then both
+//! outcomes must be equal in every byte. States share what did not change, so that copies of disks cost nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,7 +19,7 @@ use tandem_consensus::verify::Keys;
 use super::digest::Digest;
 use super::invariants::{Verdict, broken};
 
-/// Of so many executions of a block after the first, one is done in earnest.
+/// Of so many executions of a block after the first, one is done in earnest, beginning with the next.
 const AGAIN: u64 = 8;
 
 type Map = OrdMap<Rc<[u8]>, Rc<[u8]>>;
@@ -139,7 +139,7 @@ impl States {
         let all = self.executed.entry(before).or_default();
         if let Some(known) = all.iter_mut().find(|known| known.block.block == block.block) {
             known.times += 1;
-            let is_due = known.times.is_multiple_of(AGAIN);
+            let is_due = known.times % AGAIN == 1;
             let executed = Rc::clone(&known.executed);
             let verdict = if is_due { same(&executed.execution, &execute()) } else { Ok(()) };
             return (executed, verdict);
