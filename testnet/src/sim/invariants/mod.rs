@@ -281,13 +281,20 @@ impl Invariants {
     /// # Errors
     /// The invariant that does not hold.
     pub fn committed(&mut self, commit: &Commit) -> Result<Vec<Moved>, Violation> {
-        let (block, height) = (&commit.block.block, commit.tip.height.0);
+        let (block, height) = (&commit.block.block, commit.tip.height);
         self.one_chain.committed(commit)?;
         if self.forked {
             return Ok(Vec::new());
         }
+        // A fork, too, takes a true certificate.
+        let certificate = &commit.block.certificate.commit;
+        let of = (height, Some(commit.id));
+        self.one_signer.certificate(&self.chain.seats, certificate, of, commit.verifier)?;
         let is_new = match self.chain.agreement.committed(commit) {
             Err(_) if self.beyond_f => {
+                let is_correct = |m: &Member, key: &PublicKey| m.key == *key && m.is_correct;
+                let lies = |key: &PublicKey| !self.members.iter().any(|m| is_correct(m, key));
+                self.one_signer.forked(&self.chain.seats, certificate, lies)?;
                 self.forked = true;
                 return Ok(Vec::new());
             }
@@ -298,17 +305,15 @@ impl Invariants {
         if is_new {
             self.exactly_once.committed(block)?;
             turns::committed(&self.chain.seats, commit.block)?;
-            self.one_signer.block(&self.chain.seats, block, commit.verifier)?;
+            self.one_signer.block(&self.chain.seats, commit.block, commit.verifier)?;
             self.evidence(commit)?;
             moved = self.chain.seats.extended(block)?;
         }
         self.chain.seats.compare(commit.tip)?;
-        let certificate = &commit.block.certificate.commit;
-        self.one_signer.certificate(&self.chain.seats, certificate, commit.verifier)?;
-        let may_sign = self.watch.may_sign(commit.node, height + 1);
+        let may_sign = self.watch.may_sign(commit.node, height.0 + 1);
         self.liveness.committed(commit.node, commit.now, may_sign, &self.chain);
         if is_new {
-            self.liveness.extended(height, commit.now, &self.chain)?;
+            self.liveness.extended(height.0, commit.now, &self.chain)?;
         }
         Ok(moved)
     }
