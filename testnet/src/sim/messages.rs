@@ -100,6 +100,8 @@ impl World {
                     Ok(message) => self.later(to, Input::Message { from: from_key, message }),
                     Err(fault) => {
                         self.watch.refused(to);
+                        let verdict = self.invariants.refused(to, from, &fault);
+                        self.verdict(verdict);
                         self.reported(to, &from_key, &format!("verify: {fault}"));
                     }
                 }

@@ -40,6 +40,7 @@ use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Address, BlockId, ChainId, Hash, Height, Round, TxHash};
 use tandem_consensus::message::Message;
+use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input, Step};
 
 pub use self::calls::Changes;
@@ -247,6 +248,18 @@ impl Invariants {
             return Ok(());
         }
         self.watch.hears(node, at, input, &self.chain)
+    }
+
+    /// A correct node refuses a message of another before its replica sees it.
+    ///
+    /// # Errors
+    /// When there is no good reason for it.
+    pub fn refused(&self, node: usize, from: usize, fault: &Fault) -> Verdict {
+        let [who, of] = [node, from].map(|node| &self.members[node]);
+        if self.forked || !who.is_correct || !of.is_correct {
+            return Ok(());
+        }
+        reports::refused(&who.name, &of.name, fault)
     }
 
     /// What it has made of it, and at which height, round and step it is now.

@@ -2,6 +2,11 @@
 //! correct node does. There is what the network does to both: a fetch whose question or answer is
 //! lost, or whose peer dies, has no answer. And there is what their clocks do: a block that is made by
 //! one clock (see [`super::licence`]) may be too far ahead of another.
+//!
+//! Nor does a correct node refuse what a correct one sends, with one exception: a node that has not
+//! committed the block which registers another, or has committed the one that removes it, knows no key
+//! of its votes and follow messages. Of proposals that is no reason: one that is looked at is at most
+//! two heights ahead, whose role tables are known, and so are all who can have signed what is in it.
 
 use tandem_chain::types::Address;
 use tandem_consensus::verify::Fault;
@@ -33,4 +38,12 @@ pub(super) fn reported(
         return Ok(());
     }
     broken(RULE, format!("{who} reports {name}: {fault}"))
+}
+
+/// A correct node refuses a message of another correct one.
+pub(super) fn refused(who: &str, from: &str, fault: &Fault) -> Verdict {
+    match fault {
+        Fault::UnknownNode { what: "vote" | "follow message", .. } => Ok(()),
+        _ => broken(RULE, format!("{who} refuses a message of {from}: {fault}")),
+    }
 }
