@@ -163,7 +163,11 @@ impl Plan {
         let is_wild = focus == Focus::Swarm && random.chance(100) && !shape.calm;
         let byzantine = match rolls_back {
             None if is_wild => byzantine(random, focus, &orgs, total * 2 / 3, 600),
-            None if has_liars => byzantine(random, focus, &orgs, f, 150),
+            // Less than all of f leaves some for the dead and for lost keys.
+            None if has_liars && f > 0 => {
+                let room = random.between(1, f);
+                byzantine(random, focus, &orgs, room, 150)
+            }
             _ => Vec::new(),
         };
         let scheme = if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed };
@@ -196,7 +200,7 @@ impl Plan {
         plan.beyond_f = lying > f;
         let is_gentle = random.chance(focus.gentleness());
         let room = f.saturating_sub(lying);
-        plan.victims = plan.victims(random, if is_gentle { room } else { 0 });
+        plan.victims = plan.victims(random, is_gentle.then_some(room));
         let heaviest = plan.orgs.iter().map(|org| org.power).max().unwrap_or(1);
         let light = usize::try_from(room / heaviest).expect("few organisations");
         plan.stay_dead = if random.chance(700) && !shape.calm { light } else { 0 };
@@ -215,14 +219,11 @@ impl Plan {
         self.lying().any(|liar| liar == org)
     }
 
-    /// Everyone; or, in gentle histories, organisations with power of at most `room`.
-    fn victims(&self, random: &mut Random, room: u64) -> Vec<usize> {
+    /// Everyone; or, in gentle histories, organisations with power of at most `room`, none if that is 0.
+    fn victims(&self, random: &mut Random, room: Option<u64>) -> Vec<usize> {
         let mut all: Vec<usize> = (0..self.orgs.len()).collect();
-        if room == 0 {
-            return all;
-        }
+        let Some(mut left) = room else { return all };
         random.shuffle(&mut all);
-        let mut left = room;
         all.retain(|org| {
             let is_taken = self.orgs[*org].power <= left && !self.lies(*org);
             left -= if is_taken { self.orgs[*org].power } else { 0 };
@@ -342,8 +343,8 @@ fn byzantine(
     for org in order {
         if orgs[org].power <= room {
             room -= orgs[org].power;
-            let mut kinds = Kind::cast(random, focus.kinds(), &orgs[org]);
-            kinds[0] = same.or(kinds[0]);
+            let first = same.as_ref().map_or(focus.kinds(), std::slice::from_ref);
+            let kinds = Kind::cast(random, first, &orgs[org]);
             chosen.push(Liar { org, kinds });
         }
     }
