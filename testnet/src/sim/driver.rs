@@ -285,8 +285,13 @@ impl World {
         } else if self.nodes[node].rolled_back {
             self.stopped_itself(node);
         } else if self.phase == Phase::Faults {
-            // Whoever runs it twice, or lies with its key, starts it again.
-            self.crash_and_restart(node);
+            // Whoever runs it twice, or lies with its key, does the same: from the same disk it would
+            // stop again. But with lost keys of more than f power the chain would wait for ever.
+            if self.plan.beyond_f {
+                self.crash_and_restart(node);
+            } else {
+                self.lose_disk(node);
+            }
         }
     }
 

@@ -74,6 +74,10 @@ impl Actor for Accomplice {
     }
 
     fn hears(&mut self, scene: &mut Scene, from: usize, message: &Message) -> bool {
+        // What the other signs with its key must not stop its replica.
+        if matches!(message, Message::Vote(vote) if scene.is_own(vote)) {
+            return false;
+        }
         let Some((index, holder)) = scene.partner() else { return true };
         let (key, address) = (holder.key, holder.address);
         match (Self::turn(scene), message) {

@@ -37,7 +37,7 @@ impl World {
         true
     }
 
-    fn lose_disk(&mut self, node: usize) {
+    pub(in crate::sim) fn lose_disk(&mut self, node: usize) {
         self.crash(node);
         self.nodes[node].disk = Disk::new(self.genesis_state.clone());
         self.nodes[node].key_was_lost = true;
