@@ -8,7 +8,7 @@ use tandem_chain::keys::{Signature, Signer};
 use tandem_chain::liveness::{Bits, Observation};
 use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
-use tandem_consensus::message::{Message, Proposal};
+use tandem_consensus::message::{FollowBody, Message, Proposal};
 use tandem_consensus::validate::{self, Fixed};
 
 use super::Scene;
@@ -66,6 +66,15 @@ pub(super) fn votes_for(
     let Proposal { height, round, block_id, .. } = *proposal;
     [VoteKind::Prevote, VoteKind::Precommit]
         .map(|kind| vote(scene, signer, index, (height, round, kind), Some(block_id)))
+}
+
+/// Tells all that its node follows, as is true.
+pub(super) fn follow(scene: &mut Scene) {
+    let Some(block) = scene.tip.block else { return };
+    let (node, height, app_hash) = (scene.key(), scene.tip.height, scene.tip.app_hash);
+    let body = FollowBody { node, height, block, app_hash };
+    let follow = body.sign(scene.chain_id, scene.signer.as_ref());
+    scene.sends_all(&Message::Follow(Box::new(follow)));
 }
 
 /// Sends votes to all.

@@ -1,4 +1,4 @@
-//! Votes nil, always.
+//! Votes nil, always; but says that it follows, and keeps its seat.
 
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::Message;
@@ -16,5 +16,10 @@ impl Actor for NilVoter {
             }
             other => vec![other.clone()],
         }
+    }
+
+    // A vote for nil shows nothing, and its replica, which voted for a block, owes no follow message.
+    fn acts(&mut self, scene: &mut Scene) {
+        craft::follow(scene);
     }
 }

@@ -1,8 +1,8 @@
-//! Takes part in nothing: no votes, no proposals; its follow messages go on.
+//! Takes part in nothing: no votes, no proposals; but says that it follows, and keeps its seat.
 
 use tandem_consensus::message::Message;
 
-use super::{Actor, Scene};
+use super::{Actor, Scene, craft};
 
 pub(super) struct Silent;
 
@@ -12,5 +12,10 @@ impl Actor for Silent {
             Message::Proposal(_) | Message::Vote(_) => Vec::new(),
             other => vec![other.clone()],
         }
+    }
+
+    // Its replica votes, for nobody to hear, and so owes no follow message.
+    fn acts(&mut self, scene: &mut Scene) {
+        craft::follow(scene);
     }
 }
