@@ -86,10 +86,12 @@ impl World {
             .collect()
     }
 
+    /// Transactions that have no receipt and may still get one. They are sent again as long as that
+    /// is so, and there are no new ones after the faults.
     fn open_txs(&self) -> Vec<TxHash> {
         let height = self.invariants.height();
         let open = self.clients.iter().flat_map(super::load::Client::open);
-        let open = open.filter(|tx| tx.body().valid_until.0 > height.0 + 1_000);
+        let open = open.filter(|tx| tx.body().valid_until > height);
         open.map(tandem_chain::tx::Tx::hash)
             .filter(|hash| !self.invariants.has_receipt(hash))
             .collect()
