@@ -43,7 +43,6 @@ pub struct Picture {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Truth {
-    up_since: Option<Time>,
     /// Since when it and every correct holder that runs reach each other.
     joined_since: Option<Time>,
     /// Whether it has been at the tip since then.
@@ -81,7 +80,6 @@ pub struct Liveness {
     by_key: BTreeMap<PublicKey, usize>,
     nodes: Vec<Truth>,
     links: Vec<Option<(u64, Time)>>,
-    calm_since: Option<Time>,
     /// By observer and node: since when the one has seen the other without a break.
     seen: BTreeMap<(usize, usize), Time>,
     /// When each height was first committed.
@@ -104,7 +102,6 @@ impl Liveness {
             by_key: members.iter().enumerate().map(|(i, member)| (member.key, i)).collect(),
             nodes: vec![Truth::default(); nodes],
             links: vec![None; nodes * nodes],
-            calm_since: None,
             seen: BTreeMap::new(),
             committed: vec![0],
             framing: 0,
@@ -155,8 +152,6 @@ impl Liveness {
         signs: &dyn Fn(usize) -> bool,
         chain: &Chain,
     ) {
-        let keep = |since: Option<Time>, is_so: bool| is_so.then(|| since.unwrap_or(now));
-        self.calm_since = keep(self.calm_since, picture.is_calm);
         for (link, epoch) in self.links.iter_mut().zip(&picture.links) {
             *link = epoch.map(|epoch| match *link {
                 Some((known, since)) if known == epoch => (epoch, since),
@@ -173,9 +168,8 @@ impl Liveness {
             let links = holders.iter().filter(|holder| **holder != node);
             let newest = links.filter_map(|holder| self.link(node, *holder)).max();
             let truth = &mut self.nodes[node];
-            truth.up_since = keep(truth.up_since, is_up);
-            let joined_since = keep(truth.joined_since, is_joined && picture.is_calm)
-                .map(|since| since.max(newest.unwrap_or(0)));
+            let since = truth.joined_since.unwrap_or(now).max(newest.unwrap_or(0));
+            let joined_since = (is_joined && picture.is_calm).then_some(since);
             if joined_since.is_none() || joined_since != truth.joined_since {
                 (truth.was_at_tip, truth.commits, truth.live_from) = (false, 0, None);
             }
