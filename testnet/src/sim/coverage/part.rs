@@ -24,6 +24,7 @@ pub(super) enum Cause {
     Vote { round: Round, nil: bool },
     Proposal(BlockId),
     Checked,
+    Fetched,
     Verified,
     Executed,
     Connected,
@@ -54,6 +55,10 @@ pub(super) struct Part {
     pub(super) verdicts: BTreeMap<BlockId, bool>,
     pub(super) lock: Option<(Round, BlockId)>,
     pub(super) cast: Vec<(Round, VoteKind)>,
+    /// Whether one of its votes at the height is for a block.
+    pub(super) voted: bool,
+    /// The same at the height before, unless it has restarted since.
+    pub(super) voted_at_tip: Option<bool>,
     /// Own votes and the round of the own proposal that were durable at the start.
     pub(super) restored: Vec<Vote>,
     pub(super) restored_proposal: Option<Round>,
@@ -80,6 +85,8 @@ impl Part {
             verdicts: BTreeMap::new(),
             lock: None,
             cast: Vec::new(),
+            voted: false,
+            voted_at_tip: None,
             restored: Vec::new(),
             restored_proposal: None,
             build: Rule::NewAtOnce,
@@ -95,6 +102,7 @@ impl Part {
             part.lock = journal.locked.map(|lock| (lock.round, lock.block));
             part.cast = journal.votes.iter().map(|vote| (vote.round, vote.kind)).collect();
             part.restored = journal.votes.clone();
+            part.voted = journal.votes.iter().any(|vote| vote.block.is_some());
             let valid = durable.valid.as_ref().filter(|valid| valid.height == height);
             let prevotes = valid.into_iter().flat_map(|valid| &valid.prevotes);
             journal.votes.iter().chain(prevotes).for_each(|vote| part.ballots.add(vote));
@@ -185,6 +193,12 @@ impl Part {
                     self.given_proposal(wall, proposal);
                     Cause::Proposal(proposal.block_id)
                 }
+                Message::LostAnswer { .. } => {
+                    if self.key_lost {
+                        hits.hit(Rule::KeyAnswered);
+                    }
+                    Cause::Other
+                }
                 _ => Cause::Other,
             },
             Input::Checked { height, block, verdict } => {
@@ -193,6 +207,7 @@ impl Part {
                 }
                 Cause::Checked
             }
+            Input::Fetched { .. } => Cause::Fetched,
             Input::BlockVerified { .. } => Cause::Verified,
             Input::Executed { tip } => {
                 self.next_height(wall, tip, hits);
@@ -236,6 +251,7 @@ impl Part {
             hits.hit(Rule::GuardSilent);
         }
         self.tip = Arc::clone(tip);
+        self.voted_at_tip = Some(std::mem::take(&mut self.voted));
         self.round = Round::ZERO;
         let next = Ballots::new(tip.height.plus(2), &tip.next_next_table);
         self.ballots = std::mem::replace(&mut self.next_ballots, next);

@@ -3,6 +3,7 @@
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
+use tandem_chain::roles::RoleTable;
 use tandem_chain::types::Round;
 use tandem_chain::vote::VoteKind::Precommit;
 use tandem_consensus::message::{Message, Proposal};
@@ -60,9 +61,12 @@ impl Part {
                 }
                 Effect::Commit(block) => self.decided(block, &change, hits),
                 Effect::Fetch { .. } => hits.hit(Rule::Fetch),
-                Effect::DoubleSign { .. } => match self.cause {
+                Effect::DoubleSign { one, .. } => match self.cause {
                     Cause::Vote { .. } => hits.hit(Rule::AccusedByVote),
-                    Cause::Proposal(_) | Cause::Verified => hits.hit(Rule::AccusedByCommit),
+                    // Prevotes are in proposals that are made again.
+                    Cause::Proposal(_) | Cause::Verified if one.kind == Precommit => {
+                        hits.hit(Rule::AccusedByCommit);
+                    }
                     _ => {}
                 },
                 _ => {}
@@ -133,6 +137,7 @@ impl Part {
                 let place = (vote.round, vote.kind);
                 if to.is_none() && !self.cast.contains(&place) {
                     self.cast.push(place);
+                    self.voted |= vote.block.is_some();
                     if let Some(rule) = self.voted(vote, change) {
                         hits.hit(rule);
                     }
@@ -156,13 +161,15 @@ impl Part {
                 }
             }
             Message::Follow(_) if to.is_none() => {
-                let tables = [&self.tip.table, &self.tip.next_table];
-                let has_seat = tables.iter().any(|table| table.by_key(&self.key).is_some());
-                hits.hit(if has_seat { Rule::FollowsUnvoted } else { Rule::Follows });
+                let has = |table: &RoleTable| table.by_key(&self.key).is_some();
+                match (has(&self.tip.table), has(&self.tip.next_table), self.voted_at_tip) {
+                    (false, false, _) => hits.hit(Rule::Follows),
+                    (true, _, Some(false)) => hits.hit(Rule::FollowsUnvoted),
+                    _ => {}
+                }
             }
             Message::LostQuery => hits.hit(Rule::KeyAsks),
-            Message::LostAnswer { .. } => hits.hit(Rule::KeyAnswered),
-            Message::Follow(_) | Message::Status { .. } => {}
+            Message::Follow(_) | Message::Status { .. } | Message::LostAnswer { .. } => {}
         }
     }
 
@@ -215,9 +222,8 @@ impl Part {
                 hits.hit(Rule::HeaderRefused);
             }
             (Fault::Chain(_), Cause::Checked) => hits.hit(Rule::ContentRefused),
-            (Fault::Fetch { .. }, _) | (_, Cause::Verified | Cause::Executed) => {
-                hits.hit(Rule::FetchRefused);
-            }
+            (Fault::Fetch { .. }, _) => hits.hit(Rule::FetchUnanswered),
+            (_, Cause::Fetched | Cause::Verified) => hits.hit(Rule::FetchRefused),
             (Fault::NotHolder { .. }, _) => hits.hit(Rule::NotHolder),
             (Fault::NotProposer { .. }, _) => hits.hit(Rule::OutOfTurn),
             _ => {}
