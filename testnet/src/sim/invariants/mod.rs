@@ -58,7 +58,8 @@ use super::queue::Time;
 /// reason in what it has heard, and state, role tables, certificates and receipts are what follows from
 /// the chain's blocks, since a certificate needs a correct signer still. No correct node halts, and the
 /// chain goes on once the liars have turned honest or fallen silent (8, 9, 10), unless more than f power
-/// is silent or was stopped by what its key had signed. But of a record liars are enough to say anything.
+/// is silent or was stopped by what its key had signed, or votes of the liars have taken a correct node
+/// to rounds above any that a message may name (55: they have more than 1/3 of the power). But of a record liars are enough to say anything.
 pub const BEYOND_F: &str = "off are 1 (agreement) and 7 (framing, clinging) of records, after a fork \
                             all but 2, 4, 5 and that no correct node is accused";
 
@@ -259,7 +260,7 @@ impl Invariants {
         if self.forked || !who.is_correct || !of.is_correct {
             return Ok(());
         }
-        reports::refused(&who.name, &of.name, fault)
+        reports::refused(&who.name, &of.name, fault, self.beyond_f)
     }
 
     /// What it has made of it, and at which height, round and step it is now.

@@ -6,7 +6,9 @@
 //! Nor does a correct node refuse what a correct one sends, with one exception: a node that has not
 //! committed the block which registers another, or has committed the one that removes it, knows no key
 //! of its votes and follow messages. Of proposals that is no reason: one that is looked at is at most
-//! two heights ahead, whose role tables are known, and so are all who can have signed what is in it.
+//! two heights ahead, whose role tables are known, and so are all who can have signed what is in it. And
+//! where more than f power lies, it takes correct nodes to whatever round it likes (line 55), so that
+//! what they say of the rounds after the highest that is allowed is refused.
 
 use tandem_chain::types::Address;
 use tandem_consensus::verify::Fault;
@@ -41,8 +43,9 @@ pub(super) fn reported(
 }
 
 /// A correct node refuses a message of another correct one.
-pub(super) fn refused(who: &str, from: &str, fault: &Fault) -> Verdict {
+pub(super) fn refused(who: &str, from: &str, fault: &Fault, beyond_f: bool) -> Verdict {
     match fault {
+        Fault::Inconsistent { what } if beyond_f && what.contains("its round is above") => Ok(()),
         Fault::UnknownNode { what: "vote" | "follow message", .. } => Ok(()),
         _ => broken(RULE, format!("{who} refuses a message of {from}: {fault}")),
     }
