@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::codec;
 use tandem_chain::keys::PublicKey;
+use tandem_chain::limits::MAX_ROUND;
 use tandem_chain::types::Height;
 use tandem_consensus::message::Message;
 
-use super::actor::{Actor, Byzantine, Keyring, Kind, Peer, Scene};
+use super::actor::{Actor, Byzantine, Deed, Keyring, Kind, Peer, Scene};
 use super::disk::Disk;
 use super::invariants::f;
 use super::node::Node;
@@ -53,6 +54,13 @@ pub fn peers(nodes: &[Node]) -> Vec<Peer> {
     nodes.iter().map(|node| Peer { key: node.key, org: node.org }).collect()
 }
 
+/// A message as it leaves an actor.
+fn garbled(actor: &mut dyn Actor, scene: &mut Scene, message: &Message) -> Packet {
+    let mut bytes = codec::encode(message);
+    actor.garbles(scene, &mut bytes);
+    Packet::of_bytes(bytes)
+}
+
 impl World {
     /// The nodes that run with a key: one, or both copies of a node that runs twice.
     pub(super) fn machines(&self, key: &PublicKey) -> impl Iterator<Item = usize> + use<> {
@@ -61,13 +69,12 @@ impl World {
         first.into_iter().chain(second)
     }
 
-    /// Lets the actor in a node do a deed, which also tells how often it has done something that
-    /// no correct node does, and sends what it has to say besides. None when the node is correct,
-    /// has turned honest, or does not run.
+    /// Lets the actor in a node act, counts its deeds, and sends what it has to say besides. None when
+    /// the node is correct, has turned honest, or does not run.
     fn with_actor<T>(
         &mut self,
         node: usize,
-        deed: impl FnOnce(&mut dyn Actor, &mut Scene) -> (T, u64),
+        act: impl FnOnce(&mut dyn Actor, &mut Scene) -> T,
     ) -> Option<T> {
         let wall = self.wall(node);
         let entry = &mut self.nodes[node];
@@ -83,14 +90,22 @@ impl World {
             tip,
             wall,
             more: Vec::new(),
+            deeds: Vec::new(),
         };
-        let (result, deeds) = deed(byzantine.actor.as_mut(), &mut scene);
-        let more = scene.more;
-        *self.counts.byzantine.entry(byzantine.kind).or_default() += deeds + more.len() as u64;
+        let actor = byzantine.actor.as_mut();
+        let result = act(actor, &mut scene);
+        let (more, deeds) = (std::mem::take(&mut scene.more), std::mem::take(&mut scene.deeds));
+        deeds.into_iter().for_each(|deed| self.counts.deeds.hit(deed));
+        let more = more.into_iter().map(|(to, deed, message)| {
+            let packet = garbled(actor, &mut scene, &message);
+            (to, scene.deeds.pop().or(deed), packet)
+        });
+        let more: Vec<(usize, Option<Deed>, Packet)> = more.collect();
         self.nodes[node].byzantine = Some(byzantine);
-        for (to, message) in more {
+        for (to, deed, packet) in more {
             if let Some(epoch) = self.net.sees(node, to) {
-                self.transmit(node, to, epoch, &Packet::of(&message).into());
+                deed.into_iter().for_each(|deed| self.counts.deeds.hit(deed));
+                self.transmit(node, to, epoch, &packet.into());
             }
         }
         Some(result)
@@ -105,25 +120,13 @@ impl World {
     ) -> Option<Vec<Packet>> {
         self.with_actor(from, |actor, scene| {
             let messages = actor.sends(scene, to, message);
-            let mut deeds = u64::from(messages.as_slice() != std::slice::from_ref(message));
-            let mut packets = Vec::new();
-            for message in &messages {
-                let sound = codec::encode(message);
-                let mut bytes = sound.clone();
-                actor.garbles(scene, &mut bytes);
-                deeds += u64::from(bytes != sound);
-                packets.push(Packet::of_bytes(bytes));
-            }
-            (packets, deeds)
+            messages.iter().map(|message| garbled(actor, scene, message)).collect()
         })
     }
 
     /// Whether a node takes notice of a message.
     pub(super) fn hears(&mut self, node: usize, from: usize, message: &Message) -> bool {
-        let heard = self.with_actor(node, |actor, scene| {
-            let hears = actor.hears(scene, from, message);
-            (hears, u64::from(!hears))
-        });
+        let heard = self.with_actor(node, |actor, scene| actor.hears(scene, from, message));
         heard.unwrap_or(true)
     }
 
@@ -134,21 +137,18 @@ impl World {
         first: Height,
         blocks: Vec<CertifiedBlock>,
     ) -> Option<Vec<CertifiedBlock>> {
+        let mut blocks = Some(blocks);
+        let taken = &mut blocks;
         let answer = self.with_actor(node, |actor, scene| {
-            let answer = actor.answers(scene, first, blocks.clone());
-            let is_false = answer.as_ref() != Some(&blocks);
-            (answer, u64::from(is_false))
+            actor.answers(scene, first, taken.take().unwrap_or_default())
         });
-        answer.unwrap_or(Some(blocks))
+        answer.unwrap_or(blocks)
     }
 
     /// A Byzantine node does something by itself, and again some time later.
     pub(super) fn act(&mut self, node: usize) {
         if self.nodes[node].is_up() {
-            self.with_actor(node, |actor, scene| {
-                actor.acts(scene);
-                ((), 0)
-            });
+            self.with_actor(node, |actor, scene| actor.acts(scene));
         }
         let idle = self.parameters().idle_block_interval_ms;
         let delay = self.random.between(idle / 2, 2 * idle) * MS + MS;
@@ -186,7 +186,8 @@ impl World {
     }
 
     /// Whether a chain with more than f lying power may stand still even after the liars have changed:
-    /// it has forked, or more than f power is silent, or was stopped by what its key had signed.
+    /// it has forked, or more than f power is silent, or was stopped by what its key had signed, or a
+    /// correct node is in a round that no message may name.
     pub(super) fn may_stand_still(&self) -> bool {
         let table = self.invariants.newest_table();
         let is_away = |key| {
@@ -196,6 +197,10 @@ impl World {
         let away: u64 =
             table.values().filter(|seat| is_away(&seat.holder)).map(|seat| seat.power).sum();
         let is_stopped = away > f(table);
-        self.plan.beyond_f && (is_stopped || self.invariants.has_forked())
+        let processes =
+            self.nodes.iter().filter(|n| n.is_correct()).filter_map(|n| n.process.as_ref());
+        let mut rounds = processes.map(|process| process.replica.view().round.0);
+        let is_lost = rounds.any(|round| round > MAX_ROUND);
+        self.plan.beyond_f && (is_stopped || is_lost || self.invariants.has_forked())
     }
 }

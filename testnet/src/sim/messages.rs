@@ -95,7 +95,11 @@ impl World {
             Triage::Drop => {}
             Triage::Claim(height) => self.later(to, Input::Claim { from: from_key, height }),
             Triage::Verify => {
-                let good = |tx: &Tx| self.good_txs.contains(&tx.hash());
+                // Those of liars are signed as the history's scheme has it.
+                let (memo, chain_id) = (&self.memo, &self.genesis.chain_id);
+                let good = |tx: &Tx| {
+                    self.good_txs.contains(&tx.hash()) || tx.verify(memo, chain_id).is_ok()
+                };
                 match packet.verify(message, &process.keys, &self.memo, &good) {
                     Ok(message) => self.later(to, Input::Message { from: from_key, message }),
                     Err(fault) => {
@@ -114,6 +118,8 @@ impl World {
         self.fetches += 1;
         self.counts.fetches += 1;
         let id = self.fetches;
+        self.digest.mix_bytes(peer.as_bytes());
+        [node as u64, first.0, count].into_iter().for_each(|part| self.digest.mix(part));
         let incarnation = self.nodes[node].incarnation;
         if let Some(process) = self.nodes[node].process.as_mut() {
             process.fetches.insert(id);
@@ -155,6 +161,7 @@ impl World {
             }
         };
         let Some(blocks) = self.answer(to, first, blocks) else { return };
+        self.digest.mix_bytes(&codec::encode(&blocks));
         let input = Input::Fetched { from: self.nodes[to].key, first, blocks };
         if let Some(delay) = self.delays(to, from).first() {
             let done = Done::Fetched { id, input: Box::new(input) };

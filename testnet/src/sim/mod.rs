@@ -61,9 +61,6 @@ use self::plan::Shape;
 use self::report::Counts;
 pub use self::world::World;
 
-/// Histories in which every kind of actor does something, or the run has failed.
-const ALL_KINDS_WITHIN: u64 = 1_000;
-
 /// Options of `tandem-testnet sim`.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
@@ -185,6 +182,8 @@ pub fn run(options: &Options) -> Result<()> {
     report.seconds = started.elapsed().as_secs_f64();
     report.failed.sort_unstable();
     report.never = report.total.coverage.never();
+    let undone = report.total.deeds.never().map(|deed| format!("deeds: {deed}"));
+    report.never.extend(undone);
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -194,9 +193,6 @@ pub fn run(options: &Options) -> Result<()> {
     ensure!(failed == 0, "{failed} of {seeds} seeds failed");
     let is_covered = seeds < ENOUGH_SEEDS || report.never.is_empty();
     ensure!(is_covered, "coverage FAILED, never hit: {}", report.never.join("; "));
-    let idle = report.total.idle_kinds();
-    let is_large = seeds >= ALL_KINDS_WITHIN;
-    ensure!(idle.is_empty() || !is_large, "in {seeds} seeds these actors did nothing: {idle:?}");
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use tandem_chain::modules::standby::Reason;
 
-use super::actor::Kind;
-use super::coverage::Coverage;
+use super::actor::{Deed, Kind};
+use super::coverage::{Coverage, Row as _, Tally};
 use super::invariants::Changes;
 use super::plan::{CrashPoint, Fault};
 
@@ -70,8 +70,8 @@ pub struct Counts {
     pub double_signs: u64,
     /// Pieces of evidence in blocks.
     pub evidence: u64,
-    /// What Byzantine nodes did that no correct node does, by their kind.
-    pub byzantine: BTreeMap<Kind, u64>,
+    /// What Byzantine nodes did that no correct node does.
+    pub deeds: Tally<Deed>,
     /// Histories with more than f lying power.
     pub beyond_f: u64,
     /// Those of them in which the chain forked.
@@ -108,7 +108,9 @@ impl Counts {
     /// Kinds of actors that never did anything.
     #[must_use]
     pub fn idle_kinds(&self) -> Vec<Kind> {
-        let is_idle = |kind: &Kind| self.byzantine.get(kind).is_none_or(|deeds| *deeds == 0);
+        let mut done = Deed::all();
+        done.retain(|deed| self.deeds.count(*deed) > 0);
+        let is_idle = |kind: &Kind| done.iter().all(|deed| deed.kind() != *kind);
         Kind::ALL.into_iter().filter(is_idle).collect()
     }
 
@@ -166,9 +168,7 @@ impl Counts {
         for (what, count) in &other.judged {
             *self.judged.entry(what).or_default() += count;
         }
-        for (kind, count) in &other.byzantine {
-            *self.byzantine.entry(*kind).or_default() += count;
-        }
+        self.deeds.add(&other.deeds);
         for (what, count) in &other.reports {
             *self.reports.entry(what.clone()).or_default() += count;
         }
@@ -240,7 +240,7 @@ impl fmt::Display for Counts {
             "beyond f: {} histories, of which {} forked, {} need not have gone on",
             self.beyond_f, self.forks, self.stood_still
         )?;
-        write!(f, "Byzantine deeds: {}", listed(&self.byzantine))
+        write!(f, "Byzantine deeds:{}", self.deeds)
     }
 }
 

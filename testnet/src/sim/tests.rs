@@ -62,6 +62,9 @@ fn no_invariant_is_violated_in_any_history() {
         assert!(counts.crash_points.contains_key(&point), "no crash {point}");
     }
     assert_eq!(counts.idle_kinds(), [], "kinds of actors that did nothing");
+    // Else it may be that no such history demands anything at its end.
+    let (beyond_f, stood_still) = (counts.beyond_f, counts.stood_still);
+    assert!(beyond_f > stood_still, "{stood_still} of {beyond_f} histories beyond f stood still");
 }
 
 #[test]

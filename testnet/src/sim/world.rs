@@ -455,8 +455,8 @@ impl World {
         self.story.as_deref().unwrap_or_default()
     }
 
-    /// A digest of everything that happened: every message that was sent, every write that became
-    /// durable, every block, and when.
+    /// A digest of everything that happened: every message that was sent, every question for blocks and
+    /// its answer, every write that became durable, every block, and when.
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.digest.value()

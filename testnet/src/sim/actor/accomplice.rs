@@ -6,10 +6,11 @@ use tandem_chain::liveness::Bits;
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::message::Message;
 
+use super::deed::Deed;
 use super::{Actor, Scene, craft};
 
-/// Heights of a turn.
-const TURN: u64 = 20;
+/// Heights after which it begins anew.
+const TURNS: u64 = 32;
 
 enum Turn {
     StandIn,
@@ -22,16 +23,18 @@ pub(super) struct Accomplice;
 
 impl Accomplice {
     fn turn(scene: &Scene) -> Turn {
-        match scene.tip.height.0 / TURN % 4 {
-            0 => Turn::StandIn,
-            1 => Turn::Show,
-            2 => Turn::Hide,
+        match scene.tip.height.0 % TURNS {
+            0..4 => Turn::StandIn,
+            // A mute standby is not seen to be so before the grace is over.
+            4..20 => Turn::Show,
+            20..26 => Turn::Hide,
             _ => Turn::HandOn,
         }
     }
 
     /// A vote of the holder that says of its partner what suits them.
-    fn about_partner(scene: &Scene, vote: &Vote, is_alive: bool) -> Message {
+    fn about_partner(scene: &mut Scene, vote: &Vote, deed: Deed) -> Vec<Message> {
+        let is_alive = deed == Deed::Shows;
         let mut changed = vote.clone();
         if let Some(honest) = &vote.observation {
             let org = scene.peers[scene.me].org;
@@ -39,19 +42,22 @@ impl Accomplice {
             let nodes = scene.tip.register.nodes.keys().zip(honest.seen.iter());
             let seen: Bits =
                 nodes.map(|(key, seen)| if ours(*key) { is_alive } else { seen }).collect();
+            if seen != honest.seen {
+                scene.did(deed);
+            }
             let (height, round) = (vote.height, vote.round);
             changed.observation =
                 Some(craft::observation(scene, scene.signer, height, round, seen));
         }
-        Message::Vote(Box::new(changed))
+        vec![Message::Vote(Box::new(changed))]
     }
 
     fn holder_sends(scene: &mut Scene, to: usize, message: &Message) -> Vec<Message> {
         let org = scene.peers[scene.me].org;
         match (Self::turn(scene), message) {
             (Turn::StandIn, _) => Vec::new(),
-            (Turn::Show, Message::Vote(vote)) => vec![Self::about_partner(scene, vote, true)],
-            (Turn::Hide, Message::Vote(vote)) => vec![Self::about_partner(scene, vote, false)],
+            (Turn::Show, Message::Vote(vote)) => Self::about_partner(scene, vote, Deed::Shows),
+            (Turn::Hide, Message::Vote(vote)) => Self::about_partner(scene, vote, Deed::Hides),
             (Turn::HandOn, Message::Vote(vote))
                 if vote.kind == VoteKind::Precommit && scene.peers[to].org != org =>
             {
@@ -84,15 +90,15 @@ impl Actor for Accomplice {
             (Turn::StandIn, Message::Proposal(heard)) if heard.height == scene.height() => {
                 if let Some(signer) = scene.signer_of(&key) {
                     let votes = craft::votes_for(scene, signer, index, heard);
-                    craft::cast(scene, votes);
+                    craft::cast(scene, Deed::StandsIn, votes);
                 }
             }
             (Turn::HandOn, Message::Vote(vote))
                 if vote.validator_address == address && scene.peers[from].key == key =>
             {
                 for to in 0..scene.peers.len() {
-                    if scene.random.chance(500) {
-                        scene.more.push((to, message.clone()));
+                    if to != from && scene.random.chance(500) {
+                        scene.sends_to(to, Deed::HandsOn, message.clone());
                     }
                 }
             }

@@ -5,9 +5,9 @@ use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::{Height, Round};
 use tandem_consensus::message::{Message, Proposal};
 
+use super::deed::Deed;
 use super::{Actor, Scene, craft};
 
-#[derive(Default)]
 pub(super) struct Clinger {
     /// The index that it had last.
     index: Option<usize>,
@@ -18,14 +18,18 @@ pub(super) struct Clinger {
 }
 
 impl Clinger {
+    pub fn new() -> Self {
+        Self { index: None, mute: true, last: None }
+    }
+
     fn usurps(index: usize, scene: &mut Scene, heard: &Proposal) {
         let votes = craft::votes_for(scene, scene.signer, index, heard);
-        craft::cast(scene, votes);
+        craft::cast(scene, Deed::Usurps, votes);
         let mut certificate = craft::certificate_in(&heard.block);
         craft::sign_certificate(scene, scene.signer, index, &mut certificate);
         if let Some(block) = craft::rebuilt(scene, scene.signer, &heard.block, &certificate) {
             let own = craft::proposal(scene, scene.signer, (heard.height, heard.round), block);
-            scene.sends_all(&Message::Proposal(Box::new(own)));
+            scene.sends_all(Deed::Usurps, &Message::Proposal(Box::new(own)));
         }
     }
 }
@@ -52,7 +56,7 @@ impl Actor for Clinger {
     }
 
     fn acts(&mut self, scene: &mut Scene) {
-        self.mute = scene.random.chance(if self.mute { 990 } else { 30 });
+        self.mute = scene.random.chance(if self.mute { 990 } else { 100 });
     }
 
     fn answers(
@@ -62,7 +66,11 @@ impl Actor for Clinger {
         mut blocks: Vec<CertifiedBlock>,
     ) -> Option<Vec<CertifiedBlock>> {
         if let (Some(index), Some(last)) = (self.index, blocks.last_mut()) {
+            let sound = last.certificate.clone();
             craft::sign_certificate(scene, scene.signer, index, &mut last.certificate);
+            if last.certificate != sound {
+                scene.did(Deed::SignsCertificate);
+            }
         }
         Some(blocks)
     }

@@ -1,12 +1,16 @@
 //! Answers those who are behind with certificates that claim all the power, with signatures that are
-//! its own, another block's, or nobody's; and with true certificates in which a part is false.
+//! its own, another block's, or nobody's; with true certificates and blocks in which a part is false;
+//! and with blocks in another order.
 
 use std::sync::Arc;
 
 use tandem_chain::block::{CertifiedBlock, CommitSig};
+use tandem_chain::comet;
 use tandem_chain::keys::Signature;
 use tandem_chain::types::{Height, Timestamp};
+use tandem_consensus::message::Message;
 
+use super::deed::Deed;
 use super::{Actor, Scene, craft};
 
 pub(super) struct Counterfeiter;
@@ -41,7 +45,68 @@ fn spoil(sig: &mut Option<CommitSig>) {
     }
 }
 
+/// One of the blocks, or what certifies it, is another.
+fn falsify(scene: &mut Scene, certified: &mut CertifiedBlock) -> Deed {
+    let CertifiedBlock { block, certificate } = certified;
+    if !block.evidence.is_empty() && scene.random.chance(500) {
+        // The header's hash of evidence does not cover the key that it is about.
+        let key = scene.peers[scene.random.index(scene.peers.len())].key;
+        let evidence = &mut Arc::make_mut(block).evidence;
+        evidence.iter_mut().for_each(|evidence| evidence.key = key);
+        return Deed::OtherAccused;
+    }
+    match scene.random.below(10) {
+        0 | 1 => {
+            alter(certified);
+            claim_all(scene, certified);
+            Deed::ClaimsAll
+        }
+        2 => {
+            alter(certified);
+            Deed::AltersBlock
+        }
+        3 => {
+            certificate.commit.signatures.iter_mut().for_each(spoil);
+            Deed::SpoilsSignatures
+        }
+        4 => {
+            certificate.commit.round = certificate.commit.round.next();
+            Deed::OtherRound
+        }
+        5 => {
+            for observation in certificate.observations.iter_mut().flatten() {
+                observation.seen = observation.seen.iter().map(|bit| !bit).collect();
+            }
+            Deed::FlipsBits
+        }
+        6 => {
+            Arc::make_mut(block).last_commit.signatures.iter_mut().for_each(spoil);
+            Deed::SpoilsParent
+        }
+        7 => {
+            certificate.commit.signatures.reverse();
+            Deed::ReversesSignatures
+        }
+        8 => {
+            certificate.observations.iter_mut().for_each(|observation| *observation = None);
+            Deed::DropsObservations
+        }
+        _ => {
+            let block = Arc::make_mut(block);
+            block.txs.clear();
+            block.header.data_hash = comet::data_hash(&block.record, &[]);
+            Deed::DropsTxs
+        }
+    }
+}
+
 impl Actor for Counterfeiter {
+    // It is asked by those who think that it has more than others.
+    fn acts(&mut self, scene: &mut Scene) {
+        let committed = scene.tip.height.next();
+        scene.sends_all(None, &Message::Status { committed });
+    }
+
     fn answers(
         &mut self,
         scene: &mut Scene,
@@ -51,35 +116,18 @@ impl Actor for Counterfeiter {
         if blocks.is_empty() {
             return Some(blocks);
         }
-        let at = if scene.random.chance(500) { 0 } else { scene.random.index(blocks.len()) };
-        let certified = &mut blocks[at];
-        match scene.random.below(8) {
-            0 | 1 => {
-                alter(certified);
-                claim_all(scene, certified);
-            }
-            2 => alter(certified),
-            3 => certified.certificate.commit.signatures.iter_mut().for_each(spoil),
-            4 => {
-                let round = &mut certified.certificate.commit.round;
-                *round = round.next();
-            }
-            5 => {
-                let observations = certified.certificate.observations.iter_mut().flatten();
-                for observation in observations {
-                    observation.seen = observation.seen.iter().map(|bit| !bit).collect();
-                }
-            }
-            6 => {
-                // The header's hash of evidence does not cover the key that it is about.
-                let key = scene.peers[scene.random.index(scene.peers.len())].key;
-                let block = Arc::make_mut(&mut certified.block);
-                block.evidence.iter_mut().for_each(|evidence| evidence.key = key);
-            }
-            _ => {
-                let block = Arc::make_mut(&mut certified.block);
-                block.last_commit.signatures.iter_mut().for_each(spoil);
-            }
+        let sound = blocks.clone();
+        let deed = if scene.random.chance(80) {
+            blocks.reverse();
+            Deed::Reverses
+        } else {
+            let accused = blocks.iter().position(|block| !block.block.evidence.is_empty());
+            let any = if scene.random.chance(500) { 0 } else { scene.random.index(blocks.len()) };
+            let at = accused.unwrap_or(any);
+            falsify(scene, &mut blocks[at])
+        };
+        if blocks != sound {
+            scene.did(deed);
         }
         Some(blocks)
     }

@@ -12,6 +12,11 @@ use tandem_consensus::message::{FollowBody, Message, Proposal};
 use tandem_consensus::validate::{self, Fixed};
 
 use super::Scene;
+use super::deed::Deed;
+
+/// Height at which a holder that had shown nothing since genesis would be recorded dead, and its seat
+/// have moved, in all but some histories.
+const LONG: Height = Height(20);
 
 /// A vote, signed anew.
 pub(super) fn sign_vote(scene: &Scene, signer: &Arc<dyn Signer>, mut vote: Vote) -> Vote {
@@ -74,13 +79,22 @@ pub(super) fn follow(scene: &mut Scene) {
     let (node, height, app_hash) = (scene.key(), scene.tip.height, scene.tip.app_hash);
     let body = FollowBody { node, height, block, app_hash };
     let follow = body.sign(scene.chain_id, scene.signer.as_ref());
-    scene.sends_all(&Message::Follow(Box::new(follow)));
+    scene.sends_all(None, &Message::Follow(Box::new(follow)));
+}
+
+/// It has held its seat for long, and the record calls it alive still.
+pub(super) fn keeps_seat(scene: &mut Scene, deed: Deed) {
+    let (key, tip) = (scene.key(), &scene.tip);
+    let is_alive = tip.alive.as_ref().is_some_and(|alive| alive.contains(&key));
+    if is_alive && tip.height > LONG && tip.next_table.by_key(&key).is_some() {
+        scene.did(deed);
+    }
 }
 
 /// Sends votes to all.
-pub(super) fn cast(scene: &mut Scene, votes: impl IntoIterator<Item = Vote>) {
+pub(super) fn cast(scene: &mut Scene, deed: Deed, votes: impl IntoIterator<Item = Vote>) {
     for vote in votes {
-        scene.sends_all(&Message::Vote(Box::new(vote)));
+        scene.sends_all(deed, &Message::Vote(Box::new(vote)));
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tandem_chain::vote::VoteKind;
 use tandem_consensus::message::Message;
 
+use super::deed::Deed;
 use super::{Actor, Scene};
 use crate::sim::random::Random;
 
@@ -28,6 +29,10 @@ impl Actor for Deaf {
             self.disliked.get_or_insert_with(|| nodes.filter(|_| random.chance(share)).collect());
         let is_precommit =
             matches!(message, Message::Vote(vote) if vote.kind == VoteKind::Precommit);
-        !(is_precommit && disliked.contains(&from))
+        let is_ignored = is_precommit && disliked.contains(&from);
+        if is_ignored {
+            scene.did(Deed::Ignores);
+        }
+        !is_ignored
     }
 }

@@ -5,13 +5,14 @@ use tandem_chain::types::BlockId;
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::{Message, Proposal};
 
+use super::deed::Deed;
 use super::{Scene, craft};
 
 /// The last such block.
 #[derive(Default)]
 pub(super) struct Doctored {
     /// What the replica proposed, and what is said instead, if anything.
-    last: Option<(Proposal, Option<Proposal>)>,
+    last: Option<(Proposal, Option<(Deed, Proposal)>)>,
 }
 
 impl Doctored {
@@ -20,14 +21,16 @@ impl Doctored {
         &mut self,
         scene: &mut Scene,
         message: &Message,
-        doctor: impl FnOnce(&mut Scene, &Proposal) -> Option<Proposal>,
+        doctor: impl FnOnce(&mut Scene, &Proposal) -> Option<(Deed, Proposal)>,
     ) -> Message {
         if let Some(fresh) = craft::own_fresh(scene, message) {
             if self.last.as_ref().is_none_or(|(known, _)| known != fresh) {
                 self.last = Some((fresh.clone(), doctor(scene, fresh)));
             }
             let doctored = self.last.as_ref().and_then(|(_, doctored)| doctored.clone());
-            return doctored.map_or_else(|| message.clone(), |p| Message::Proposal(Box::new(p)));
+            let Some((deed, doctored)) = doctored else { return message.clone() };
+            scene.did(deed);
+            return Message::Proposal(Box::new(doctored));
         }
         if let Message::Vote(vote) = message
             && scene.is_own(vote)
@@ -41,6 +44,6 @@ impl Doctored {
 
     fn instead_of(&self, block: BlockId) -> Option<BlockId> {
         let (known, doctored) = self.last.as_ref()?;
-        doctored.as_ref().filter(|_| known.block_id == block).map(|doctored| doctored.block_id)
+        doctored.as_ref().filter(|_| known.block_id == block).map(|(_, doctored)| doctored.block_id)
     }
 }

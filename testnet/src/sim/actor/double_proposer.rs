@@ -1,12 +1,11 @@
 //! Proposes two blocks in one round: one to some, the other to the rest.
 
-use std::sync::Arc;
-
 use tandem_chain::block::Block;
 use tandem_chain::types::Timestamp;
 use tandem_consensus::message::{Message, Proposal};
 
-use super::{Actor, Scene};
+use super::deed::Deed;
+use super::{Actor, Scene, craft};
 
 #[derive(Default)]
 pub(super) struct DoubleProposer {
@@ -14,39 +13,25 @@ pub(super) struct DoubleProposer {
     last: Option<(Proposal, Proposal)>,
 }
 
-fn double(scene: &Scene, proposal: &Proposal) -> Proposal {
-    let mut block = Block::clone(&proposal.block);
+fn double(scene: &Scene, fresh: &Proposal) -> Proposal {
+    let mut block = Block::clone(&fresh.block);
     block.header.time = Timestamp(block.header.time.0 + 1);
-    let mut double = Proposal {
-        block_id: block.id(),
-        valid_round: None,
-        prevotes: Vec::new(),
-        block: Arc::new(block),
-        ..proposal.clone()
-    };
-    double.signature = scene.signer.sign(&double.sign_bytes(scene.chain_id));
-    double
+    craft::proposal(scene, scene.signer, (fresh.height, fresh.round), block)
 }
 
 impl Actor for DoubleProposer {
     fn sends(&mut self, scene: &mut Scene, to: usize, message: &Message) -> Vec<Message> {
-        let Message::Proposal(proposal) = message else { return vec![message.clone()] };
-        let me = scene.signer.public();
-        let is_own =
-            proposal.proposer == me && proposal.block.header.proposer_address == me.address();
-        if !is_own {
+        let Some(fresh) = craft::own_fresh(scene, message) else { return vec![message.clone()] };
+        if self.last.as_ref().is_none_or(|(first, _)| first != fresh) {
+            self.last = Some((fresh.clone(), double(scene, fresh)));
+        }
+        let second = self.last.iter().map(|(_, second)| second.clone());
+        let second = second.map(|second| Message::Proposal(Box::new(second)));
+        let both = scene.random.chance(100);
+        if !both && to.is_multiple_of(2) {
             return vec![message.clone()];
         }
-        if self.last.as_ref().is_none_or(|(first, _)| first != proposal.as_ref()) {
-            let second = double(scene, proposal);
-            self.last = Some((proposal.as_ref().clone(), second));
-        }
-        let second =
-            self.last.iter().map(|(_, second)| Message::Proposal(Box::new(second.clone())));
-        match (to % 2, scene.random.chance(100)) {
-            (_, true) => std::iter::once(message.clone()).chain(second).collect(),
-            (0, _) => vec![message.clone()],
-            _ => second.collect(),
-        }
+        scene.did(Deed::ProposesTwo);
+        both.then(|| message.clone()).into_iter().chain(second).collect()
     }
 }

@@ -1,43 +1,53 @@
-//! Votes for two things: the block to some, nil to the others.
+//! Votes for two things: the block to some, nil or another block to the others.
 
 use std::collections::BTreeMap;
 
-use tandem_chain::types::{BlockId, Height, Round};
+use tandem_chain::block::Header;
+use tandem_chain::types::{BlockId, Height, Round, Timestamp};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::message::Message;
 
-use super::{Actor, Scene};
+use super::deed::Deed;
+use super::{Actor, Scene, craft};
 
 /// Second votes that are remembered at most.
 const MAX_MEMORY: usize = 256;
 
 #[derive(Default)]
 pub(super) struct DoubleVoter {
-    second: BTreeMap<(Height, Round, VoteKind), Vote>,
-    /// The last block that was proposed, to vote for where a correct node votes nil.
-    block: Option<(Height, BlockId)>,
+    second: BTreeMap<(Height, Round, VoteKind), (Deed, Vote)>,
+    /// The header that was proposed last.
+    header: Option<Header>,
 }
 
 impl DoubleVoter {
-    fn second(&mut self, scene: &mut Scene, vote: &Vote) -> Option<Vote> {
-        let key = (vote.height, vote.round, vote.kind);
-        if let Some(second) = self.second.get(&key) {
+    /// The block that was proposed at a height, and another one.
+    fn blocks(&self, height: Height) -> Option<[BlockId; 2]> {
+        let header = self.header.as_ref().filter(|header| header.height == height)?;
+        let other = Header { time: Timestamp(header.time.0 + 1), ..header.clone() };
+        Some([header.id(), other.id()])
+    }
+
+    fn second(&mut self, scene: &mut Scene, vote: &Vote) -> Option<(Deed, Vote)> {
+        let place = (vote.height, vote.round, vote.kind);
+        if let Some(second) = self.second.get(&place) {
             return Some(second.clone());
         }
-        let block = match (vote.kind, vote.block) {
-            (_, Some(_)) => None,
-            (VoteKind::Prevote, None) => {
-                let (_, id) = self.block.filter(|(height, _)| *height == vote.height)?;
-                Some(id)
+        let blocks = self.blocks(vote.height);
+        let (deed, block) = match (vote.block, blocks) {
+            (Some(_), Some([_, other])) if scene.random.chance(500) => {
+                (Deed::VotesTwo, Some(other))
             }
-            (VoteKind::Precommit, None) => return None,
+            (Some(_), _) => (Deed::VotesNilToo, None),
+            (None, blocks) => (Deed::VotesBlockToo, Some(blocks?[0])),
         };
-        let mut second = Vote { block, observation: None, ..vote.clone() };
-        second.signature = scene.signer.sign(&second.sign_bytes(scene.chain_id));
+        let index = usize::from(vote.validator_index);
+        let at = (vote.height, vote.round, vote.kind);
+        let second = (deed, craft::vote(scene, scene.signer, index, at, block));
         if self.second.len() >= MAX_MEMORY {
             self.second.pop_first();
         }
-        self.second.insert(key, second.clone());
+        self.second.insert(place, second.clone());
         Some(second)
     }
 }
@@ -45,20 +55,19 @@ impl DoubleVoter {
 impl Actor for DoubleVoter {
     fn sends(&mut self, scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
         let Message::Vote(vote) = message else { return vec![message.clone()] };
-        if !scene.is_own(vote) {
+        let said = scene.random.below(4);
+        if !scene.is_own(vote) || said > 1 {
             return vec![message.clone()];
         }
-        let second = self.second(scene, vote).map(|vote| Message::Vote(Box::new(vote)));
-        match scene.random.below(4) {
-            0 => second.into_iter().collect(),
-            1 => std::iter::once(message.clone()).chain(second).collect(),
-            _ => vec![message.clone()],
-        }
+        let Some((deed, second)) = self.second(scene, vote) else { return vec![message.clone()] };
+        scene.did(deed);
+        let second = Message::Vote(Box::new(second));
+        if said == 0 { vec![second] } else { vec![message.clone(), second] }
     }
 
     fn hears(&mut self, _scene: &mut Scene, _from: usize, message: &Message) -> bool {
         if let Message::Proposal(proposal) = message {
-            self.block = Some((proposal.height, proposal.block_id));
+            self.header = Some(proposal.block.header.clone());
         }
         true
     }

@@ -7,6 +7,7 @@ use tandem_chain::types::Power;
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::{Message, Proposal};
 
+use super::deed::Deed;
 use super::doctored::Doctored;
 use super::{Actor, Scene, craft};
 use crate::sim::random::Random;
@@ -47,22 +48,29 @@ impl Framer {
         }
     }
 
-    fn thinned(&self, scene: &Scene, fresh: &Proposal) -> Option<Proposal> {
+    fn thinned(&self, scene: &Scene, fresh: &Proposal) -> Option<(Deed, Proposal)> {
         let mut certificate = craft::certificate_in(&fresh.block);
         if certificate.commit.signatures.len() != scene.tip.table.validators().len() {
             return None;
         }
         self.thin(scene, &mut certificate);
+        if certificate.commit == fresh.block.last_commit {
+            return None;
+        }
         let block = craft::rebuilt(scene, scene.signer, &fresh.block, &certificate)?;
-        Some(craft::proposal(scene, scene.signer, (fresh.height, fresh.round), block))
+        let at = (fresh.height, fresh.round);
+        Some((Deed::Thins, craft::proposal(scene, scene.signer, at, block)))
     }
 
-    fn accusing(&self, scene: &Scene, vote: &Vote) -> Vote {
+    fn accusing(&self, scene: &mut Scene, vote: &Vote) -> Vote {
         let Some(honest) = &vote.observation else { return vote.clone() };
         let victim = self.victim(scene);
         let is_victim = |key| scene.peers.iter().any(|p| p.org == victim && p.key == key);
         let nodes = scene.tip.register.nodes.keys().zip(honest.seen.iter());
         let seen: Bits = nodes.map(|(key, seen)| seen && !is_victim(*key)).collect();
+        if seen != honest.seen {
+            scene.did(Deed::Accuses);
+        }
         let observation = craft::observation(scene, scene.signer, vote.height, vote.round, seen);
         Vote { observation: Some(observation), ..vote.clone() }
     }

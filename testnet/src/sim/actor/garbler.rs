@@ -2,6 +2,7 @@
 
 use tandem_consensus::message::Message;
 
+use super::deed::Deed;
 use super::{Actor, Scene};
 
 /// Bytes of noise in one message at most.
@@ -20,7 +21,7 @@ fn noise(scene: &mut Scene) -> Vec<u8> {
 
 impl Actor for Garbler {
     fn acts(&mut self, scene: &mut Scene) {
-        scene.sends_someone(Message::LostQuery);
+        scene.sends_someone(None, Message::LostQuery);
     }
 
     fn garbles(&mut self, scene: &mut Scene, bytes: &mut Vec<u8>) {
@@ -42,6 +43,9 @@ impl Actor for Garbler {
             }
             9 => bytes.extend_from_within(..),
             _ => {}
+        }
+        if *bytes != sound {
+            scene.did(Deed::Garbles);
         }
         self.last = sound;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tandem_consensus::message::Message;
 
+use super::deed::Deed;
 use super::{Actor, Scene};
 use crate::sim::random::Random;
 
@@ -25,6 +26,10 @@ impl Actor for Hider {
         let avoided =
             self.avoided.get_or_insert_with(|| nodes.filter(|_| random.chance(share)).collect());
         let is_hidden = matches!(message, Message::Proposal(_)) && avoided.contains(&to);
-        if is_hidden { Vec::new() } else { vec![message.clone()] }
+        if is_hidden {
+            scene.did(Deed::HidesBlock);
+            return Vec::new();
+        }
+        vec![message.clone()]
     }
 }

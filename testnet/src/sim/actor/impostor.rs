@@ -5,6 +5,7 @@ use tandem_chain::types::{Height, Round};
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::{FollowBody, Message, Proposal};
 
+use super::deed::Deed;
 use super::{Actor, Scene, craft};
 
 #[derive(Default)]
@@ -20,7 +21,7 @@ impl Impostor {
         let votes = craft::votes_for(scene, scene.signer, index, heard);
         let in_its_name = votes.clone().map(|vote| Vote { validator_address: address, ..vote });
         let choice = if scene.random.chance(500) { votes } else { in_its_name };
-        craft::cast(scene, choice);
+        craft::cast(scene, Deed::VotesForHolder, choice);
     }
 
     fn proposes(scene: &mut Scene, heard: &Proposal) {
@@ -39,7 +40,7 @@ impl Impostor {
         if in_its_name {
             own.proposer = holder;
         }
-        scene.sends_all(&Message::Proposal(Box::new(own)));
+        scene.sends_all(Deed::ProposesForHolder, &Message::Proposal(Box::new(own)));
     }
 
     fn follows(scene: &mut Scene) {
@@ -48,7 +49,7 @@ impl Impostor {
         let (node, height) = (holder.key, scene.tip.height);
         let body = FollowBody { node, height, block, app_hash: scene.tip.app_hash };
         let follow = body.sign(scene.chain_id, scene.signer.as_ref());
-        scene.sends_all(&Message::Follow(Box::new(follow)));
+        scene.sends_all(Deed::FollowsForHolder, &Message::Follow(Box::new(follow)));
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
-    Actor, accomplice, bad_proposer, clinger, counterfeiter, deaf, double_proposer, double_voter,
-    forger, framer, garbler, hider, impostor, liar, nil_voter, noise, pretender, replayer, silent,
+    Actor, accomplice, astray, bad_proposer, clinger, counterfeiter, deaf, double_proposer,
+    double_voter, framer, garbler, hider, impostor, liar, nil_voter, pretender, replayer, silent,
     twin, two_faced, withholder,
 };
 use crate::sim::plan::Org;
@@ -17,11 +17,13 @@ use crate::sim::random::Random;
 pub enum Kind {
     /// A pair that works together: each node hides, shows and stands in for the other.
     Accomplice,
+    /// A pair whose holder plays dead, and whose standby holds another state than the chain's.
+    Astray,
     /// Proposes blocks that are invalid, and false re-proposals.
     BadProposer,
     /// Goes on voting and proposing after its seat has moved.
     Clinger,
-    /// Answers fetches with certificates that claim all the power, with bad signatures.
+    /// Answers fetches with forged blocks, and certificates that claim all the power.
     Counterfeiter,
     /// Leaves precommits that it dislikes out of its certificates.
     Deaf,
@@ -29,8 +31,6 @@ pub enum Kind {
     DoubleProposer,
     /// Votes for two things.
     DoubleVoter,
-    /// Answers fetches with forged blocks.
-    Forger,
     /// Leaves a victim out of its certificates, with as many others as it can, and calls it dead.
     Framer,
     /// Sends garbage through the codec.
@@ -43,8 +43,6 @@ pub enum Kind {
     Liar,
     /// Votes nil, always.
     NilVoter,
-    /// Sends garbage, old messages and false claims.
-    Noise,
     /// Claims heights that it does not have.
     Pretender,
     /// Sends what it ever heard again, and what is of heights and rounds to come.
@@ -67,22 +65,21 @@ impl fmt::Display for Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::Accomplice,
+        Self::Astray,
         Self::BadProposer,
         Self::Clinger,
         Self::Counterfeiter,
         Self::Deaf,
         Self::DoubleProposer,
         Self::DoubleVoter,
-        Self::Forger,
         Self::Framer,
         Self::Garbler,
         Self::Hider,
         Self::Impostor,
         Self::Liar,
         Self::NilVoter,
-        Self::Noise,
         Self::Pretender,
         Self::Replayer,
         Self::Silent,
@@ -96,20 +93,19 @@ impl Kind {
     pub fn actor(self, random: &mut Random) -> Box<dyn Actor> {
         match self {
             Self::Accomplice => Box::new(accomplice::Accomplice),
+            Self::Astray => Box::new(astray::Astray),
             Self::BadProposer => Box::new(bad_proposer::BadProposer::default()),
-            Self::Clinger => Box::new(clinger::Clinger::default()),
+            Self::Clinger => Box::new(clinger::Clinger::new()),
             Self::Counterfeiter => Box::new(counterfeiter::Counterfeiter),
             Self::Deaf => Box::new(deaf::Deaf::new(random)),
             Self::DoubleProposer => Box::new(double_proposer::DoubleProposer::default()),
             Self::DoubleVoter => Box::new(double_voter::DoubleVoter::default()),
-            Self::Forger => Box::new(forger::Forger),
             Self::Framer => Box::new(framer::Framer::new(random)),
             Self::Garbler => Box::new(garbler::Garbler::default()),
             Self::Hider => Box::new(hider::Hider::new(random)),
             Self::Impostor => Box::new(impostor::Impostor::default()),
             Self::Liar => Box::new(liar::Liar::new(random)),
-            Self::NilVoter => Box::new(nil_voter::NilVoter),
-            Self::Noise => Box::new(noise::Noise::default()),
+            Self::NilVoter => Box::new(nil_voter::NilVoter::default()),
             Self::Pretender => Box::new(pretender::Pretender::default()),
             Self::Replayer => Box::new(replayer::Replayer::default()),
             Self::Silent => Box::new(silent::Silent),
@@ -120,8 +116,9 @@ impl Kind {
     }
 
     /// Whether it is nothing without a partner.
-    fn needs_pair(self) -> bool {
-        matches!(self, Self::Accomplice | Self::Clinger | Self::Impostor)
+    #[must_use]
+    pub fn needs_pair(self) -> bool {
+        matches!(self, Self::Accomplice | Self::Astray | Self::Clinger | Self::Impostor)
     }
 
     fn pick(random: &mut Random, of: &[Self], has_pair: bool) -> Self {
@@ -136,15 +133,27 @@ impl Kind {
         let mut cast = vec![None; 1 + usize::from(org.pair) + org.observers + org.spares];
         let kind = Self::pick(random, kinds, org.pair);
         match kind {
-            Self::Accomplice => cast[..2].fill(Some(kind)),
+            Self::Accomplice | Self::Astray => cast[..2].fill(Some(kind)),
             Self::Impostor => cast[1] = Some(kind),
             _ => cast[0] = Some(kind),
         }
         for other in &mut cast {
-            if random.chance(150) {
-                *other = other.or(Some(Self::pick(random, &Self::ALL, false)));
+            if other.is_none() && random.chance(150) {
+                *other = Some(Self::beside(random, org.pair));
             }
         }
         cast
+    }
+
+    /// A kind for a node that holds no seat as yet: most often one that needs none.
+    fn beside(random: &mut Random, has_pair: bool) -> Self {
+        let seatless =
+            [Self::Counterfeiter, Self::Garbler, Self::Impostor, Self::Pretender, Self::Replayer];
+        let alone = Self::ALL.map(|kind| {
+            // Those of which both nodes are.
+            if matches!(kind, Self::Accomplice | Self::Astray) { Self::Impostor } else { kind }
+        });
+        let kinds: &[Self] = if random.chance(700) { &seatless } else { &alone };
+        Self::pick(random, kinds, has_pair)
     }
 }

@@ -4,6 +4,7 @@ use tandem_chain::liveness::Bits;
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::Message;
 
+use super::deed::Deed;
 use super::{Actor, Scene, craft};
 use crate::sim::random::Random;
 
@@ -58,6 +59,9 @@ impl Actor for Liar {
         if self.last.as_ref().is_none_or(|(before, _)| before != vote.as_ref()) {
             let after = self.changed(scene, vote);
             self.last = Some((vote.as_ref().clone(), after));
+        }
+        if self.last.as_ref().is_some_and(|(before, after)| before != after) {
+            scene.did(Deed::Lies);
         }
         self.last.iter().map(|(_, after)| Message::Vote(Box::new(after.clone()))).collect()
     }

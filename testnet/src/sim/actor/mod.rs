@@ -3,15 +3,16 @@
 //! nodes, which work together; never that of a correct one.
 
 mod accomplice;
+mod astray;
 mod bad_proposer;
 mod clinger;
 mod counterfeiter;
 mod craft;
 mod deaf;
+mod deed;
 mod doctored;
 mod double_proposer;
 mod double_voter;
-mod forger;
 mod framer;
 mod garbler;
 mod hider;
@@ -19,7 +20,6 @@ mod impostor;
 mod kind;
 mod liar;
 mod nil_voter;
-mod noise;
 mod pretender;
 mod replayer;
 mod silent;
@@ -38,6 +38,7 @@ use tandem_chain::types::{ChainId, Height, Timestamp};
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::Message;
 
+pub use self::deed::Deed;
 pub use self::kind::Kind;
 use super::random::Random;
 
@@ -71,21 +72,37 @@ pub struct Scene<'a> {
     pub tip: Arc<Tip>,
     /// Its node's wall clock.
     pub wall: Timestamp,
-    /// What it sends besides, and to which node.
-    pub more: Vec<(usize, Message)>,
+    /// What it sends besides: to which node, and what deed it is, if one.
+    pub more: Vec<(usize, Option<Deed>, Message)>,
+    /// What it has done that no correct node does, other than by sending [`Scene::more`].
+    pub deeds: Vec<Deed>,
 }
 
 impl<'a> Scene<'a> {
+    /// It has done a deed, which has reached someone.
+    fn did(&mut self, deed: Deed) {
+        self.deeds.push(deed);
+    }
+
+    /// Sends a message to another.
+    fn sends_to(&mut self, to: usize, deed: impl Into<Option<Deed>>, message: Message) {
+        self.more.push((to, deed.into(), message));
+    }
+
     /// Sends a message to all others.
-    fn sends_all(&mut self, message: &Message) {
+    fn sends_all(&mut self, deed: impl Into<Option<Deed>>, message: &Message) {
+        let deed = deed.into();
         let others = (0..self.peers.len()).filter(|peer| *peer != self.me);
-        self.more.extend(others.map(|peer| (peer, message.clone())));
+        self.more.extend(others.map(|peer| (peer, deed, message.clone())));
     }
 
     /// Sends a message to one other.
-    fn sends_someone(&mut self, message: Message) {
-        let to = self.random.index(self.peers.len());
-        self.more.push((to, message));
+    fn sends_someone(&mut self, deed: impl Into<Option<Deed>>, message: Message) {
+        let others: Vec<usize> = (0..self.peers.len()).filter(|peer| *peer != self.me).collect();
+        if !others.is_empty() {
+            let to = self.random.pick(&others);
+            self.sends_to(to, deed, message);
+        }
     }
 
     fn key(&self) -> PublicKey {

@@ -7,6 +7,7 @@ use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::Height;
 use tandem_consensus::message::Message;
 
+use super::deed::Deed;
 use super::{Actor, Scene};
 
 /// Blocks that it makes up for one answer.
@@ -41,13 +42,16 @@ impl Actor for Pretender {
     fn acts(&mut self, scene: &mut Scene) {
         let ahead = scene.random.pick(&[1, 3, 30, 1_000, u64::MAX]);
         let committed = Height(scene.tip.height.0.saturating_add(ahead));
-        let is_status = scene.random.chance(800);
-        let claim = if is_status {
-            Message::Status { committed }
-        } else {
-            Message::LostAnswer { committed }
-        };
-        scene.sends_all(&claim);
+        scene.sends_all(Deed::Claims, &Message::Status { committed });
+    }
+
+    fn sends(&mut self, scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
+        let Message::LostAnswer { committed } = message else { return vec![message.clone()] };
+        let ahead = scene.random.pick(&[1, 3, 30, u64::MAX]);
+        let lies = [Height(committed.0.saturating_add(ahead)), committed.back(ahead)];
+        let committed = scene.random.pick(&lies);
+        scene.did(Deed::MisleadsLost);
+        vec![Message::LostAnswer { committed }]
     }
 
     fn answers(
@@ -58,9 +62,16 @@ impl Actor for Pretender {
     ) -> Option<Vec<CertifiedBlock>> {
         self.last = blocks.last().cloned().or(self.last.take());
         match scene.random.below(4) {
-            0 => return None,
-            1 => blocks.clear(),
-            2 => {
+            0 => {
+                scene.did(Deed::LeavesOpen);
+                return None;
+            }
+            1 if !blocks.is_empty() => {
+                scene.did(Deed::AnswersNothing);
+                blocks.clear();
+            }
+            2 if self.last.is_some() => {
+                scene.did(Deed::Invents);
                 let after = first.plus(blocks.len() as u64);
                 blocks.extend(self.invented(after));
             }

@@ -8,6 +8,7 @@ use tandem_chain::types::{BlockId, Height, Timestamp};
 use tandem_chain::vote::Vote;
 use tandem_consensus::message::{Message, Proposal};
 
+use super::deed::Deed;
 use super::{Actor, Scene, craft};
 
 /// Heights of which the second block is remembered.
@@ -69,13 +70,16 @@ impl Actor for TwoFaced {
             return vec![message.clone()];
         }
         let other = match (second, message) {
-            (Some(second), _) => Some(Message::Proposal(Box::new(second))),
+            (Some(second), _) => Some((Deed::ShowsSecond, Message::Proposal(Box::new(second)))),
             (None, Message::Vote(vote)) if scene.is_own(vote) => {
-                self.second_vote(scene, vote).map(|vote| Message::Vote(Box::new(vote)))
+                let second = self.second_vote(scene, vote);
+                second.map(|vote| (Deed::VotesForSecond, Message::Vote(Box::new(vote))))
             }
             _ => None,
         };
-        vec![other.unwrap_or_else(|| message.clone())]
+        let Some((deed, other)) = other else { return vec![message.clone()] };
+        scene.did(deed);
+        vec![other]
     }
 
     fn hears(&mut self, scene: &mut Scene, _from: usize, message: &Message) -> bool {

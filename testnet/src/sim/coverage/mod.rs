@@ -93,13 +93,15 @@ impl<R: Row> Tally<R> {
         self.0.get(&row).copied().unwrap_or(0)
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds another's.
+    pub fn add(&mut self, other: &Self) {
         for (row, count) in &other.0 {
             *self.0.entry(*row).or_default() += count;
         }
     }
 
-    fn never(&self) -> impl Iterator<Item = R> {
+    /// The rows that were never hit.
+    pub fn never(&self) -> impl Iterator<Item = R> {
         R::all().into_iter().filter(|row| self.count(*row) == 0)
     }
 }

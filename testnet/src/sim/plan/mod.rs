@@ -162,14 +162,16 @@ impl Plan {
         let rolls_back = if may_roll_back && !calm { faulty(random, &orgs, f) } else { None };
         let is_wild = focus == Focus::Swarm && random.chance(100) && !shape.calm;
         let byzantine = match rolls_back {
-            None if is_wild => byzantine(random, focus, &orgs, total * 2 / 3, 600),
+            None if is_wild => byzantine(random, seed, &orgs, total * 2 / 3, 600),
             // Less than all of f leaves some for the dead and for lost keys.
             None if has_liars && f > 0 => {
                 let room = random.between(1, f);
-                byzantine(random, focus, &orgs, room, 150)
+                byzantine(random, seed, &orgs, room, 150)
             }
             _ => Vec::new(),
         };
+        // What some do takes until after a switch.
+        let lies_for = if byzantine.is_empty() { 0 } else { 10 * S };
         let scheme = if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed };
         let mut plan = Self {
             seed,
@@ -188,7 +190,7 @@ impl Plan {
             byzantine,
             beyond_f: false,
             rolls_back,
-            fault_time: random.between(5, 30) * S + focus.more_time(),
+            fault_time: random.between(5, 30) * S + focus.more_time() + lies_for,
             stay_dead: 0,
             clients: random.index(4),
             load_interval: random.pick(&[20, 100, 500]) * MS,
@@ -219,15 +221,16 @@ impl Plan {
         self.lying().any(|liar| liar == org)
     }
 
-    /// Everyone; or, in gentle histories, organisations with power of at most `room`, none if that is 0.
+    /// Everyone; or, in gentle histories, the liars and organisations with power of at most `room`.
     fn victims(&self, random: &mut Random, room: Option<u64>) -> Vec<usize> {
         let mut all: Vec<usize> = (0..self.orgs.len()).collect();
         let Some(mut left) = room else { return all };
         random.shuffle(&mut all);
         all.retain(|org| {
-            let is_taken = self.orgs[*org].power <= left && !self.lies(*org);
+            let lies = self.lies(*org);
+            let is_taken = self.orgs[*org].power <= left && !lies;
             left -= if is_taken { self.orgs[*org].power } else { 0 };
-            is_taken
+            is_taken || lies
         });
         all
     }
@@ -327,24 +330,24 @@ fn faulty(random: &mut Random, orgs: &[Org], f: u64) -> Option<usize> {
 }
 
 /// Liars with power of at most `room` together. In `alike` of a thousand histories all holders among
-/// them do what is worth more together.
-fn byzantine(
-    random: &mut Random,
-    focus: Focus,
-    orgs: &[Org],
-    mut room: u64,
-    alike: u64,
-) -> Vec<Liar> {
+/// them do what is worth more together; else the first does what it is the turn of.
+fn byzantine(random: &mut Random, seed: u64, orgs: &[Org], mut room: u64, alike: u64) -> Vec<Liar> {
     let mut order: Vec<usize> = (0..orgs.len()).collect();
     random.shuffle(&mut order);
-    let kinds = [Kind::TwoFaced, Kind::TwoFaced, Kind::Liar, Kind::Framer];
-    let same = random.chance(alike).then(|| random.pick(&kinds));
+    let kinds = Focus::of(seed).kinds();
+    let turn = (seed / 16 + seed % 16 * 7) % kinds.len() as u64;
+    let mut first = Some(kinds[usize::try_from(turn).expect("an index of a list")]);
+    // Pairs are rare as it is.
+    let is_alike = random.chance(alike) && !first.is_some_and(Kind::needs_pair);
+    let stronger = [Kind::TwoFaced, Kind::TwoFaced, Kind::Liar, Kind::Framer];
+    let same = is_alike.then(|| random.pick(&stronger));
     let mut chosen = Vec::new();
     for org in order {
         if orgs[org].power <= room {
             room -= orgs[org].power;
-            let first = same.as_ref().map_or(focus.kinds(), std::slice::from_ref);
-            let kinds = Kind::cast(random, first, &orgs[org]);
+            let only = same.or(first.take_if(|kind| orgs[org].pair || !kind.needs_pair()));
+            let kinds = only.as_ref().map_or(kinds, std::slice::from_ref);
+            let kinds = Kind::cast(random, kinds, &orgs[org]);
             chosen.push(Liar { org, kinds });
         }
     }
