@@ -1,6 +1,7 @@
 //! What the real node's driver does, in virtual time: effects in order, and no send, broadcast or
 //! commit before every earlier persist is durable.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use tandem_consensus::time::{Instant, Now};
 use tandem_consensus::verify::certified_block;
 use tandem_consensus::{Effect, Input, Role};
 
-use super::coverage::NewBlock;
+use super::actor::Kind as ActorKind;
 use super::coverage::crashes::Kind;
+use super::coverage::{Doing, NewBlock};
 use super::disk::Write;
 use super::invariants::{Commit, Moment, Violation, broken};
 use super::node::MAX_WAKEUPS_AT_ONCE;
@@ -450,8 +452,10 @@ impl World {
         match outcome {
             Ok(moved) => {
                 if is_new {
+                    let doing = self.doings();
                     let table = self.invariants.table(height.next()).expect("it is fixed by now");
-                    let new = NewBlock { block, tip, receipts, moved: &moved, table };
+                    let (moved, doing) = (&moved, &doing);
+                    let new = NewBlock { block, tip, receipts, moved, table, doing };
                     self.watch.extended(&new);
                 }
                 for moved in moved {
@@ -475,6 +479,23 @@ impl World {
             }
             Err(violation) => self.verdict(Err(violation)),
         }
+    }
+
+    /// What each node does, the better of both copies where it runs twice.
+    fn doings(&self) -> BTreeMap<PublicKey, Doing> {
+        let mut doings = BTreeMap::new();
+        for node in &self.nodes {
+            let kind = node.byzantine.as_ref().filter(|b| !b.reformed).map(|b| b.kind);
+            let doing = match (&node.process, node.paused) {
+                (None, _) => Doing::Down,
+                (Some(_), true) => Doing::StandsStill,
+                (Some(_), false) if kind == Some(ActorKind::Astray) => Doing::Astray,
+                (Some(_), false) => Doing::Runs,
+            };
+            let best = doings.entry(node.key).or_insert(doing);
+            *best = doing.max(*best);
+        }
+        doings
     }
 
     fn tell_block(&mut self, node: usize, block: &CertifiedBlock) {

@@ -365,7 +365,7 @@ impl World {
         if node.is_correct() {
             let (durable, incarnation) = (image.durable(key), node.incarnation);
             let start = Start { key: node.key, tip: Arc::clone(&tip), durable, incarnation };
-            self.watch.started(now, index, start);
+            self.watch.started(index, start);
         }
         node.process = Some(process);
         self.tell(|w| format!("{} starts at height {}", w.nodes[index].name, tip.height));
@@ -404,7 +404,7 @@ impl World {
     pub(super) fn end(&mut self, index: usize, kept: usize) {
         let node = &mut self.nodes[index];
         if let Some(process) = node.process.take() {
-            self.watch.crashed(self.queue.now(), index, &process);
+            self.watch.crashed(index, &process);
         }
         node.disk.crash(kept, &mut self.digest);
         node.paused = false;

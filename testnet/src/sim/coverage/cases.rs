@@ -1,8 +1,9 @@
 //! Rows of the switch table: the cases of the front page of `tandem_consensus` and of the design's section
 //! 6, with what may happen in each.
 //!
-//! No row has the last seat that is kept for a barred holder, since a network in which all but one
-//! are barred has more than f power lying.
+//! Two cases have no row, since they are not reached. The last seat that is kept for a barred holder: a
+//! network in which all but one are barred has more than f power lying. A dead holder with more than f
+//! power, whose seat is kept: what is left is no quorum, so that there is no block with such a record.
 
 use super::rows;
 
@@ -17,6 +18,7 @@ rows! {
         Several: "automatic  ... several seats in one block",
         BothDead: "both nodes of the pair dead: the seat keeps its holder",
         Behind: "partner runs but is behind: it counts as dead",
+        OtherState: "partner runs with another state: it counts as dead",
         CannotSign: "a holder that cannot sign is replaced though it runs",
         Returns: "the old holder returns, and is the standby",
         NoWayBack: "the old holder returns: no switch back in N blocks",
@@ -26,7 +28,6 @@ rows! {
         NotYet: "flapping  dead already before the last change is in effect: not counted",
         Again: "flapping  a seat moves by a second full run",
         NoPartner: "no partner: the seat is kept",
-        AboveF: "power above f: the seat is kept",
         Halted: "more than f power down: no block; then the chain goes on",
         BarredMoves: "barred  evidence against a holder: the partner gets the seat",
         LeftOut: "barred  ... no partner alive: the seat is left out",

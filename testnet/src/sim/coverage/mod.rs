@@ -33,8 +33,8 @@ pub use self::cases::Case;
 use self::crashes::{Kind, Point, When};
 use self::part::Part;
 pub use self::rules::Rule;
-pub use self::switches::NewBlock;
 use self::switches::Switches;
+pub use self::switches::{Doing, NewBlock};
 use super::node::Process;
 use super::queue::Time;
 
@@ -196,15 +196,13 @@ impl Watch {
     }
 
     /// A correct node's process starts: for the first time, or again.
-    pub fn started(&mut self, now: Time, node: usize, part: Start) {
-        self.switches.started(now, &part.key, &self.parts);
+    pub fn started(&mut self, node: usize, part: Start) {
         self.parts[node] = Some(Part::new(part, &mut self.seen.rounds));
     }
 
     /// A node's process dies.
-    pub fn crashed(&mut self, now: Time, node: usize, process: &Process) {
-        if let Some(part) = self.parts[node].take() {
-            self.switches.crashed(now, part.key());
+    pub fn crashed(&mut self, node: usize, process: &Process) {
+        if self.parts[node].take().is_some() {
             crashes::points(process).into_iter().for_each(|point| self.seen.crashes.hit(point));
         }
     }

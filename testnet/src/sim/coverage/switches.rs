@@ -25,6 +25,19 @@ const OUTAGE: Time = S;
 /// Blocks that a process may lack and still not be behind.
 const AT_TIP: u64 = 2;
 
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doing {
+    /// No process of it runs.
+    Down,
+    /// Its process stands still.
+    StandsStill,
+    /// It runs.
+    Runs,
+    /// It runs, with another state than the chain's.
+    Astray,
+}
+
 /// A new block of the chain, as the first correct node that commits it does.
 pub struct NewBlock<'a> {
     /// The block.
@@ -37,6 +50,8 @@ pub struct NewBlock<'a> {
     pub moved: &'a [Moved],
     /// The role table of the next height, as the invariants have it.
     pub table: &'a Table,
+    /// What nodes do now.
+    pub doing: &'a BTreeMap<PublicKey, Doing>,
 }
 
 /// Blocks in a row of which something holds.
@@ -104,32 +119,9 @@ pub(super) struct Switches {
     /// Since when, and from which height on, too little power is up.
     outage: Option<(Time, u64)>,
     is_over: bool,
-    down_since: BTreeMap<PublicKey, Time>,
-    /// Holders with power above f that were down for longer than a switch takes, and are back.
-    heavy: BTreeSet<PublicKey>,
 }
 
 impl Switches {
-    /// A process starts.
-    pub fn started(&mut self, now: Time, key: &PublicKey, parts: &[Option<Part>]) {
-        let (Some(since), Some(table)) = (self.down_since.remove(key), &self.table) else { return };
-        let Some((_, holder)) = table.by_key(key) else { return };
-        let pair = self.seats.get(&holder.org).map(|seat| &seat.pair);
-        let has_partner =
-            pair.into_iter().flatten().any(|other| other != key && part(parts, other).is_some());
-        let Some(parameters) = &self.parameters else { return };
-        let blocks = self.window.blocks * parameters.idle_block_interval_ms * MS;
-        let is_long = now - since > self.window.time + blocks;
-        if holder.power > table.f() && has_partner && is_long {
-            self.heavy.insert(*key);
-        }
-    }
-
-    /// A process dies.
-    pub fn crashed(&mut self, now: Time, key: &PublicKey) {
-        self.down_since.insert(*key, now);
-    }
-
     /// Holders with so much power are up.
     pub fn power(&mut self, now: Time, up: u64, total: u64) {
         if total - up > (total.max(1) - 1) / 3 {
@@ -168,11 +160,6 @@ impl Switches {
     fn went_on(&mut self, new: &NewBlock, hits: &mut Tally<Case>) {
         if std::mem::take(&mut self.is_over) {
             hits.hit(Case::Halted);
-        }
-        for key in std::mem::take(&mut self.heavy) {
-            if new.tip.next_next_table.by_key(&key).is_some() {
-                hits.hit(Case::AboveF);
-            }
         }
         let k = new.block.block.header.height.0;
         if new.block.certificate.commit.round.0 > 0 {
@@ -304,11 +291,19 @@ impl Switches {
             if was_full || !seat.lone.is_full(self.window) {
                 continue;
             }
-            let runs = partner.and_then(|key| part(parts, key));
-            match (partner, runs) {
-                (None, _) => hits.hit(Case::NoPartner),
-                (Some(_), None) => hits.hit(Case::BothDead),
-                (Some(_), Some(part)) if part.height().0 + AT_TIP < k => hits.hit(Case::Behind),
+            let doing = |key| new.doing.get(key).copied().unwrap_or(Doing::Down);
+            let Some(partner) = partner else {
+                hits.hit(Case::NoPartner);
+                continue;
+            };
+            match (doing(&entry.holder), doing(partner)) {
+                (Doing::Down, Doing::Down) => hits.hit(Case::BothDead),
+                (_, Doing::Astray) => hits.hit(Case::OtherState),
+                (_, Doing::Runs)
+                    if part(parts, partner).is_some_and(|part| part.height().0 + AT_TIP < k) =>
+                {
+                    hits.hit(Case::Behind);
+                }
                 _ => {}
             }
         }
