@@ -1,4 +1,5 @@
-//! Votes for two things: the block to some, nil or another block to the others.
+//! Votes for two things: the block to some, nil or another block to the others. Some do so at the last
+//! height at which they hold a seat alone, so that they are found out when they hold none.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +10,28 @@ use tandem_consensus::message::Message;
 
 use super::deed::Deed;
 use super::{Actor, Scene, craft};
+use crate::sim::random::Random;
 
 /// Second votes that are remembered at most.
 const MAX_MEMORY: usize = 256;
 
-#[derive(Default)]
 pub(super) struct DoubleVoter {
+    /// Whether it waits for its last height with a seat.
+    is_patient: bool,
     second: BTreeMap<(Height, Round, VoteKind), (Deed, Vote)>,
     /// The header that was proposed last.
     header: Option<Header>,
 }
 
 impl DoubleVoter {
+    pub fn new(random: &mut Random) -> Self {
+        Self { is_patient: random.chance(300), second: BTreeMap::new(), header: None }
+    }
+
+    fn waits(&self, scene: &Scene) -> bool {
+        self.is_patient && scene.tip.next_next_table.by_key(&scene.key()).is_some()
+    }
+
     /// The block that was proposed at a height, and another one.
     fn blocks(&self, height: Height) -> Option<[BlockId; 2]> {
         let header = self.header.as_ref().filter(|header| header.height == height)?;
@@ -56,7 +67,7 @@ impl Actor for DoubleVoter {
     fn sends(&mut self, scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
         let Message::Vote(vote) = message else { return vec![message.clone()] };
         let said = scene.random.below(4);
-        if !scene.is_own(vote) || said > 1 {
+        if !scene.is_own(vote) || said > 1 || self.waits(scene) {
             return vec![message.clone()];
         }
         let Some((deed, second)) = self.second(scene, vote) else { return vec![message.clone()] };

@@ -99,7 +99,7 @@ impl Kind {
             Self::Counterfeiter => Box::new(counterfeiter::Counterfeiter),
             Self::Deaf => Box::new(deaf::Deaf::new(random)),
             Self::DoubleProposer => Box::new(double_proposer::DoubleProposer::default()),
-            Self::DoubleVoter => Box::new(double_voter::DoubleVoter::default()),
+            Self::DoubleVoter => Box::new(double_voter::DoubleVoter::new(random)),
             Self::Framer => Box::new(framer::Framer::new(random)),
             Self::Garbler => Box::new(garbler::Garbler::default()),
             Self::Hider => Box::new(hider::Hider::new(random)),
