@@ -1,6 +1,6 @@
 //! Answers those who are behind with certificates that claim all the power, with signatures that are
 //! its own, another block's, or nobody's; with true certificates and blocks in which a part is false;
-//! and with blocks in another order.
+//! and with blocks in another order. It signs twice once, so that there is evidence to falsify.
 
 use std::sync::Arc;
 
@@ -8,10 +8,14 @@ use tandem_chain::block::{CertifiedBlock, CommitSig};
 use tandem_chain::comet;
 use tandem_chain::keys::Signature;
 use tandem_chain::types::{Height, Timestamp};
+use tandem_chain::vote::Vote;
 use tandem_consensus::message::Message;
 
 use super::deed::Deed;
 use super::{Actor, Scene, craft};
+
+/// Of a thousand votes to a peer, so many have a second one with them.
+const SIGNS_TWICE: u64 = 4;
 
 pub(super) struct Counterfeiter;
 
@@ -101,6 +105,19 @@ fn falsify(scene: &mut Scene, certified: &mut CertifiedBlock) -> Deed {
 }
 
 impl Actor for Counterfeiter {
+    fn sends(&mut self, scene: &mut Scene, _to: usize, message: &Message) -> Vec<Message> {
+        if let Message::Vote(vote) = message
+            && scene.is_own(vote)
+            && vote.block.is_some()
+            && scene.random.chance(SIGNS_TWICE)
+        {
+            let nil = Vote { block: None, observation: None, ..vote.as_ref().clone() };
+            let nil = craft::sign_vote(scene, scene.signer, nil);
+            return vec![message.clone(), Message::Vote(Box::new(nil))];
+        }
+        vec![message.clone()]
+    }
+
     // It is asked by those who think that it has more than others.
     fn acts(&mut self, scene: &mut Scene) {
         let committed = scene.tip.height.next();
