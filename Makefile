@@ -67,4 +67,3 @@ lint: ## Formatting and clippy
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path testnet/fuzz/Cargo.toml
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
-	cargo clippy --locked --release --manifest-path testnet/fuzz/Cargo.toml -- -D warnings

@@ -57,9 +57,9 @@ pub const LOST_QUERY_INTERVAL: Duration = Duration::from_secs(1);
 /// Follow messages of a node per liveness grace.
 pub const FOLLOWS_PER_GRACE: u32 = 4;
 /// A node whose newest block is older than the grace divided by this, and that lacks blocks or has not
-/// heard yet whether it does, holds its follow message back, for a grace at most. What it could say would make it look alive, and
-/// be too old before the next one: with what is left of the grace after this and the pause between two,
-/// a node that keeps up is seen without a break.
+/// heard yet whether it does, holds its follow message back, for a grace at most. What it could say
+/// would make it look alive, and be too old before the next one: with what is left of the grace after
+/// this and the pause between two, a node that keeps up is seen without a break.
 pub const FOLLOW_BEHIND: u32 = 2;
 
 const _: () = {

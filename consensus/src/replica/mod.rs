@@ -88,7 +88,7 @@ pub struct Replica {
     previous: Option<HeightVotes>,
     early: Early,
     shown: Shown,
-    /// When the last follow message went out, and whether one is owed.
+    /// The last follow message, and whether one is owed.
     followed: Option<Followed>,
     owed: OwedFollow,
     catch_up: CatchUp,

@@ -2,7 +2,8 @@
 //!
 //! Nodes that execute the same block on the same state must come to the same end, so that it is
 //! executed once for all, once more by the second node, and by every [`AGAIN`]th after that: then both
-//! outcomes must be equal in every byte. States share what did not change, so that copies of disks cost nothing.
+//! outcomes must be equal in every byte. States share what did not change, so that copies of disks cost
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -59,7 +59,8 @@ use super::queue::Time;
 /// the chain's blocks, since a certificate needs a correct signer still. No correct node halts, and the
 /// chain goes on once the liars have turned honest or fallen silent (8, 9, 10), unless more than f power
 /// is silent or was stopped by what its key had signed, or votes of the liars have taken a correct node
-/// to rounds above any that a message may name (55: they have more than 1/3 of the power). But of a record liars are enough to say anything.
+/// to rounds above any that a message may name (55: they have more than 1/3 of the power). But of a
+/// record liars are enough to say anything.
 pub const BEYOND_F: &str = "off are 1 (agreement) and 7 (framing, clinging) of records, after a fork \
                             all but 2, 4, 5 and that no correct node is accused";
 

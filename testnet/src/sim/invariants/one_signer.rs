@@ -25,6 +25,7 @@ const RULE: &str = "3 one signer";
 /// A signature in a certificate: what it is for, and when it was made.
 type Signed = (Option<BlockId>, u32, Timestamp, Signature);
 
+/// What certificates have been found to hold, and for which blocks.
 #[derive(Debug)]
 pub struct OneSigner {
     chain_id: ChainId,
@@ -141,9 +142,7 @@ impl OneSigner {
         }
         Ok(())
     }
-}
 
-impl OneSigner {
     /// A node has a true certificate for another block than the one chain's, which has forked over it.
     /// `lies` tells whether a key is a liar's.
     pub(super) fn forked(
