@@ -80,7 +80,7 @@ pub struct Options {
     /// So many organisations with a pair of nodes each, instead of what a seed picks
     #[arg(long, value_name = "N", value_parser = parse_orgs)]
     pub orgs: Option<usize>,
-    /// Neither faults nor liars: what a block costs
+    /// Neither faults nor liars, and about one transaction a block: what a block costs
     #[arg(long)]
     pub calm: bool,
     /// What signatures are, instead of what a seed picks

@@ -19,7 +19,8 @@ use super::random::Random;
 pub struct Shape {
     /// So many organisations, each with a pair of nodes and nothing else; or as the seed picks.
     pub orgs: Option<usize>,
-    /// Neither faults nor liars: what is measured then is the protocol's cost.
+    /// Neither faults nor liars, and about one transaction a block: what is measured then is the
+    /// protocol's cost.
     pub calm: bool,
     /// What signatures are; or as the seed picks.
     pub signatures: Option<Scheme>,
@@ -206,6 +207,10 @@ impl Plan {
         let heaviest = plan.orgs.iter().map(|org| org.power).max().unwrap_or(1);
         let light = usize::try_from(room / heaviest).expect("few organisations");
         plan.stay_dead = if random.chance(700) && !shape.calm { light } else { 0 };
+        if shape.calm {
+            // A transaction now and then, so that most blocks hold one.
+            (plan.clients, plan.load_interval, plan.fault_time) = (1, 200 * MS, 60 * S);
+        }
         plan
     }
 
