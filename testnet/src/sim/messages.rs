@@ -21,7 +21,7 @@ use super::queue::Time;
 use super::world::{Done, Event, World};
 
 /// Blocks in an answer to a fetch: fewer than are asked for, so that answers come in parts.
-const MAX_ANSWER: u64 = 20;
+pub(super) const MAX_ANSWER: u64 = 20;
 
 impl World {
     /// Sends what a node, or the actor in it, has for another.

@@ -9,7 +9,9 @@
 //! - *Framing.* A live node is seen by every live observer. Live is who reaches, and is reached by, every
 //!   correct holder that runs, within the bound; who has been at the tip since that began, and has
 //!   committed two blocks since, so that whatever there is to show has had to be shown anew: a
-//!   quarter of the grace lies between two follow messages, and the bound is for their way.
+//!   quarter of the grace lies between two follow messages, and the bound is for their way. Where one
+//!   seat is a quorum by itself, no block waits for the network, and blocks may be made faster than
+//!   they can be fetched: there, live is also who lacks no more of them than come in one answer.
 //! - *Clinging.* A correct node is not seen when blocks have taken longer than the grace since the
 //!   first that it cannot have shown, the second above the highest that it committed while its key
 //!   might sign; whatever became of it: dead, standing still, cut off, behind, its key lost.
@@ -25,6 +27,7 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::liveness::Bits;
 
 use super::{Chain, Member, Verdict, broken};
+use crate::sim::messages::MAX_ANSWER;
 use crate::sim::queue::{MS, Time};
 
 const RULE: &str = "7 liveness";
@@ -161,6 +164,9 @@ impl Liveness {
         let holders = self.holders(chain, picture);
         let height = chain.height();
         let (grace, idle) = (chain.grace(), chain.seats.parameters().idle_block_interval_ms * MS);
+        let powers = chain.seats.order(height + 1);
+        let powers = powers.iter().map(|holder| holder.power);
+        let is_alone = powers.clone().any(|power| 3 * power > 2 * powers.clone().sum::<u64>());
         for node in 0..self.nodes.len() {
             let is_up = picture.up[node] && signs(node);
             let mut others = holders.iter().filter(|holder| **holder != node);
@@ -170,11 +176,12 @@ impl Liveness {
             let truth = &mut self.nodes[node];
             let since = truth.joined_since.unwrap_or(now).max(newest.unwrap_or(0));
             let joined_since = (is_joined && picture.is_calm).then_some(since);
-            if joined_since.is_none() || joined_since != truth.joined_since {
+            let lacks = height.saturating_sub(truth.tip);
+            let is_outrun = is_alone && lacks > MAX_ANSWER;
+            if joined_since.is_none() || joined_since != truth.joined_since || is_outrun {
                 (truth.was_at_tip, truth.commits, truth.live_from) = (false, 0, None);
             }
             truth.joined_since = joined_since;
-            let lacks = height.saturating_sub(truth.tip);
             truth.was_at_tip |= truth.joined_since.is_some()
                 && (lacks <= 1 || chain.seats.took(truth.tip, height) <= idle);
             if lacks > 1 && chain.seats.took(truth.tip + 1, height) > grace / 4 {
