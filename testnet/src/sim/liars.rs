@@ -186,17 +186,17 @@ impl World {
     }
 
     /// Whether a chain with more than f lying power may stand still even after the liars have changed:
-    /// it has forked, or more than f power is silent, or was stopped by what its key had signed, or a
-    /// correct node is in a round that no message may name.
+    /// it has forked, or more than f power of the next heights is silent, or was stopped by what
+    /// its key had signed, or a correct node is in a round that no message may name.
     pub(super) fn may_stand_still(&self) -> bool {
-        let table = self.invariants.newest_table();
         let is_away = |key| {
             let node = &self.nodes[self.by_key[key]];
             node.stays_dead || node.halted
         };
-        let away: u64 =
-            table.values().filter(|seat| is_away(&seat.holder)).map(|seat| seat.power).sum();
-        let is_stopped = away > f(table);
+        let is_stopped = self.invariants.tables_to_come().any(|table| {
+            let away = table.values().filter(|seat| is_away(&seat.holder));
+            away.map(|seat| seat.power).sum::<u64>() > f(table)
+        });
         let processes =
             self.nodes.iter().filter(|n| n.is_correct()).filter_map(|n| n.process.as_ref());
         let mut rounds = processes.map(|process| process.replica.view().round.0);

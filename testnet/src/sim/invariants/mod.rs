@@ -405,6 +405,12 @@ impl Invariants {
         self.chain.seats.newest()
     }
 
+    /// The role tables of the next height and the one after it.
+    pub fn tables_to_come(&self) -> impl Iterator<Item = &Table> {
+        let height = self.chain.height();
+        [height + 1, height + 2].into_iter().filter_map(|height| self.chain.seats.table(height))
+    }
+
     /// The nodes of a seat's pair that are not barred.
     #[must_use]
     pub fn pair(&self, seat: &str) -> BTreeSet<PublicKey> {
