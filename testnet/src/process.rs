@@ -119,7 +119,14 @@ impl Process {
         self.signal(Signal::KILL)
     }
 
-    /// Asks it to end (SIGTERM), and kills it when it has not within `deadline`.
+    /// Whether it has come so far as to handle a signal.
+    fn handles(&self, signal: Signal) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid));
+        status.is_ok_and(|status| handles(&status, signal))
+    }
+
+    /// Asks it to end (SIGTERM), and kills it when it has not within `deadline`. One that has just been
+    /// started and does not listen yet may end by the signal.
     ///
     /// # Errors
     /// When it is not running, had to be killed, or ended with a status other than 0.
@@ -127,9 +134,11 @@ impl Process {
         if self.paused {
             self.resume()?;
         }
+        let listens = self.handles(Signal::TERM);
         self.signal(Signal::TERM)?;
         match tokio::time::timeout(deadline, self.gone()).await {
             Ok(status) if status.success() => Ok(()),
+            Ok(status) if !listens && status.signal() == Some(Signal::TERM.as_raw()) => Ok(()),
             Ok(status) => bail!("asked to stop, it ended with {status}"),
             Err(_) => {
                 self.kill()?;
@@ -241,6 +250,13 @@ pub fn usage(pid: u32) -> Result<Usage> {
     Ok(Usage { cpu_s: ticks as f64 / TICKS_PER_SECOND, peak_memory_bytes: peak_kib * 1024 })
 }
 
+/// Whether the mask of handled signals in `/proc/PID/status` has this one.
+fn handles(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
+}
+
 /// utime + stime, fields 14 and 15; the name in field 2 may hold spaces and brackets.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().skip(11);
@@ -272,6 +288,13 @@ mod tests {
         let stat = "7 (a ) (b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 3 0 1 1 1";
         assert_eq!(cpu_ticks(stat), Some(300));
         assert_eq!(cpu_ticks("7 (x"), None);
+    }
+
+    #[test]
+    fn handled_signals_are_read_from_their_mask() {
+        let status = "Name:\ttandem\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004002\n";
+        assert!(handles(status, Signal::TERM) && handles(status, Signal::INT));
+        assert!(!handles(status, Signal::HUP) && !handles("", Signal::TERM));
     }
 
     #[test]

@@ -19,8 +19,9 @@ use crate::story::Stage;
 use crate::story::scene::Seat;
 use crate::watcher::Watcher;
 
-/// Time for a node to say who holds the seats; who was known last is taken when none does.
-const SEATS: Duration = Duration::from_millis(500);
+/// Time for a node to answer: who holds the seats, of which those known last are taken when none does,
+/// and whether its key is good.
+const ANSWER: Duration = Duration::from_millis(500);
 /// Time for a planned switch to get its receipt.
 const SWITCH: Duration = Duration::from_secs(10);
 
@@ -269,7 +270,7 @@ impl Harm<'_> {
     /// Asks who holds the seats now.
     async fn look_at_seats(&mut self) {
         let nodes = self.stage.net().rpcs_but(&[]);
-        let asked = timeout(SEATS, any_table(&nodes, self.watcher.height())).await;
+        let asked = timeout(ANSWER, any_table(&nodes, self.watcher.height())).await;
         let Ok(Some(table)) = asked else { return };
         for org in self.stage.net().orgs().to_vec() {
             if let Ok(seat) = self.stage.seat_in(&table, &org) {
@@ -282,11 +283,14 @@ impl Harm<'_> {
     /// not both of a pair, for the chain to be sure to go on.
     async fn keys_are_good(&mut self, nodes: &[String]) -> bool {
         for name in std::mem::take(&mut self.wiped) {
-            let status = self.stage.net().rpc(&name).status().await;
-            let good = status.is_ok_and(|status| {
-                let own = status.tandem;
-                !own.key_lost && own.silent_through < own.height
-            });
+            let client = self.stage.net().rpc(&name);
+            // One that stands still would hold up the faults to come.
+            let good = match timeout(ANSWER, client.status()).await {
+                Ok(Ok(status)) => {
+                    !status.tandem.key_lost && status.tandem.silent_through < status.tandem.height
+                }
+                _ => false,
+            };
             if !good {
                 self.wiped.push(name);
             }

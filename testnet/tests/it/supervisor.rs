@@ -135,14 +135,32 @@ async fn nodes_are_killed_paused_resumed_stopped_and_started_again() -> Result<(
     fixture.start_all().await?;
     let twice = fixture.tell(Command::Start { nodes: one.clone(), dial: None }).await;
     ensure!(twice.unwrap_err().to_string().contains("alpha-a is running already"));
-    // The stand-in does not end with status 0 on SIGTERM, as a node does.
-    let stopped = fixture.tell(Command::Stop { nodes: one.clone() }).await;
-    ensure!(stopped.unwrap_err().to_string().contains("asked to stop"));
+    // The stand-in never comes so far as to listen.
+    fixture.tell(Command::Stop { nodes: one.clone() }).await?;
     ensure!(fixture.state("alpha-a").await? == State::Down);
     let running = fixture.tell(Command::Wipe { nodes: vec!["bravo-a".into()] }).await;
     ensure!(running.unwrap_err().to_string().contains("stop it first"));
     let unknown = fixture.tell(Command::Kill { nodes: vec!["zulu-a".into()] }).await;
     ensure!(unknown.unwrap_err().to_string().contains("there are alpha-a, bravo-a"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_listens_and_does_not_stop_well_is_a_fault() -> Result<()> {
+    let script = "trap 'exit 3' TERM; echo listening; while :; do :; done";
+    let fixture = Fixture::new(script).await?;
+    let one = vec!["alpha-a".to_owned()];
+    fixture.tell(Command::Start { nodes: one.clone(), dial: None }).await?;
+    let log = fixture.dir.path().join("network/alpha-a/node.log");
+    until("the stand-in listens", SOON, || async {
+        ensure!(std::fs::read_to_string(&log)?.contains("listening"));
+        Ok(())
+    })
+    .await?;
+    let stopped = fixture.tell(Command::Stop { nodes: one }).await;
+    ensure!(
+        stopped.unwrap_err().to_string().contains("asked to stop, it ended with exit status: 3")
+    );
     Ok(())
 }
 
