@@ -8,7 +8,6 @@ use proptest::prelude::*;
 use tandem_chain::block::CommitSig;
 use tandem_chain::codec;
 use tandem_chain::evidence::Evidence;
-use tandem_chain::keys::{PublicKey, Signature, Verifier};
 use tandem_chain::limits::MAX_ROUND;
 use tandem_chain::modules::{Call, consortium};
 use tandem_chain::tip::Tip;
@@ -23,7 +22,7 @@ use tandem_consensus::verify::Keys;
 use crate::decoded::decoded;
 use crate::golden;
 use crate::kinds::{self, Kind, round_trip};
-use crate::world::{World, name_content};
+use crate::world::{AnySignature, World, name_content};
 
 /// Made once: making them takes signatures.
 static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
@@ -157,15 +156,6 @@ fn judged() -> impl Strategy<Value = (Proposal, bool)> {
     )
 }
 
-/// Takes every signature.
-struct Any;
-
-impl Verifier for Any {
-    fn verifies(&self, _: &PublicKey, _: &[u8], _: &Signature) -> bool {
-        true
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -203,12 +193,12 @@ proptest! {
         for vote in [vote, prevote] {
             let message = Message::Vote(Box::new(vote));
             let _ = (message.claims(), keys.triage(&message));
-            let _ = keys.verify(&Any, message, &|_| false);
+            let _ = keys.verify(&AnySignature, message, &|_| false);
         }
         let block = Arc::clone(&proposal.block);
         let message = Message::Proposal(Box::new(proposal));
         let _ = (message.claims(), keys.triage(&message));
-        let verdict = keys.verify(&Any, message, &|_| false);
+        let verdict = keys.verify(&AnySignature, message, &|_| false);
         prop_assert!(verdict.is_ok() || !is_right, "{verdict:?}");
         let _ = validate::check(&TIP, &Fixed::of(&TIP), &block);
     }

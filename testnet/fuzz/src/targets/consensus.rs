@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use tandem_chain::block::Certificate;
 use tandem_chain::codec;
 use tandem_chain::evidence::Evidence;
-use tandem_chain::keys::{PublicKey, Signature, Strict, Verifier};
+use tandem_chain::keys::Strict;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::Power;
@@ -15,17 +15,8 @@ use tandem_consensus::validate::{self, Fixed};
 use tandem_consensus::verify::{Keys, Verified};
 
 use crate::decoded::decoded;
-use crate::world::{World, at, commit, name_content, rehash};
+use crate::world::{AnySignature, World, at, commit, name_content, rehash};
 use crate::{samples, seeds};
-
-/// Takes every signature: as if all keys were in the fuzzer's hands.
-pub struct Any;
-
-impl Verifier for Any {
-    fn verifies(&self, _key: &PublicKey, _message: &[u8], _signature: &Signature) -> bool {
-        true
-    }
-}
 
 /// The tips on which blocks 1 and 2 stand, with their keys.
 static TIPS: LazyLock<Vec<(Arc<Tip>, Keys, Fixed)>> = LazyLock::new(|| {
@@ -54,7 +45,7 @@ pub fn message(bytes: &[u8]) {
     for (tip, keys, fixed) in TIPS.iter() {
         let _ = (message.claims(), keys.triage(&message));
         let _ = keys.verify(&Strict, message.clone(), &|_| false);
-        let verified = keys.verify(&Any, named.clone(), &|_| false);
+        let verified = keys.verify(&AnySignature, named.clone(), &|_| false);
         if let Ok(Message::Proposal(proposal)) = verified.map(Verified::into_inner) {
             let _ = validate::check(tip, fixed, &proposal.block);
         }

@@ -10,13 +10,12 @@ use tandem_chain::{codec, tip::Tip};
 use tandem_consensus::validate::{self, Fixed};
 use tandem_consensus::verify::{Keys, certified_block};
 
-use super::consensus::Any;
 use crate::admission::frame;
 use crate::driver::wire;
 use crate::network::frames::{read_body, read_frame, read_head};
 use crate::network::hello::{Hello, PROTOCOL_VERSION};
 use crate::network::limits::{MAX_TRANSACTIONS_FRAME, SILENCE_MAX};
-use crate::world::World;
+use crate::world::{AnySignature, World};
 use crate::{samples, seeds};
 
 /// The frames that are read from a stream until it ends or breaks the rules, by both readers, which
@@ -111,7 +110,7 @@ pub fn fetch(bytes: &[u8]) {
     let (keys, fixed) = (Keys::of(&TIP), Fixed::of(&TIP));
     for block in &blocks {
         let _ = validate::check_certificate(&TIP, &block.certificate);
-        let _ = certified_block(&Any, &keys, &TIP.next_table, block);
+        let _ = certified_block(&AnySignature, &keys, &TIP.next_table, block);
         let _ = validate::check(&TIP, &fixed, &block.block);
     }
 }

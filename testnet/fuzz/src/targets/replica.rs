@@ -17,11 +17,10 @@ use tandem_consensus::validate::{self, Fixed};
 use tandem_consensus::verify::{Keys, Triage, certified_block};
 use tandem_consensus::{Effect, Input};
 
-use super::consensus::Any;
 use crate::bytes::Bytes;
 use crate::node::Node;
 use crate::seeds;
-use crate::world::{World, at, commit, rehash};
+use crate::world::{AnySignature, World, at, commit, rehash};
 
 /// Things that happen in one history.
 const MAX_STEPS: usize = 96;
@@ -81,7 +80,7 @@ impl Run<'_> {
     fn answer(&mut self, effect: &Effect) -> Option<Input> {
         let Effect::Verify { block, table } = effect else { return self.node.answer(effect) };
         let height = block.block.header.height;
-        let verdict = certified_block(&Any, &Keys::of(self.node.tip()), table, block);
+        let verdict = certified_block(&AnySignature, &Keys::of(self.node.tip()), table, block);
         Some(Input::BlockVerified { height, verdict })
     }
 
@@ -144,7 +143,7 @@ impl Run<'_> {
         let keys = Keys::of(self.node.tip());
         match keys.triage(&message) {
             Triage::Verify => {
-                if let Ok(message) = keys.verify(&Any, message, &|_| false) {
+                if let Ok(message) = keys.verify(&AnySignature, message, &|_| false) {
                     self.feed(Input::Message { from, message });
                 }
             }
