@@ -43,6 +43,7 @@ mod states;
 mod tests;
 mod world;
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -147,7 +148,7 @@ pub fn run_shaped(seed: u64, shape: Shape, with_story: bool) -> Outcome {
     let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match verdict {
         Ok(verdict) => verdict.err().map(|violation| violation.to_string()),
-        Err(_) => Some("a node panicked: see above".to_owned()),
+        Err(panic) => Some(format!("a node panicked: {}", panic_message(panic.as_ref()))),
     };
     Outcome {
         violation,
@@ -155,6 +156,15 @@ pub fn run_shaped(seed: u64, shape: Shape, with_story: bool) -> Outcome {
         counts: world.counts().clone(),
         story: world.story().to_vec(),
     }
+}
+
+/// What a panic said; where it was said stands on the standard error.
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("without a word")
 }
 
 /// Lives through the histories of all seeds, and prints what happened.
