@@ -148,7 +148,12 @@ pub fn run_shaped(seed: u64, shape: Shape, with_story: bool) -> Outcome {
     let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match verdict {
         Ok(verdict) => verdict.err().map(|violation| violation.to_string()),
-        Err(panic) => Some(format!("a node panicked: {}", panic_message(panic.as_ref()))),
+        // After a violation the invariants know less of the chain than they may be asked about, up to
+        // the end of the event in which it happened.
+        Err(panic) => Some(world.violation.as_ref().map_or_else(
+            || format!("panicked: {}", panic_message(panic.as_ref())),
+            ToString::to_string,
+        )),
     };
     Outcome {
         violation,
