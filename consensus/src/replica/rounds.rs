@@ -47,8 +47,7 @@ impl Replica {
         self.state.step = Step::Propose;
         self.state.timers = Timers::default();
         self.state.once = Once::default();
-        let keep = self.kept_blocks();
-        self.state.prune(&keep);
+        self.state.prune();
         let idle = round == Round::ZERO && !self.has_work;
         let wait = if idle { self.tip.parameters.idle_block_interval() } else { Duration::ZERO };
         let begin = if round == Round::ZERO { self.state.entered } else { now.instant };
