@@ -91,6 +91,26 @@ fn a_validator_that_voted_sends_none_and_one_that_did_not_sends_one() {
 }
 
 #[test]
+fn after_a_restart_a_validator_knows_whether_it_has_voted_for_a_block() {
+    let mut solo = Solo::new(0);
+    let block = solo.block(0, 0);
+    let id = Some(block.id());
+    solo.propose(0, &block, None);
+    solo.votes(&[1, 2], Prevote, 0, id);
+    solo.restart();
+    assert!(broadcast_follows(&solo.votes(&[1, 2], Precommit, 0, id)).is_empty());
+    assert_eq!(solo.tip().block, id);
+
+    let mut solo = Solo::new(0);
+    // It leaves round 0 with votes for nil, before the block comes.
+    solo.votes(&[1, 2], Prevote, 1, None);
+    assert_eq!(solo.node.journal().votes.len(), 2);
+    solo.restart();
+    solo.propose(0, &block, None);
+    assert_eq!(broadcast_follows(&solo.votes(&[1, 2, 3], Precommit, 0, id)), [1]);
+}
+
+#[test]
 fn a_new_peer_is_told_at_once() {
     for mut solo in [Solo::standby(), Solo::new(0)] {
         solo.decide();

@@ -5,6 +5,7 @@ use tandem_chain::block::Block;
 use tandem_chain::types::{BlockId, Round};
 use tandem_consensus::Effect;
 use tandem_consensus::journal::Lock;
+use tandem_consensus::limits::KEPT_ROUNDS;
 use tandem_consensus::message::Message;
 use tandem_consensus::verify::Fault;
 
@@ -192,6 +193,27 @@ fn of_proposals_for_rounds_ahead_one_per_proposer_is_kept() {
     for (round, is_there) in [(392, false), (396, true)] {
         let effects = solo.votes(&[1, 2], Prevote, round, None);
         assert_eq!(checks(&effects), usize::from(is_there), "{round}");
+    }
+}
+
+#[test]
+fn the_locked_block_is_kept_when_its_proposal_is_long_past_and_can_still_be_decided() {
+    for restarts in [false, true] {
+        // Its turn is round 6.
+        let mut solo = Solo::with_powers(&[1; 7], 0);
+        let block = solo.block(0, 0);
+        let id = Some(block.id());
+        solo.propose(0, &block, None);
+        solo.votes(&[1, 2, 3, 4], Prevote, 0, id);
+        assert_eq!(lock(&solo), Some((0, block.id())));
+        if restarts {
+            solo.restart();
+        }
+        while solo.round() < KEPT_ROUNDS + 1 {
+            solo.next_round();
+        }
+        solo.votes(&[1, 2, 3, 4, 5], Precommit, KEPT_ROUNDS + 1, id);
+        assert_eq!(solo.tip().block, id);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod catchup;
 mod decoders;
+mod fetched;
 mod follow;
 mod golden;
 mod locking;

@@ -97,6 +97,19 @@ fn so_is_the_certificate_of_a_fetched_block() {
     assert_eq!(solo.tip().height, Height(1));
 }
 
+#[test]
+fn what_others_have_committed_is_told_as_they_claim_it() {
+    let mut solo = Solo::new(0);
+    for org in [1, 2] {
+        let peer = solo.world.validator(org);
+        solo.feed(Input::Connected(peer));
+    }
+    solo.receive(1, &Message::Status { committed: Height(7) });
+    assert_eq!(solo.node.replica.best_claim(), Height(0), "one of four is no third");
+    solo.receive(2, &Message::Status { committed: Height(6) });
+    assert_eq!(solo.node.replica.best_claim(), Height(6));
+}
+
 /// Lets b claim a height and answers the fetch that follows.
 fn fetch(solo: &mut Solo, blocks: Vec<CertifiedBlock>) -> Vec<Effect> {
     let peer = solo.world.validator(1);
@@ -400,10 +413,7 @@ fn votes_that_come_while_their_block_is_executed_show_that_their_sender_follows(
             [(2, Precommit), (3, Prevote)].map(|(org, kind)| solo.vote_of(org, kind, 0, id));
         let mut effects = Vec::new();
         for (org, vote) in [2, 3].into_iter().zip(votes) {
-            let message = Message::Vote(Box::new(vote));
-            let input = solo.node.verified(solo.world.validator(org), &message);
-            let input = input.expect("a good vote").expect("of this height");
-            effects.extend(solo.node.handle(solo.now(), input));
+            effects.extend(solo.receive_alone(org, &Message::Vote(Box::new(vote))));
         }
         for effect in effects {
             if let Some(answer) = solo.node.answer(&effect) {

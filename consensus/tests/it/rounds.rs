@@ -6,10 +6,11 @@ use tandem_chain::Error;
 use tandem_chain::modules::{Call, consortium};
 use tandem_chain::types::{Hash, Round};
 use tandem_consensus::journal::{Lock, Slot};
+use tandem_consensus::message::Message;
 use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input, Step};
 
-use crate::solo::{Precommit, Prevote, Solo, builds, cast, faults, halted, proposed};
+use crate::solo::{Precommit, Prevote, Solo, builds, built, cast, faults, halted, proposed};
 
 #[test]
 fn line_19_its_turn_to_propose_is_a_block_of_its_own_and_a_prevote_for_it() {
@@ -338,13 +339,37 @@ fn a_later_round_does_not_wait_for_work() {
 #[test]
 fn a_block_that_is_built_too_late_is_not_proposed() {
     let mut solo = Solo::new(1);
-    let now = solo.now();
-    let effects = solo.node.handle(now, Input::Work(true));
-    let [Effect::Build { height, round }] = effects[..] else { panic!("{effects:?}") };
+    solo.node.answers_builds = false;
+    assert_eq!(builds(&solo.feed(Input::Work(true))), [Round(0)]);
     solo.pass(500);
-    let built = Input::Built { height, round, txs: Vec::new(), evidence: Vec::new() };
-    assert!(proposed(&solo.feed(built)).is_empty());
+    assert!(proposed(&solo.feed(built(1, 0))).is_empty());
     assert!(!solo.node.disk.contains_key(&Slot::Proposal));
+}
+
+#[test]
+fn of_blocks_that_were_built_only_that_of_the_round_counts_and_none_while_one_is_committed() {
+    for is_committing in [false, true] {
+        // Rounds 0 and 4 are its turn, round 1 is that of c.
+        let mut solo = Solo::new(1);
+        solo.node.answers_builds = false;
+        let mut asked = builds(&solo.feed(Input::Work(true)));
+        solo.votes(&[0, 2], Prevote, 1, None);
+        let block = solo.block(1, 0);
+        solo.propose(1, &block, None);
+        asked.extend(builds(&solo.votes(&[0, 2], Prevote, 4, None)));
+        assert_eq!(asked, [Round(0), Round(4)]);
+        if is_committing {
+            for org in [0, 2, 3] {
+                let vote = solo.vote_of(org, Precommit, 1, Some(block.id()));
+                solo.receive_alone(org, &Message::Vote(Box::new(vote)));
+            }
+        } else {
+            assert!(proposed(&solo.feed(built(1, 0))).is_empty());
+            assert!(proposed(&solo.feed(built(2, 4))).is_empty());
+        }
+        let is_proposed = !proposed(&solo.feed(built(1, 4))).is_empty();
+        assert_eq!(is_proposed, !is_committing);
+    }
 }
 
 #[test]
