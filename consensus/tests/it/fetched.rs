@@ -9,7 +9,7 @@ use tandem_consensus::message::{Message, Proposal};
 use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input};
 
-use crate::solo::{Solo, builds, built, cast, proposed};
+use crate::solo::{Precommit, Solo, builds, built, cast, proposed};
 
 /// Fetches a block of the height. The verdict on it is the test's to give.
 fn fetch(solo: &mut Solo) {
@@ -56,6 +56,29 @@ fn nor_is_one_proposed_that_was_asked_for_before() {
     let effects = refuse(&mut solo);
     assert_eq!(builds(&effects), [Round(0)], "once more");
     assert_eq!(proposed(&effects).len(), 1);
+}
+
+#[test]
+fn a_verdict_that_comes_while_the_height_is_being_committed_changes_nothing() {
+    let mut solo = Solo::new(0);
+    fetch(&mut solo);
+    let block = solo.block(0, 1);
+    let id = Some(block.id());
+    solo.propose(0, &block, None);
+    let mut effects = Vec::new();
+    for org in [1, 2, 3] {
+        let vote = solo.vote_of(org, Precommit, 0, id);
+        effects.extend(solo.receive_alone(org, &Message::Vote(Box::new(vote))));
+    }
+    let commits = |effects: &[Effect]| {
+        effects.iter().filter(|effect| matches!(effect, Effect::Commit(_))).count()
+    };
+    assert_eq!(commits(&effects), 1);
+    let height = block.header.height;
+    assert_eq!(commits(&solo.feed(Input::BlockVerified { height, verdict: Ok(()) })), 0);
+    let answers: Vec<Input> = effects.iter().filter_map(|e| solo.node.answer(e)).collect();
+    answers.into_iter().for_each(|input| drop(solo.feed(input)));
+    assert_eq!(solo.tip().block, id);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Follow messages: who sends them, when, and how many.
 
+use std::time::Duration;
+
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::Height;
+use tandem_consensus::limits::FOLLOW_BEHIND;
 use tandem_consensus::message::{FollowBody, Message};
 use tandem_consensus::{Effect, Input};
 
@@ -236,6 +239,23 @@ fn a_clock_that_is_off_and_one_block_on_its_way_at_each_moment_hold_nothing_back
         said.extend(fetched(&mut solo, std::slice::from_ref(block)));
     }
     assert_eq!(said, [10, 17, 24], "a grace of 667 ms is over after seven blocks");
+}
+
+#[test]
+fn a_block_is_old_when_its_age_is_more_than_its_part_of_the_grace() {
+    for (over, expected) in [(0, vec![10]), (1, vec![])] {
+        let mut solo = Solo::standby();
+        let blocks = solo.world.chain(20, &[0, 1, 2]);
+        claim(&mut solo, 20);
+        fetched(&mut solo, &blocks[..10]);
+        let tip = solo.tip();
+        let age = tip.parameters.liveness_grace(&tip.next_table) / FOLLOW_BEHIND;
+        let mut now = solo.now();
+        now.wall = tip.time.plus(age + Duration::from_nanos(over));
+        let peer = solo.world.validator(3);
+        let told = follows(&sent(&solo.node.feed(now, Input::Connected(peer))));
+        assert_eq!(told.iter().map(|body| body.height.0).collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input};
 
 use crate::solo::{Precommit, Prevote, Solo, cast, faults, halted, sent};
-use crate::world::at;
+use crate::world::{at, chain_id};
 
 fn accused(effects: &[Effect]) -> Vec<(Vote, Vote)> {
     let found = effects.iter().filter_map(|effect| match effect {
@@ -117,6 +117,47 @@ pub fn fetch(solo: &mut Solo, blocks: Vec<CertifiedBlock>) -> Vec<Effect> {
     asked.extend(solo.pass(100));
     assert!(asked.iter().any(|effect| matches!(effect, Effect::Fetch { .. })), "{asked:?}");
     solo.feed(Input::Fetched { from: peer, first, blocks })
+}
+
+#[test]
+fn the_vote_that_a_certificate_shows_is_told_as_its_signer_made_it() {
+    let mut solo = Solo::new(0);
+    let (block, d) = (solo.block(0, 0), solo.world.validator(3));
+    let one = solo.vote_of(3, Precommit, 0, Some(Hash([1; 32])));
+    solo.receive(3, &Message::Vote(Box::new(one.clone())));
+    // The other is of another time; a certificate in a block has no observations.
+    let mut other = solo.vote_of(3, Precommit, 0, Some(block.id()));
+    other.timestamp = at(7).wall;
+    other.signature = solo.world.secret(&d).sign(&other.sign_bytes(&chain_id()));
+    let mut certificate = solo.world.certificate(&solo.tip(), &[1, 2, 3], 0, &block);
+    let shown = &mut certificate.commit.signatures[usize::from(other.validator_index)];
+    let shown = shown.as_mut().expect("d has signed");
+    (shown.timestamp, shown.signature) = (other.timestamp, other.signature);
+    let effects = fetch(&mut solo, vec![CertifiedBlock { block: block.into(), certificate }]);
+    assert_eq!(accused(&effects), [(one, Vote { observation: None, ..other })]);
+}
+
+#[test]
+fn a_proposal_that_is_verified_too_late_for_its_height_changes_nothing() {
+    for is_executed in [false, true] {
+        let mut solo = Solo::new(0);
+        let block = solo.block(0, 0);
+        let late = Message::Proposal(Box::new(solo.proposal(1, &solo.block(1, 1), None)));
+        let late = solo.node.verified(solo.world.validator(2), &late).expect("a good one");
+        solo.propose(0, &block, None);
+        let mut effects = Vec::new();
+        for org in [1, 2, 3] {
+            let vote = solo.vote_of(org, Precommit, 0, Some(block.id()));
+            effects.extend(solo.receive_alone(org, &Message::Vote(Box::new(vote))));
+        }
+        if is_executed {
+            let answers: Vec<Input> = effects.iter().filter_map(|e| solo.node.answer(e)).collect();
+            answers.into_iter().for_each(|input| drop(solo.feed(input)));
+            assert_eq!(solo.tip().height, Height(1));
+        }
+        let effects = solo.feed(late.expect("of this height by then"));
+        assert!(effects.is_empty(), "{effects:?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use tandem_consensus::message::Message;
 use tandem_consensus::{Effect, Input};
 
 use crate::solo::{Prevote, Solo, broadcast, proposed, sent, votes_in};
+use crate::world::World;
 
 #[test]
 fn a_new_peer_gets_the_height_the_rounds_proposal_and_the_own_votes() {
@@ -51,6 +52,57 @@ fn an_idle_height_resends_no_more_than_a_status() {
     let mut solo = Solo::new(0);
     let effects = solo.pass(599);
     assert_eq!(broadcast(&effects), [Message::Status { committed: Height(0) }]);
+}
+
+#[test]
+fn who_lacks_a_block_is_sent_it_by_a_third_of_the_others_and_one_and_by_each_in_its_turns() {
+    const SEATS: usize = 7;
+    let senders = SEATS / 3 + 1;
+    let turns_ms = [400, 1_000, 2_000, 4_000, 4_000, 4_000, 4_000];
+    // Who sent it to whom, turn by turn, had each of them heard of nobody else who has it.
+    let mut sent = vec![Vec::new(); turns_ms.len()];
+    for me in 0..SEATS {
+        let mut solo = Solo::with_powers(&[1; SEATS], me);
+        solo.open();
+        for (sent, ms) in sent.iter_mut().zip(turns_ms) {
+            let effects = solo.pass(ms);
+            sent.extend(effects.iter().filter_map(|effect| match effect {
+                Effect::Send { to, message: Message::Proposal(_) } => Some((me, *to)),
+                _ => None,
+            }));
+        }
+    }
+    let world = World::new(&[1; SEATS]);
+    for org in 0..SEATS {
+        let key = world.validator(org);
+        for sent in &sent {
+            let count = sent.iter().filter(|(_, to)| *to == key).count();
+            // It may be one of them itself.
+            assert!(count == senders || count == senders - 1, "{count} at a time");
+        }
+        for me in 0..SEATS {
+            let turns = sent.iter().flatten().filter(|sent| **sent == (me, key)).count();
+            assert_eq!(turns, if me == org { 0 } else { senders }, "{me} to {org}");
+        }
+    }
+}
+
+#[test]
+fn a_proposal_is_sent_again_from_the_time_on_that_it_should_have_come_by() {
+    let proposals = |effects: &[Effect]| {
+        sent(effects).iter().filter(|message| matches!(message, Message::Proposal(_))).count()
+    };
+    // The propose timeout of round 0, 500 ms, is when all is sent again for the first time.
+    let mut solo = Solo::new(0);
+    solo.open();
+    assert_ne!(proposals(&solo.pass(400)), 0);
+
+    let mut solo = Solo::new(0);
+    solo.votes(&[2, 3], Prevote, 1, None);
+    solo.propose(1, &solo.block(1, 0), None);
+    assert_eq!(solo.round(), 1);
+    assert_eq!(proposals(&solo.pass(500)), 0, "that of round 1 is 700 ms");
+    assert_ne!(proposals(&solo.pass(1_000)), 0);
 }
 
 #[test]

@@ -384,6 +384,18 @@ fn bytes_that_are_no_message_are_refused() {
 }
 
 #[test]
+fn what_is_just_within_a_bound_is_taken() {
+    let fixture = Fixture::new();
+    let evidence = vec![fixture.evidence(); MAX_BLOCK_EVIDENCE];
+    assert_eq!(fixture.verify_proposal(fixture.proposal_of(|b| b.evidence = evidence)), Ok(()));
+    let again = fixture.again(|prevotes| *prevotes = vec![prevotes[0].clone(); MAX_PREVOTES]);
+    assert_eq!(fixture.verify_proposal(again), Ok(()));
+    let key = fixture.world.validator(0);
+    let last = fixture.world.vote(&fixture.tip, &key, Prevote, MAX_ROUND, None);
+    assert_eq!(fixture.verify_vote(last), Ok(()));
+}
+
+#[test]
 fn the_largest_block_with_all_prevotes_fits_into_a_message() {
     let fixture = Fixture::new();
     let proposal = fixture.again(|prevotes| {
