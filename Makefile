@@ -9,7 +9,7 @@ DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
 # What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
 PACKAGES := g++ clang libclang-dev
 
-.PHONY: help setup build demo demo-down story chaos bench sim planted fuzz test lint
+.PHONY: help setup build demo demo-down story chaos bench sim planted mutants fuzz test lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,9 @@ sim: build ## Live through the simulator's histories; SEEDS=A..B
 
 planted: build ## Plant deliberate faults, one by one, and have the simulator find them
 	testnet/planted/run.sh
+
+mutants: ## Change replica and switch module place by place: the tests must notice; options in ARGS
+	testnet/mutants/run.sh $(ARGS)
 
 fuzz: setup ## Fuzz what reads foreign bytes; SECS=60 for each, JOBS at a time; TARGETS names some
 	testnet/fuzz/run.sh $(TARGETS)

@@ -101,11 +101,6 @@ impl CatchUp {
         self.asked.retain(|asked| asked.peer != *peer);
     }
 
-    /// The connected peers.
-    pub fn peers(&self) -> impl Iterator<Item = &PublicKey> {
-        self.peers.iter().filter(|(_, peer)| peer.connected).map(|(key, _)| key)
-    }
-
     /// A peer claims to have committed a height.
     pub fn claim(&mut self, peer: &PublicKey, height: Height) {
         if let Some(peer) = self.peers.get_mut(peer).filter(|peer| peer.connected) {

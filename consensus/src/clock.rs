@@ -129,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn clocks_at_the_ends_of_time_are_as_far_off_as_can_be_told() {
+        for (voted_at, now, expected) in [(0, u64::MAX, i64::MIN), (u64::MAX, 0, i64::MAX)] {
+            let (table, mut clocks) = clocks(&[]);
+            (1..4).for_each(|index| clocks.note(index, Timestamp(voted_at), Timestamp(now)));
+            let off = clocks.off_ms(&table, &Parameters::lan());
+            assert_eq!(off, Some(-(expected / 1_000_000)), "{voted_at} at {now}");
+        }
+    }
+
+    #[test]
     fn who_hears_too_few_can_tell_nothing() {
         assert_eq!(off(&[]), None);
         assert_eq!(off(&[(1, NOW + 9_000)]), None);

@@ -64,6 +64,8 @@ pub const FOLLOW_BEHIND: u32 = 2;
 
 const _: () = {
     assert!(MAX_FETCH_BYTES >= tandem_chain::limits::MAX_BLOCK_BYTES * 3 / 2);
+    assert!(MAX_FETCH_BYTES < tandem_chain::limits::MAX_ENCODED_BYTES);
+    assert!(MAX_FETCHED_TX_BYTES >= tandem_chain::limits::MAX_BLOCK_TX_BYTES);
     assert!(MAX_MESSAGE_BYTES <= tandem_chain::limits::MAX_ENCODED_BYTES);
     assert!(MAX_NEXT_VOTES_PER_VALIDATOR >= 4);
 };

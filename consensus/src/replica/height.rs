@@ -119,32 +119,24 @@ impl HeightState {
     }
 
     /// Forgets proposals of rounds long past, and candidates that nothing refers to any more.
-    pub fn prune(&mut self, keep: &[Option<BlockId>]) {
+    pub fn prune(&mut self) {
         let first = self.round.back(KEPT_ROUNDS);
         self.votes.prune(self.round);
         self.proposals.retain(|round, _| *round >= first);
-        self.drop_candidates(keep);
+        self.drop_candidates();
     }
 
-    /// Forgets candidates that neither a proposal refers to, nor `keep`, nor voters with more than
-    /// 1/3 of the power.
-    fn drop_candidates(&mut self, keep: &[Option<BlockId>]) {
+    /// Forgets candidates that neither a proposal refers to, nor voters with more than 1/3 of the
+    /// power: these have voted for the locked block and for the valid value.
+    fn drop_candidates(&mut self) {
         let Self { proposals, votes, candidates, .. } = self;
-        candidates.retain(|id, _| {
-            keep.contains(&Some(*id))
-                || proposals.values().any(|p| p.block == *id)
-                || votes.has_third_for(*id)
-        });
+        candidates
+            .retain(|id, _| proposals.values().any(|p| p.block == *id) || votes.has_third_for(*id));
     }
 
     /// Makes room for a proposal if it may be kept: none of a round long past, and of each proposer
     /// only the newest of the rounds ahead, so that nobody fills the memory with rounds to come.
-    pub fn make_room(
-        &mut self,
-        round: Round,
-        proposer: &PublicKey,
-        keep: &[Option<BlockId>],
-    ) -> bool {
+    pub fn make_room(&mut self, round: Round, proposer: &PublicKey) -> bool {
         if round <= self.round {
             return round >= self.round.back(KEPT_ROUNDS);
         }
@@ -154,7 +146,7 @@ impl HeightState {
             Some(kept) if kept > round => false,
             Some(kept) => {
                 self.proposals.remove(&kept);
-                self.drop_candidates(keep);
+                self.drop_candidates();
                 true
             }
             None => true,

@@ -340,11 +340,6 @@ impl Replica {
         }
     }
 
-    /// Blocks that are kept whatever else is forgotten.
-    fn kept_blocks(&self) -> [Option<BlockId>; 2] {
-        [self.valid.as_ref().map(|v| v.block_id), self.journal.locked.map(|l| l.block)]
-    }
-
     fn halt(&mut self, reason: String, effects: &mut Vec<Effect>) {
         self.halted = true;
         effects.push(Effect::Halt { reason });

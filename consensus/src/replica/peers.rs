@@ -227,7 +227,7 @@ impl Replica {
             self.on_vote(from, vote, effects);
         }
         let proposer = proposal.proposer;
-        if self.halted || !self.state.make_room(proposal.round, &proposer, &self.kept_blocks()) {
+        if self.halted || !self.state.make_room(proposal.round, &proposer) {
             return;
         }
         let Proposal { block_id: id, round, .. } = proposal;

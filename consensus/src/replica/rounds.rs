@@ -47,13 +47,10 @@ impl Replica {
         self.state.step = Step::Propose;
         self.state.timers = Timers::default();
         self.state.once = Once::default();
-        let keep = self.kept_blocks();
-        self.state.prune(&keep);
+        self.state.prune();
         let idle = round == Round::ZERO && !self.has_work;
         let wait = if idle { self.tip.parameters.idle_block_interval() } else { Duration::ZERO };
-        let begin = if round == Round::ZERO { self.state.entered } else { now.instant };
-        self.state.timers.propose =
-            Some(begin.max(now.instant).plus(wait + self.propose_timeout()));
+        self.state.timers.propose = Some(now.instant.plus(wait + self.propose_timeout()));
         if let Some(proposed) = self.state.proposals.get(&round) {
             let block = proposed.block;
             self.check(block, effects);
@@ -65,7 +62,7 @@ impl Replica {
         if self.valid.is_some() {
             self.propose_again(effects);
         } else if idle {
-            self.state.timers.idle = Some(begin.plus(wait));
+            self.state.timers.idle = Some(now.instant.plus(wait));
         } else {
             self.ask_for_block(effects);
         }

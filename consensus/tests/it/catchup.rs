@@ -1,16 +1,18 @@
 //! Whom a replica that is behind asks for blocks, and what it makes of the answers.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
+use tandem_chain::modules::{Call, records};
 use tandem_chain::tip::Tip;
+use tandem_chain::tx::Tx;
 use tandem_chain::types::Height;
 use tandem_consensus::catchup::{CatchUp, Request};
 use tandem_consensus::limits::{
     FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
-    MAX_FETCH_BLOCKS,
+    MAX_FETCH_BLOCKS, MAX_FETCHED_TX_BYTES,
 };
 use tandem_consensus::time::Instant;
 
@@ -138,6 +140,15 @@ fn near_the_tip_a_peer_that_does_not_answer_in_the_networks_bound_has_another_as
 }
 
 #[test]
+fn who_has_just_what_can_be_asked_for_at_once_is_asked_like_those_who_have_more() {
+    let first = 6;
+    let mut catch_up = claiming(&[(1, first + MAX_FETCH_BLOCKS - 1), (2, 200), (3, 200)]);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, first));
+    let mut catch_up = claiming(&[(1, first + MAX_FETCH_BLOCKS - 2), (2, 200), (3, 200)]);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, first));
+}
+
+#[test]
 fn peers_take_turns_whatever_they_claim() {
     let chain = blocks(8);
     let mut catch_up = claiming(&[(1, 90), (2, u64::MAX), (3, 90), (4, 90)]);
@@ -168,6 +179,21 @@ fn who_answers_slowly_is_asked_when_no_other_can_be() {
     }
     catch_up.disconnected(&key(2));
     assert_eq!(request(&mut catch_up, 0, slow), expected(1, 4));
+}
+
+#[test]
+fn an_answer_is_slow_after_its_time_and_not_at_its_end() {
+    let chain = blocks(2);
+    let mut catch_up = claiming(&[(1, 90), (2, 90)]);
+    let mut now = ENTERED;
+    let late = FETCH_SLOW + Duration::from_nanos(1);
+    for (block, peer, after) in [(&chain[0], 1, late), (&chain[1], 2, FETCH_SLOW)] {
+        let first = block.block.header.height;
+        assert_eq!(request(&mut catch_up, 0, now), expected(peer, first.0));
+        now = now.plus(after);
+        assert!(catch_up.fetched(key(peer), first, vec![block.clone()], now));
+    }
+    assert_eq!(request(&mut catch_up, 0, now), expected(2, 3), "though 1 was asked longer ago");
 }
 
 #[test]
@@ -218,6 +244,18 @@ fn a_peer_that_does_not_answer_loses_its_claim_and_the_next_is_asked() {
     assert_eq!(wakeup, late.plus(FETCH_PENALTY));
     let again = Request { count: MAX_FETCH_BLOCKS / 2, ..expected(1, 6).unwrap() };
     assert_eq!(request(&mut catch_up, 5, wakeup), Some(again));
+}
+
+#[test]
+fn a_block_that_turned_out_good_ends_the_row_of_failures() {
+    let mut catch_up = claiming(&[(1, 20)]);
+    let now = at(FETCH_TIMEOUT);
+    for (made_good, penalty) in [(1, FETCH_PENALTY), (2, FETCH_PENALTY * 2), (1, FETCH_PENALTY)] {
+        catch_up.made_good(&key(made_good));
+        catch_up.failed(&key(1), now);
+        catch_up.claim(&key(1), Height(20));
+        assert_eq!(catch_up.next_wakeup(&tip(5), ENTERED), Some(now.plus(penalty)));
+    }
 }
 
 #[test]
@@ -316,6 +354,34 @@ fn what_is_fetched_ahead_is_bounded() {
     assert!(fetched(&mut catch_up, key(1), Height(MAX_FETCH_BLOCKS + 1), more));
     assert_eq!(request(&mut catch_up, 0, ENTERED), None);
     assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), None, "and nothing is waited for");
+}
+
+#[test]
+fn so_are_the_bytes_of_its_transactions() {
+    let tx = tx_of(32 * 1024);
+    let count = MAX_FETCHED_TX_BYTES / tx.bytes().len();
+    for (more, full) in [(None, false), (Some(tx_of(1_024)), true)] {
+        let mut chain = blocks(2);
+        Arc::make_mut(&mut chain[0].block).txs = vec![tx.clone(); count];
+        Arc::make_mut(&mut chain[1].block).txs = more.into_iter().collect();
+        let mut catch_up = claiming(&[(1, 1_000)]);
+        request(&mut catch_up, 0, ENTERED);
+        assert!(fetched(&mut catch_up, key(1), Height(1), chain));
+        assert_eq!(request(&mut catch_up, 0, ENTERED).is_none(), full);
+    }
+}
+
+/// A transaction of so many bytes.
+fn tx_of(length: usize) -> Tx {
+    let with = |value: usize| {
+        let data_set = "data".parse().expect("a name");
+        let (key, value) = (vec![1], vec![0; value]);
+        let call = records::Call::Put { data_set, key, value, expected: None };
+        WORLD.tx(&WORLD.admin(0), 1, 10, Call::Records(call))
+    };
+    let tx = with(length - with(0).bytes().len());
+    assert_eq!(tx.bytes().len(), length);
+    tx
 }
 
 #[test]

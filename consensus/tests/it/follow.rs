@@ -1,7 +1,10 @@
 //! Follow messages: who sends them, when, and how many.
 
+use std::time::Duration;
+
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::Height;
+use tandem_consensus::limits::FOLLOW_BEHIND;
 use tandem_consensus::message::{FollowBody, Message};
 use tandem_consensus::{Effect, Input};
 
@@ -88,6 +91,26 @@ fn a_validator_that_voted_sends_none_and_one_that_did_not_sends_one() {
         "the block is old by now, and may not be the newest"
     );
     assert_eq!(broadcast_follows(&claim(&mut solo, 1)), [1]);
+}
+
+#[test]
+fn after_a_restart_a_validator_knows_whether_it_has_voted_for_a_block() {
+    let mut solo = Solo::new(0);
+    let block = solo.block(0, 0);
+    let id = Some(block.id());
+    solo.propose(0, &block, None);
+    solo.votes(&[1, 2], Prevote, 0, id);
+    solo.restart();
+    assert!(broadcast_follows(&solo.votes(&[1, 2], Precommit, 0, id)).is_empty());
+    assert_eq!(solo.tip().block, id);
+
+    let mut solo = Solo::new(0);
+    // It leaves round 0 with votes for nil, before the block comes.
+    solo.votes(&[1, 2], Prevote, 1, None);
+    assert_eq!(solo.node.journal().votes.len(), 2);
+    solo.restart();
+    solo.propose(0, &block, None);
+    assert_eq!(broadcast_follows(&solo.votes(&[1, 2, 3], Precommit, 0, id)), [1]);
 }
 
 #[test]
@@ -216,6 +239,23 @@ fn a_clock_that_is_off_and_one_block_on_its_way_at_each_moment_hold_nothing_back
         said.extend(fetched(&mut solo, std::slice::from_ref(block)));
     }
     assert_eq!(said, [10, 17, 24], "a grace of 667 ms is over after seven blocks");
+}
+
+#[test]
+fn a_block_is_old_when_its_age_is_more_than_its_part_of_the_grace() {
+    for (over, expected) in [(0, vec![10]), (1, vec![])] {
+        let mut solo = Solo::standby();
+        let blocks = solo.world.chain(20, &[0, 1, 2]);
+        claim(&mut solo, 20);
+        fetched(&mut solo, &blocks[..10]);
+        let tip = solo.tip();
+        let age = tip.parameters.liveness_grace(&tip.next_table) / FOLLOW_BEHIND;
+        let mut now = solo.now();
+        now.wall = tip.time.plus(age + Duration::from_nanos(over));
+        let peer = solo.world.validator(3);
+        let told = follows(&sent(&solo.node.feed(now, Input::Connected(peer))));
+        assert_eq!(told.iter().map(|body| body.height.0).collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use tandem_chain::block::Block;
 use tandem_chain::types::{BlockId, Round};
 use tandem_consensus::Effect;
 use tandem_consensus::journal::Lock;
+use tandem_consensus::limits::KEPT_ROUNDS;
 use tandem_consensus::message::Message;
 use tandem_consensus::verify::Fault;
 
@@ -25,6 +26,11 @@ fn locked(me: usize) -> (Solo, Block) {
 
 fn lock(solo: &Solo) -> Option<(u32, BlockId)> {
     solo.node.journal().locked.map(|Lock { round: Round(round), block }| (round, block))
+}
+
+/// How often the ledger is asked to check a block.
+fn checks(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::Check { .. })).count()
 }
 
 #[test]
@@ -168,14 +174,13 @@ fn of_two_proposals_in_a_round_the_first_counts() {
     let (one, other) = (solo.block(0, 0), solo.block(0, 1));
     assert_eq!(cast(&solo.propose(0, &one, None)), [(Prevote, 0, Some(one.id()))]);
     assert!(solo.propose(0, &other, None).is_empty());
+    let wild = solo.block(0, 60_000_000_000);
+    assert!(solo.propose(0, &wild, None).is_empty(), "nor is anything found out about another");
 }
 
 #[test]
 fn of_proposals_for_rounds_ahead_one_per_proposer_is_kept() {
     let mut solo = Solo::new(0);
-    let checks = |effects: &[Effect]| {
-        effects.iter().filter(|effect| matches!(effect, Effect::Check { .. })).count()
-    };
     // Rounds 4, 8, 12, ... are b's, too.
     for round in (4..400).step_by(4) {
         let block = solo.block(round, u64::from(round));
@@ -192,6 +197,43 @@ fn of_proposals_for_rounds_ahead_one_per_proposer_is_kept() {
     for (round, is_there) in [(392, false), (396, true)] {
         let effects = solo.votes(&[1, 2], Prevote, round, None);
         assert_eq!(checks(&effects), usize::from(is_there), "{round}");
+    }
+}
+
+#[test]
+fn a_block_that_few_have_voted_for_is_forgotten_with_its_proposal_and_not_before() {
+    for (rounds, checks_again) in [(KEPT_ROUNDS, 0), (KEPT_ROUNDS + 1, 1)] {
+        let mut solo = Solo::with_powers(&[1; 7], 0);
+        let block = solo.block(0, 0);
+        assert_eq!(checks(&solo.propose(0, &block, None)), 1);
+        while solo.round() < rounds {
+            solo.next_round();
+        }
+        let prevotes = solo.world.prevotes(&solo.tip(), &[1, 2, 3, 4, 5], 0, block.id());
+        let effects = solo.propose(rounds, &block, Some((0, prevotes)));
+        assert_eq!(cast(&effects), [(Prevote, rounds, Some(block.id()))]);
+        assert_eq!(checks(&effects), checks_again, "in round {rounds}");
+    }
+}
+
+#[test]
+fn the_locked_block_is_kept_when_its_proposal_is_long_past_and_can_still_be_decided() {
+    for restarts in [false, true] {
+        // Its turn is round 6.
+        let mut solo = Solo::with_powers(&[1; 7], 0);
+        let block = solo.block(0, 0);
+        let id = Some(block.id());
+        solo.propose(0, &block, None);
+        solo.votes(&[1, 2, 3, 4], Prevote, 0, id);
+        assert_eq!(lock(&solo), Some((0, block.id())));
+        if restarts {
+            solo.restart();
+        }
+        while solo.round() < KEPT_ROUNDS + 1 {
+            solo.next_round();
+        }
+        solo.votes(&[1, 2, 3, 4, 5], Precommit, KEPT_ROUNDS + 1, id);
+        assert_eq!(solo.tip().block, id);
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod catchup;
 mod decoders;
+mod early;
+mod fetched;
 mod follow;
 mod golden;
 mod locking;
@@ -10,6 +12,7 @@ mod messages;
 mod network;
 mod node;
 mod orders;
+mod resend;
 mod restart;
 mod rounds;
 mod scenarios;

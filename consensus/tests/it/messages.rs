@@ -1,19 +1,16 @@
-//! What peers send, right or wrong, and what they are sent beside fresh votes.
+//! What peers send, right or wrong.
 
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::{Hash, Height};
 use tandem_chain::vote::Vote;
-use tandem_consensus::limits::MAX_NEXT_VOTES_PER_VALIDATOR;
 use tandem_consensus::message::Message;
 use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input};
 
-use crate::solo::{
-    Precommit, Prevote, Solo, broadcast, cast, faults, halted, proposed, sent, votes_in,
-};
-use crate::world::at;
+use crate::solo::{Precommit, Prevote, Solo, cast, faults, halted, sent};
+use crate::world::{at, chain_id};
 
 fn accused(effects: &[Effect]) -> Vec<(Vote, Vote)> {
     let found = effects.iter().filter_map(|effect| match effect {
@@ -97,8 +94,21 @@ fn so_is_the_certificate_of_a_fetched_block() {
     assert_eq!(solo.tip().height, Height(1));
 }
 
+#[test]
+fn what_others_have_committed_is_told_as_they_claim_it() {
+    let mut solo = Solo::new(0);
+    for org in [1, 2] {
+        let peer = solo.world.validator(org);
+        solo.feed(Input::Connected(peer));
+    }
+    solo.receive(1, &Message::Status { committed: Height(7) });
+    assert_eq!(solo.node.replica.best_claim(), Height(0), "one of four is no third");
+    solo.receive(2, &Message::Status { committed: Height(6) });
+    assert_eq!(solo.node.replica.best_claim(), Height(6));
+}
+
 /// Lets b claim a height and answers the fetch that follows.
-fn fetch(solo: &mut Solo, blocks: Vec<CertifiedBlock>) -> Vec<Effect> {
+pub fn fetch(solo: &mut Solo, blocks: Vec<CertifiedBlock>) -> Vec<Effect> {
     let peer = solo.world.validator(1);
     solo.feed(Input::Connected(peer));
     let first = solo.tip().height.next();
@@ -107,6 +117,47 @@ fn fetch(solo: &mut Solo, blocks: Vec<CertifiedBlock>) -> Vec<Effect> {
     asked.extend(solo.pass(100));
     assert!(asked.iter().any(|effect| matches!(effect, Effect::Fetch { .. })), "{asked:?}");
     solo.feed(Input::Fetched { from: peer, first, blocks })
+}
+
+#[test]
+fn the_vote_that_a_certificate_shows_is_told_as_its_signer_made_it() {
+    let mut solo = Solo::new(0);
+    let (block, d) = (solo.block(0, 0), solo.world.validator(3));
+    let one = solo.vote_of(3, Precommit, 0, Some(Hash([1; 32])));
+    solo.receive(3, &Message::Vote(Box::new(one.clone())));
+    // The other is of another time; a certificate in a block has no observations.
+    let mut other = solo.vote_of(3, Precommit, 0, Some(block.id()));
+    other.timestamp = at(7).wall;
+    other.signature = solo.world.secret(&d).sign(&other.sign_bytes(&chain_id()));
+    let mut certificate = solo.world.certificate(&solo.tip(), &[1, 2, 3], 0, &block);
+    let shown = &mut certificate.commit.signatures[usize::from(other.validator_index)];
+    let shown = shown.as_mut().expect("d has signed");
+    (shown.timestamp, shown.signature) = (other.timestamp, other.signature);
+    let effects = fetch(&mut solo, vec![CertifiedBlock { block: block.into(), certificate }]);
+    assert_eq!(accused(&effects), [(one, Vote { observation: None, ..other })]);
+}
+
+#[test]
+fn a_proposal_that_is_verified_too_late_for_its_height_changes_nothing() {
+    for is_executed in [false, true] {
+        let mut solo = Solo::new(0);
+        let block = solo.block(0, 0);
+        let late = Message::Proposal(Box::new(solo.proposal(1, &solo.block(1, 1), None)));
+        let late = solo.node.verified(solo.world.validator(2), &late).expect("a good one");
+        solo.propose(0, &block, None);
+        let mut effects = Vec::new();
+        for org in [1, 2, 3] {
+            let vote = solo.vote_of(org, Precommit, 0, Some(block.id()));
+            effects.extend(solo.receive_alone(org, &Message::Vote(Box::new(vote))));
+        }
+        if is_executed {
+            let answers: Vec<Input> = effects.iter().filter_map(|e| solo.node.answer(e)).collect();
+            answers.into_iter().for_each(|input| drop(solo.feed(input)));
+            assert_eq!(solo.tip().height, Height(1));
+        }
+        let effects = solo.feed(late.expect("of this height by then"));
+        assert!(effects.is_empty(), "{effects:?}");
+    }
 }
 
 #[test]
@@ -189,142 +240,6 @@ fn a_lost_key_is_not_surprised_by_its_own_signatures() {
 }
 
 #[test]
-fn what_comes_early_for_the_next_height_counts_when_it_begins() {
-    let mut solo = Solo::new(0);
-    let mut ahead = Solo::new(3);
-    ahead.decide_by(&[1, 2]);
-    let last = ahead.last();
-    let next = ahead.block(0, 0);
-    let proposal = ahead.proposal(0, &next, None);
-    for (org, kind) in [(1, Prevote), (2, Prevote), (1, Precommit), (2, Precommit)] {
-        let vote = ahead.vote_of(org, kind, 0, Some(next.id()));
-        assert!(cast(&solo.receive(org, &Message::Vote(Box::new(vote)))).is_empty());
-    }
-    solo.receive(2, &Message::Proposal(Box::new(proposal)));
-    let effects = fetch(&mut solo, vec![last]);
-    let id = Some(next.id());
-    assert_eq!(cast(&effects), [(Prevote, 0, id), (Precommit, 0, id)]);
-    assert_eq!(solo.tip().block, id);
-}
-
-#[test]
-fn nobody_takes_the_place_of_what_others_send_early() {
-    let mut solo = Solo::new(0);
-    let mut ahead = Solo::new(3);
-    ahead.decide_by(&[1, 2]);
-    let last = ahead.last();
-    let next = ahead.block(0, 0);
-    let id = Some(next.id());
-    // Proposals of the next height by a standby, and by a validator for all its rounds.
-    let standby = ahead.world.standby(3);
-    let foreign = ahead.world.proposal(&standby, 0, &next, None);
-    let effects = solo.receive(3, &Message::Proposal(Box::new(foreign)));
-    assert!(matches!(faults(&effects)[..], [Fault::NoSeat { .. }]));
-    for round in (1..40).step_by(4) {
-        let block = ahead.block(round, u64::from(round));
-        let proposal = ahead.proposal(round, &block, None);
-        assert!(solo.receive(3, &Message::Proposal(Box::new(proposal))).is_empty());
-    }
-    // b's vote with every index but its own, and too many of d.
-    let vote = ahead.vote_of(1, Prevote, 0, id);
-    for index in (0..20).filter(|index| *index != vote.validator_index) {
-        let vote = Vote { validator_index: index, ..vote.clone() };
-        let effects = solo.receive(3, &Message::Vote(Box::new(vote)));
-        assert!(matches!(faults(&effects)[..], [Fault::NotHolder { .. }]));
-    }
-    for round in 0..2 * u32::try_from(MAX_NEXT_VOTES_PER_VALIDATOR).expect("few") {
-        let vote = ahead.vote_of(3, Prevote, round, None);
-        assert!(solo.receive(3, &Message::Vote(Box::new(vote))).is_empty());
-    }
-    // What is right is there when the height begins.
-    let proposal = ahead.proposal(0, &next, None);
-    solo.receive(2, &Message::Proposal(Box::new(proposal)));
-    solo.receive(1, &Message::Vote(Box::new(vote)));
-    let vote = ahead.vote_of(2, Prevote, 0, id);
-    solo.receive(2, &Message::Vote(Box::new(vote)));
-    let effects = fetch(&mut solo, vec![last]);
-    assert_eq!(cast(&effects), [(Prevote, 0, id), (Precommit, 0, id)]);
-}
-
-#[test]
-fn a_new_peer_gets_the_height_the_rounds_proposal_and_the_own_votes() {
-    let mut solo = Solo::new(0);
-    let block = solo.block(0, 0);
-    solo.propose(0, &block, None);
-    solo.votes(&[1, 2], Prevote, 0, Some(block.id()));
-    let peer = solo.world.validator(2);
-    let messages = sent(&solo.feed(Input::Connected(peer)));
-    assert_eq!(messages[0], Message::Status { committed: Height(0) });
-    let Message::Proposal(proposal) = &messages[3] else { panic!("{messages:?}") };
-    assert_eq!(proposal.block_id, block.id());
-    assert_eq!(votes_in(&messages), solo.node.journal().votes);
-    assert_eq!(messages.len(), 4);
-}
-
-#[test]
-fn a_proposal_that_is_invalid_is_not_sent_on() {
-    let mut solo = Solo::new(0);
-    let mut block = solo.block(0, 0);
-    block.header.app_hash = Hash([7; 32]);
-    solo.propose(0, &block, None);
-    let peer = solo.world.validator(2);
-    let messages = sent(&solo.feed(Input::Connected(peer)));
-    assert!(!messages.iter().any(|message| matches!(message, Message::Proposal(_))));
-}
-
-#[test]
-fn while_a_height_takes_long_all_is_sent_again_less_and_less_often_to_a_bound() {
-    let mut solo = Solo::new(0);
-    solo.feed(Input::Work(true));
-    let mut times = Vec::new();
-    while solo.ms() < 20_000 {
-        let resent = broadcast(&solo.pass(50));
-        if resent.iter().any(|message| matches!(message, Message::Status { .. })) {
-            times.push(solo.ms());
-        }
-    }
-    assert_eq!(times, [500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500]);
-}
-
-#[test]
-fn an_idle_height_resends_no_more_than_a_status() {
-    let mut solo = Solo::new(0);
-    let effects = solo.pass(599);
-    assert_eq!(broadcast(&effects), [Message::Status { committed: Height(0) }]);
-}
-
-#[test]
-fn what_is_resent_is_the_same_and_the_proposal_goes_to_who_has_not_voted_for_it_by_turns() {
-    let mut solo = Solo::new(1);
-    let first = solo.feed(Input::Work(true));
-    let proposal = proposed(&first).remove(0);
-    // One other has the proposal and says so; the rest are silent.
-    solo.votes(&[2], Prevote, 0, Some(proposal.block_id));
-    let has_it = solo.world.validator(2);
-    let mut sent_to = Vec::new();
-    for turn in 0..4 {
-        let effects = solo.pass(if turn == 0 { 500 } else { 1_000 << turn.min(2) });
-        let again = broadcast(&effects);
-        let expected = [
-            Message::Status { committed: Height(0) },
-            Message::Vote(Box::new(solo.node.journal().votes[0].clone())),
-        ];
-        assert_eq!(again, expected);
-        let proposals = effects.iter().filter_map(|effect| match effect {
-            Effect::Send { to, message: Message::Proposal(p) } => Some((*to, p.as_ref())),
-            _ => None,
-        });
-        let proposals: Vec<_> = proposals.collect();
-        assert!(proposals.iter().all(|(to, p)| *to != has_it && **p == proposal));
-        assert!(proposals.len() <= 2, "a third of those who have it, and one, for each");
-        sent_to.extend(proposals.into_iter().map(|(to, _)| to));
-    }
-    for org in [0, 3] {
-        assert!(sent_to.contains(&solo.world.validator(org)), "{org}");
-    }
-}
-
-#[test]
 fn a_question_of_a_lost_key_is_answered_with_the_height_committed() {
     let mut solo = Solo::new(0);
     solo.decide();
@@ -400,10 +315,7 @@ fn votes_that_come_while_their_block_is_executed_show_that_their_sender_follows(
             [(2, Precommit), (3, Prevote)].map(|(org, kind)| solo.vote_of(org, kind, 0, id));
         let mut effects = Vec::new();
         for (org, vote) in [2, 3].into_iter().zip(votes) {
-            let message = Message::Vote(Box::new(vote));
-            let input = solo.node.verified(solo.world.validator(org), &message);
-            let input = input.expect("a good vote").expect("of this height");
-            effects.extend(solo.node.handle(solo.now(), input));
+            effects.extend(solo.receive_alone(org, &Message::Vote(Box::new(vote))));
         }
         for effect in effects {
             if let Some(answer) = solo.node.answer(&effect) {

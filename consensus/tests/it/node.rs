@@ -38,6 +38,8 @@ pub struct Node {
     pub mempool: Vec<Tx>,
     /// Whether checks of blocks are answered at once.
     pub answers_checks: bool,
+    /// Whether blocks are built at once.
+    pub answers_builds: bool,
     /// What every signature that has left was for.
     signed: BTreeMap<(Height, Round, Signing), Option<BlockId>>,
 }
@@ -62,6 +64,7 @@ impl Node {
             disk: Disk::new(),
             mempool: Vec::new(),
             answers_checks: true,
+            answers_builds: true,
             signed: BTreeMap::new(),
         }
     }
@@ -125,7 +128,7 @@ impl Node {
     /// What the driver gives back for an effect at once.
     pub fn answer(&mut self, effect: &Effect) -> Option<Input> {
         match effect {
-            Effect::Build { height, round } => {
+            Effect::Build { height, round } if self.answers_builds => {
                 let txs = self.ledger.select(self.mempool.clone()).expect("memory does not fail");
                 Some(Input::Built { height: *height, round: *round, txs, evidence: Vec::new() })
             }

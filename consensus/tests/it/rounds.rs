@@ -5,11 +5,14 @@ use std::time::Duration;
 use tandem_chain::Error;
 use tandem_chain::modules::{Call, consortium};
 use tandem_chain::types::{Hash, Round};
+use tandem_chain::vote::Vote;
 use tandem_consensus::journal::{Lock, Slot};
+use tandem_consensus::message::Message;
 use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input, Step};
 
-use crate::solo::{Precommit, Prevote, Solo, builds, cast, faults, halted, proposed};
+use crate::solo::{Precommit, Prevote, Solo, builds, built, cast, faults, halted, proposed};
+use crate::world::{at, chain_id};
 
 #[test]
 fn line_19_its_turn_to_propose_is_a_block_of_its_own_and_a_prevote_for_it() {
@@ -93,6 +96,39 @@ fn a_node_whose_clock_is_off_by_more_than_the_bound_is_told_so() {
 }
 
 #[test]
+fn only_votes_of_those_who_hold_seats_at_this_height_tell_of_clocks() {
+    let mut solo = Solo::new(0);
+    for org in solo.others() {
+        let (holder, standby) = (solo.world.validator(org), solo.world.standby(org));
+        let good = solo.vote_of(org, Prevote, 0, None);
+        let in_its_place = Vote { validator_address: standby.address(), ..good.clone() };
+        let of_the_next = Vote { height: good.height.next(), ..good };
+        for (key, mut vote) in [(standby, in_its_place), (holder, of_the_next)] {
+            vote.timestamp = at(3_600_000).wall;
+            vote.signature = solo.world.secret(&key).sign(&vote.sign_bytes(&chain_id()));
+            solo.receive(org, &Message::Vote(Box::new(vote)));
+        }
+    }
+    solo.decide();
+    let view = solo.node.replica.view();
+    assert_eq!((view.clock_off_ms, view.clocks_ahead), (None, Vec::new()));
+}
+
+#[test]
+fn the_ledger_is_asked_once_about_a_block() {
+    let mut solo = Solo::new(0);
+    solo.node.answers_checks = false;
+    let block = solo.block(0, 0);
+    let (height, id) = (block.header.height, block.id());
+    let mut effects = solo.propose(0, &block, None);
+    effects.extend(solo.votes(&[1, 2, 3], Precommit, 0, Some(id)));
+    let asked = effects.iter().filter(|effect| matches!(effect, Effect::Check { .. }));
+    assert_eq!(asked.count(), 1, "though it is to be decided");
+    solo.feed(Input::Checked { height, block: id, verdict: Ok(()) });
+    assert_eq!(solo.tip().block, Some(id));
+}
+
+#[test]
 fn line_22_no_prevote_before_the_ledger_has_answered() {
     let mut solo = Solo::new(0);
     solo.node.answers_checks = false;
@@ -127,6 +163,19 @@ fn line_36_a_quorum_for_a_block_that_is_not_here_is_no_precommit_until_it_comes(
     assert!(cast(&solo.votes(&[1, 2, 3], Prevote, 0, Some(id))).is_empty());
     let effects = solo.propose(0, &block, None);
     assert_eq!(cast(&effects), [(Prevote, 0, Some(id)), (Precommit, 0, Some(id))]);
+}
+
+#[test]
+fn line_36_nor_after_its_prevote_for_nil_and_before_the_ledger_has_found_the_block_valid() {
+    let mut solo = Solo::new(0);
+    solo.node.answers_checks = false;
+    let block = solo.block(0, 0);
+    let (height, id) = (block.header.height, block.id());
+    assert_eq!(cast(&solo.pass(600)), [(Prevote, 0, None)]);
+    assert!(cast(&solo.votes(&[1, 2, 3], Prevote, 0, Some(id))).is_empty(), "it is not here");
+    assert!(cast(&solo.propose(0, &block, None)).is_empty(), "it is being checked");
+    let effects = solo.feed(Input::Checked { height, block: id, verdict: Ok(()) });
+    assert_eq!(cast(&effects), [(Precommit, 0, Some(id))]);
 }
 
 #[test]
@@ -336,15 +385,45 @@ fn a_later_round_does_not_wait_for_work() {
 }
 
 #[test]
+fn a_block_that_is_built_out_of_turn_is_not_proposed() {
+    let mut solo = Solo::new(0);
+    assert!(proposed(&solo.feed(built(1, 0))).is_empty());
+}
+
+#[test]
 fn a_block_that_is_built_too_late_is_not_proposed() {
     let mut solo = Solo::new(1);
-    let now = solo.now();
-    let effects = solo.node.handle(now, Input::Work(true));
-    let [Effect::Build { height, round }] = effects[..] else { panic!("{effects:?}") };
+    solo.node.answers_builds = false;
+    assert_eq!(builds(&solo.feed(Input::Work(true))), [Round(0)]);
     solo.pass(500);
-    let built = Input::Built { height, round, txs: Vec::new(), evidence: Vec::new() };
-    assert!(proposed(&solo.feed(built)).is_empty());
+    assert!(proposed(&solo.feed(built(1, 0))).is_empty());
     assert!(!solo.node.disk.contains_key(&Slot::Proposal));
+}
+
+#[test]
+fn of_blocks_that_were_built_only_that_of_the_round_counts_and_none_while_one_is_committed() {
+    for is_committing in [false, true] {
+        // Rounds 0 and 4 are its turn, round 1 is that of c.
+        let mut solo = Solo::new(1);
+        solo.node.answers_builds = false;
+        let mut asked = builds(&solo.feed(Input::Work(true)));
+        solo.votes(&[0, 2], Prevote, 1, None);
+        let block = solo.block(1, 0);
+        solo.propose(1, &block, None);
+        asked.extend(builds(&solo.votes(&[0, 2], Prevote, 4, None)));
+        assert_eq!(asked, [Round(0), Round(4)]);
+        if is_committing {
+            for org in [0, 2, 3] {
+                let vote = solo.vote_of(org, Precommit, 1, Some(block.id()));
+                solo.receive_alone(org, &Message::Vote(Box::new(vote)));
+            }
+        } else {
+            assert!(proposed(&solo.feed(built(1, 0))).is_empty());
+            assert!(proposed(&solo.feed(built(2, 4))).is_empty());
+        }
+        let is_proposed = !proposed(&solo.feed(built(1, 4))).is_empty();
+        assert_eq!(is_proposed, !is_committing);
+    }
 }
 
 #[test]

@@ -191,6 +191,19 @@ fn a_follow_message_from_ahead_counts_once_the_block_is_here_and_only_if_it_is_t
 }
 
 #[test]
+fn of_follow_messages_from_ahead_the_newest_counts_and_of_one_height_the_first() {
+    let mut fixture = Fixture::started_at(5);
+    fixture.follow(6);
+    fixture.follow(7);
+    let other_state = FollowBody { app_hash: hash(8), ..body(fixture.other, 7) };
+    fixture.shown.follow(&other_state);
+    // Of the three blocks it lacks the newest alone.
+    fixture.commits(3, CAP);
+    let next = fixture.tip.height.next();
+    assert!(fixture.shown.is_fresh(&fixture.other, next, Duration::ZERO));
+}
+
+#[test]
 fn an_older_message_takes_nothing_back() {
     let mut fixture = Fixture::at_genesis();
     fixture.commits(6, CAP);
@@ -253,7 +266,10 @@ fn an_observation_has_a_bit_per_registered_node_in_the_order_of_their_keys() {
 fn a_node_that_was_silent_for_longer_than_is_remembered_is_stale() {
     let mut fixture = Fixture::at_genesis();
     fixture.tip.time = Timestamp(1);
-    fixture.commits(RECENT_BLOCKS as u64 + 2, Duration::ZERO);
+    // Block 1 is the first that it has not shown, and the oldest that is remembered.
+    fixture.commits(RECENT_BLOCKS as u64, Duration::ZERO);
+    assert!(fixture.is_fresh());
+    fixture.commit(Duration::ZERO);
     assert!(!fixture.is_fresh());
     let newest = fixture.tip.height.0;
     fixture.follow(newest);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem_chain::block::{Block, Certificate, CertifiedBlock};
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{BlockId, Round};
+use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::journal::KeyState;
 use tandem_consensus::message::{Message, Proposal};
@@ -106,6 +106,13 @@ impl Solo {
     pub fn receive(&mut self, from: usize, message: &Message) -> Vec<Effect> {
         let from = self.world.validator(from);
         self.node.receive(self.now(), from, message)
+    }
+
+    /// As [`Self::receive`], but what the replica asks for is not answered.
+    pub fn receive_alone(&mut self, from: usize, message: &Message) -> Vec<Effect> {
+        let input = self.node.verified(self.world.validator(from), message);
+        let input = input.expect("a good message").expect("of a height that counts");
+        self.node.handle(self.now(), input)
     }
 
     /// An organisation's vote.
@@ -328,6 +335,12 @@ pub fn halted(effects: &[Effect]) -> Option<String> {
         Effect::Halt { reason } => Some(reason.clone()),
         _ => None,
     })
+}
+
+/// The answer to a wish for a block: an empty one.
+pub fn built(height: u64, round: u32) -> Input {
+    let (height, round) = (Height(height), Round(round));
+    Input::Built { height, round, txs: Vec::new(), evidence: Vec::new() }
 }
 
 /// Rounds of the blocks that the replica wants built.

@@ -83,6 +83,19 @@ fn every_header_field_that_the_tip_fixes_is_checked() {
 }
 
 #[test]
+fn what_a_tip_fixes_is_the_same_when_it_is_made_from_what_the_tip_before_fixed() {
+    let before = Fixture::on(3).tip;
+    let mut changed = before.next_next_table.seats().clone();
+    changed.pop_first();
+    let tables = [Arc::clone(&before.next_next_table), Arc::new(changed.into())];
+    for next_next_table in tables {
+        let next_table = Arc::clone(&before.next_next_table);
+        let after = Tip { next_table, next_next_table, ..Tip::clone(&before) };
+        assert_eq!(Fixed::of(&before).next(&before, &after), Fixed::of(&after));
+    }
+}
+
+#[test]
 fn the_time_is_later_than_the_parents() {
     let fixture = Fixture::on(3);
     let parent = fixture.tip.time;
@@ -123,6 +136,9 @@ fn the_certificate_is_of_the_block_before_by_its_role_table() {
 #[test]
 fn block_1_carries_no_certificate_and_an_empty_record() {
     let fixture = Fixture::on(0);
+    let empty = LivenessRecord { height: Height(1), ..LivenessRecord::default() };
+    assert_eq!(fixture.block.record.record, empty);
+    assert_eq!(fixture.block.last_commit, Commit::default());
     let later = Fixture::on(1);
     let fault = fixture.fault(|block| block.last_commit = later.last.commit.clone());
     assert!(matches!(fault, Error::Certificate { .. }));

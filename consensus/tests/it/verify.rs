@@ -7,7 +7,7 @@ use tandem_chain::block::{Block, Certificate, CertifiedBlock};
 use tandem_chain::codec;
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::{SecretKey, Signature, Strict};
-use tandem_chain::limits::{MAX_BLOCK_EVIDENCE, MAX_ROUND};
+use tandem_chain::limits::{MAX_BLOCK_BYTES, MAX_BLOCK_EVIDENCE, MAX_ROUND};
 use tandem_chain::modules::{Call, consortium};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
@@ -384,6 +384,29 @@ fn bytes_that_are_no_message_are_refused() {
 }
 
 #[test]
+fn what_is_just_within_a_bound_is_taken() {
+    let fixture = Fixture::new();
+    let evidence = vec![fixture.evidence(); MAX_BLOCK_EVIDENCE];
+    assert_eq!(fixture.verify_proposal(fixture.proposal_of(|b| b.evidence = evidence)), Ok(()));
+    let again = fixture.again(|prevotes| *prevotes = vec![prevotes[0].clone(); MAX_PREVOTES]);
+    assert_eq!(fixture.verify_proposal(again), Ok(()));
+    let key = fixture.world.validator(0);
+    let last = fixture.world.vote(&fixture.tip, &key, Prevote, MAX_ROUND, None);
+    assert_eq!(fixture.verify_vote(last), Ok(()));
+}
+
+#[test]
+fn the_largest_block_with_all_prevotes_fits_into_a_message() {
+    let fixture = Fixture::new();
+    let proposal = fixture.again(|prevotes| {
+        *prevotes = vec![prevotes[0].clone(); MAX_PREVOTES];
+    });
+    let block = codec::encode(proposal.block.as_ref()).len();
+    let rest = codec::encode(&Message::Proposal(Box::new(proposal))).len() - block;
+    assert!(MAX_BLOCK_BYTES + rest <= MAX_MESSAGE_BYTES, "{rest} bytes beside the block");
+}
+
+#[test]
 fn messages_are_sorted_by_their_height() {
     let fixture = Fixture::new();
     let (world, keys) = (&fixture.world, Keys::of(&fixture.tip));
@@ -426,6 +449,29 @@ fn messages_are_sorted_by_their_height() {
     far.height = Height(3 + RECENT_BLOCKS as u64);
     assert_eq!(Keys::of(&far).triage(&vote(3, block)), Triage::Verify);
     assert_eq!(Keys::of(&far).triage(&vote(2, block)), Triage::Drop);
+}
+
+#[test]
+fn a_certificate_of_another_block_or_height_is_refused_though_its_signatures_are_good() {
+    let fixture = Fixture::new();
+    let (world, tip) = (&fixture.world, Tip::clone(&fixture.tip));
+    let b = world.validator(1);
+    let block = world.block(&tip, &b, at(100), fixture.last());
+    let other = world.block(&tip, &b, at(101), fixture.last());
+    let before = Tip { height: tip.height.back(1), ..tip.clone() };
+    let mut of_another_height = world.certificate(&before, &[0, 2, 3], 0, &block);
+    of_another_height.commit.height = before.height.next();
+    for (name, certificate, good) in [
+        ("its own", world.certificate(&tip, &[0, 2, 3], 0, &block), true),
+        ("another block's", world.certificate(&tip, &[0, 2, 3], 0, &other), false),
+        ("another height's", of_another_height, false),
+    ] {
+        let keys = Keys::of(&tip);
+        certificate.check_signatures(&Strict, &chain_id(), &tip.next_table).expect("good ones");
+        let certified = CertifiedBlock { block: Arc::new(block.clone()), certificate };
+        let verdict = certified_block(&Strict, &keys, &tip.next_table, &certified);
+        assert_eq!(verdict.is_ok(), good, "{name}: {verdict:?}");
+    }
 }
 
 fn inner(certified: &mut CertifiedBlock) -> &mut Block {

@@ -176,6 +176,34 @@ fn old_votes_for_nil_are_forgotten_and_those_for_a_block_are_kept() {
 }
 
 #[test]
+fn nothing_is_left_of_a_round_whose_votes_are_all_forgotten() {
+    let mut fixture = Fixture::new(&[1; 4]);
+    let empty = format!("{:?}", fixture.votes);
+    fixture.add_at(0, Prevote, 1, None, 1);
+    fixture.votes.prune(Round(1 + KEPT_ROUNDS));
+    assert_ne!(format!("{:?}", fixture.votes), empty);
+    fixture.votes.prune(Round(2 + KEPT_ROUNDS));
+    assert_eq!(format!("{:?}", fixture.votes), empty);
+
+    // And of a round ahead that its one voter has moved on from.
+    let ahead = |rounds: &[u32]| {
+        let mut fixture = Fixture::new(&[1; 4]);
+        for round in rounds {
+            fixture.add(0, Precommit, *round, None);
+        }
+        format!("{:?}", fixture.votes)
+    };
+    assert_eq!(ahead(&[1, 2, 3]), ahead(&[2, 3]));
+    // What another voter has there stays.
+    let mut fixture = Fixture::new(&[1; 4]);
+    fixture.add(1, Precommit, 1, None);
+    for round in [1, 2, 3] {
+        fixture.add(0, Prevote, round, None);
+    }
+    assert!(fixture.has(1, Precommit, 1) && !fixture.has(0, Prevote, 1));
+}
+
+#[test]
 fn one_voter_fills_no_more_than_its_share() {
     let mut fixture = Fixture::new(&[1; 4]);
     let (mut vote, current) = (fixture.vote(0, Prevote, 0, A), Round(100_000));
