@@ -9,7 +9,8 @@ use tandem_consensus::message::{Message, Proposal};
 use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input};
 
-use crate::solo::{Precommit, Solo, builds, built, cast, proposed};
+use crate::messages;
+use crate::solo::{Precommit, Prevote, Solo, builds, built, cast, proposed};
 
 /// Fetches a block of the height. The verdict on it is the test's to give.
 fn fetch(solo: &mut Solo) {
@@ -79,6 +80,25 @@ fn a_verdict_that_comes_while_the_height_is_being_committed_changes_nothing() {
     let answers: Vec<Input> = effects.iter().filter_map(|e| solo.node.answer(e)).collect();
     answers.into_iter().for_each(|input| drop(solo.feed(input)));
     assert_eq!(solo.tip().block, id);
+}
+
+#[test]
+fn who_signed_the_certificate_of_a_fetched_block_has_shown_that_it_follows() {
+    let mut solo = Solo::new(0);
+    solo.decide();
+    // From now on it has seen nobody.
+    solo.restart();
+    let block = solo.block(0, 0);
+    let certificate = solo.world.certificate(&solo.tip(), &[1, 2, 3], 0, &block);
+    let certified = CertifiedBlock { block: block.into(), certificate };
+    messages::fetch(&mut solo, vec![certified]);
+    let (block, _) = solo.open();
+    solo.votes(&[1, 2], Prevote, 0, Some(block.id()));
+    let votes = solo.node.journal().votes;
+    let seen = votes.last().and_then(|vote| vote.observation.as_ref()).expect("a precommit");
+    let sees = |key| seen.seen.get(solo.tip().register.index(&key).expect("registered"));
+    assert!(sees(solo.world.validator(3)), "whose signature alone has come");
+    assert!(!sees(solo.world.standby(3)));
 }
 
 #[test]

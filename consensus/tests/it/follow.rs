@@ -228,6 +228,27 @@ fn a_node_that_stood_still_says_anew_where_it_is_when_it_has_caught_up() {
 }
 
 #[test]
+fn it_does_so_without_a_pause_once_a_grace() {
+    let mut solo = Solo::standby();
+    let blocks = solo.world.chain(120, &[0, 1, 2]);
+    // As above; a grace is 667 ms. At each time: how many blocks there are, how many are claimed.
+    solo.pass(445);
+    claim(&mut solo, 10);
+    assert_eq!(fetched(&mut solo, &blocks[..10]), [10]);
+    claim(&mut solo, 20);
+    assert_eq!(fetched(&mut solo, &blocks[10..20]), [12], "in a hurry");
+    assert_eq!(broadcast_follows(&solo.pass(175)), [20], "which is old again by now");
+    claim(&mut solo, 40);
+    assert!(fetched(&mut solo, &blocks[20..40]).is_empty(), "not twice in a grace");
+    assert_eq!(broadcast_follows(&solo.pass(380)), [40]);
+    claim(&mut solo, 60);
+    assert_eq!(fetched(&mut solo, &blocks[40..60]), [60]);
+    solo.pass(120);
+    claim(&mut solo, 120);
+    assert_eq!(fetched(&mut solo, &blocks[60..]), [79], "675 ms after the last time");
+}
+
+#[test]
 fn a_clock_that_is_off_and_one_block_on_its_way_at_each_moment_hold_nothing_back_for_long() {
     let mut solo = Solo::standby();
     let blocks = solo.world.chain(30, &[0, 1, 2]);
