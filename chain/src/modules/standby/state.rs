@@ -168,3 +168,55 @@ fn forget_tables(ctx: &mut Context) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::tests::kit::{Chain, key, org};
+    use crate::store::{Batch, MemoryStore};
+
+    /// Block k of a chain moves the seat of a.
+    fn move_in(store: &mut MemoryStore, k: u64) {
+        let chain = Chain::new();
+        let tip = chain.ledger.tip();
+        let (state, height, time) = (State::new(&*store), Height(k), tip.time);
+        let mut ctx = Context { state, tip, height, time, alive: None, events: Vec::new() };
+        let mut seats = read_seats(&mut ctx.state).unwrap();
+        let seat = known(&mut seats, &org("a")).unwrap();
+        move_seat(&mut ctx, &org("a"), seat, Some(key("a2")), Reason::Planned).unwrap();
+        write_seats(&mut ctx.state, &seats);
+        assert!(finish(&mut ctx).unwrap().is_some());
+        ctx.state.keep();
+        let mut batch = Batch::default();
+        for (key, value) in ctx.state.into_changes() {
+            match value {
+                Some(value) => batch.put(Column::State, key, value),
+                None => batch.delete(Column::State, key),
+            }
+        }
+        store.apply(&batch);
+    }
+
+    #[test]
+    fn tables_stand_newest_first_and_go_when_no_evidence_can_be_about_their_heights() {
+        let mut store = Chain::new().store().clone();
+        for (k, heights) in [
+            (5, vec![7, 1]),
+            (6, vec![8, 7, 1]),
+            // Evidence in block k+1 is about height k+1 less the window at the oldest.
+            (EVIDENCE_WINDOW + 5, vec![EVIDENCE_WINDOW + 7, 8, 7, 1]),
+            (EVIDENCE_WINDOW + 6, vec![EVIDENCE_WINDOW + 8, EVIDENCE_WINDOW + 7, 8, 7]),
+            (
+                EVIDENCE_WINDOW + 7,
+                vec![EVIDENCE_WINDOW + 9, EVIDENCE_WINDOW + 8, EVIDENCE_WINDOW + 7, 8],
+            ),
+        ] {
+            move_in(&mut store, k);
+            let found = store.scan(Column::State, b"standby/table/", None, 9).unwrap();
+            let keys: Vec<Vec<u8>> = found.into_iter().map(|(key, _)| key).collect();
+            let key =
+                |height: &u64| [b"standby/table/".as_slice(), &(!height).to_be_bytes()].concat();
+            assert_eq!(keys, heights.iter().map(key).collect::<Vec<_>>(), "after block {k}");
+        }
+    }
+}

@@ -114,12 +114,13 @@ fn a_change_of_the_pair_and_a_switch_in_one_block_are_refused_whichever_is_secon
         .tx(chain.tx("b-admin", switch("b", "b2", 0)))
         .tx(chain.tx("b-admin", set_partner("b3")))
         .tx(chain.tx("b-admin", remove("b1")))
+        .tx(chain.tx("b-admin", remove("b2")))
         .tx(chain.tx("c-admin", remove("c2")))
         .tx(chain.tx("c-admin", register("c", "c4", true)))
         .tx(chain.tx("c-admin", register("c", "c5", false)));
     let receipts = chain.run(&next).receipts;
     let codes: Vec<u32> = receipts[1..].iter().map(|receipt| receipt.code).collect();
-    assert_eq!(codes, [0, 15, 0, 15, 17, 0, 15, 0]);
+    assert_eq!(codes, [0, 15, 0, 15, 17, 17, 0, 15, 0]);
     let node = |name| crate::modules::consortium::key(chain.store(), &key(name)).unwrap();
     assert!(node("c4").is_none(), "the registration that was refused left nothing");
     assert!(node("c5").is_some());
