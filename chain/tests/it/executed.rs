@@ -18,7 +18,7 @@ use tandem_chain::vote::{Vote, VoteKind};
 
 use crate::light_client::{Signed, check_all_pairs};
 use crate::samples::{
-    chain_id, genesis, hash, observation_by, org, public, secret, secret_of, time,
+    self, chain_id, genesis, hash, observation_by, org, public, secret, secret_of, time,
 };
 
 /// A chain in memory whose nodes are alive or dead as a test says.
@@ -207,6 +207,7 @@ pub fn with_every_call() -> Chain {
     let addresses = vec!["/ip4/192.0.2.41/tcp/26656".to_owned()];
     let switch = standby::Call::Switch { seat: org("delta"), target: public(14), term: Term(0) };
     let parameters = parameters::Parameters { failover_blocks: 12, ..genesis().parameters };
+    let invitation = samples::invitation(consortium::InvitedAs::Replacement { lost: public(21) });
     let blocks: [Vec<(u8, Call)>; 4] = [
         vec![
             (101, Call::Records(R::Create { data_set: data_set() })),
@@ -234,7 +235,10 @@ pub fn with_every_call() -> Chain {
             (101, Call::Records(R::Delete { data_set: data_set(), key: key.clone(), expected })),
             (101, Call::Records(put(b"43"))),
         ],
-        vec![(101, Call::Parameters(parameters::Call::Set(parameters)))],
+        vec![
+            (101, Call::Parameters(parameters::Call::Set(parameters))),
+            (42, Call::Consortium(C::RegisterInvited { invitation, addresses: Vec::new() })),
+        ],
     ];
     for calls in blocks {
         let txs = calls.into_iter().map(|(sender, call)| chain.tx(sender, call)).collect();

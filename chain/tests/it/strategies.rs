@@ -131,6 +131,22 @@ fn parameters() -> impl Strategy<Value = Parameters> {
     })
 }
 
+fn invitation() -> impl Strategy<Value = consortium::Invitation> {
+    use consortium::InvitedAs;
+    let part = prop_oneof![
+        Just(InvitedAs::Standby),
+        Just(InvitedAs::Observer),
+        public_key().prop_map(|lost| InvitedAs::Replacement { lost }),
+    ];
+    let nonce = any::<[u8; 16]>().prop_map(consortium::InvitationNonce);
+    (chain_id(), org_name(), nonce, part, height(), signature()).prop_map(
+        |(chain_id, org, nonce, part, valid_until, signature)| {
+            let body = consortium::InvitationBody { chain_id, org, nonce, part, valid_until };
+            consortium::Invitation { body, signature }
+        },
+    )
+}
+
 fn call() -> impl Strategy<Value = Call> {
     use consortium::Call as C;
     use records::Call as R;
@@ -150,6 +166,9 @@ fn call() -> impl Strategy<Value = Call> {
         addresses().prop_map(|addresses| Call::Consortium(C::SetAddresses { addresses })),
         public_key().prop_map(|user| Call::Consortium(C::AddUser { user })),
         public_key().prop_map(|user| Call::Consortium(C::RemoveUser { user })),
+        (invitation(), addresses()).prop_map(|(invitation, addresses)| {
+            Call::Consortium(C::RegisterInvited { invitation, addresses })
+        }),
         (org_name(), public_key(), any::<u64>()).prop_map(|(seat, target, term)| {
             Call::Standby(standby::Call::Switch { seat, target, term: Term(term) })
         }),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::kit::*;
 use crate::keys::PublicKey;
 use crate::ledger::{Ledger, may_send};
-use crate::modules::consortium::{self, KeyRole};
+use crate::modules::consortium::{self, InvitedAs, KeyRole};
 use crate::modules::{Call, standby};
 
 /// One thing to do; numbers choose among few names, so that calls meet.
@@ -40,6 +40,15 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
         6..=8 => {
             let term = chain.seat(org_name).term.0;
             (admin, switch(org_name, &node, term))
+        }
+        9 if three % 2 == 0 => {
+            let part = match two % 3 {
+                0 => InvitedAs::Standby,
+                1 => InvitedAs::Observer,
+                _ => InvitedAs::Replacement { lost: key(&format!("{org_name}{}", 1 + three % 6)) },
+            };
+            let until = chain.height() + u64::from(three % 16);
+            (node, invited(&invitation(org_name, three % 5, part, until)))
         }
         9 => (user, create(&data_set)),
         10 => (admin, create(&data_set)),

@@ -5,17 +5,20 @@ use crate::error::Error;
 use crate::keys::{PublicKey, Signature};
 use crate::ledger::Event;
 use crate::ledger::context::Context;
+use crate::ledger::state::State;
 use crate::limits::{MAX_NODES_PER_ORG, MAX_USERS_PER_ORG};
 use crate::modules::consortium::state::{
     delete_key, delete_user, key_entry, org, put_key, put_org, put_user,
 };
-use crate::modules::consortium::{Call, KeyRole, Node, check_addresses, registration_bytes};
+use crate::modules::consortium::{
+    Call, KeyRole, Node, Org, check_addresses, invitations, registration_bytes,
+};
 use crate::modules::{Sender, standby};
 
 /// Executes a call. Its data is the effective height of the seat's change where the pair changes,
 /// else empty.
 pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result<Vec<u8>, Error> {
-    if !matches!(call, Call::SetAddresses { .. }) {
+    if !matches!(call, Call::SetAddresses { .. } | Call::RegisterInvited { .. }) {
         sender.must_be_admin()?;
     }
     match call {
@@ -27,13 +30,16 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         Call::AddUser { user } => add_user(ctx, sender, user),
         Call::RemoveUser { user } => remove_user(ctx, sender, user),
         Call::SetAddresses { addresses } => set_addresses(ctx, sender, addresses),
+        Call::RegisterInvited { invitation, addresses } => {
+            invitations::register(ctx, sender, invitation, addresses)
+        }
     }
 }
 
 /// Refuses keys that may not enter the chain.
-fn check_new_key(ctx: &mut Context, key: &PublicKey) -> Result<(), Error> {
+pub(super) fn check_new_key(state: &mut State, key: &PublicKey) -> Result<(), Error> {
     key.check()?;
-    match key_entry(&mut ctx.state, key)? {
+    match key_entry(state, key)? {
         None => Ok(()),
         Some(entry) if entry.role == KeyRole::Barred => {
             Err(Error::Refused { reason: format!("key {key} signed twice and is barred for ever") })
@@ -42,11 +48,11 @@ fn check_new_key(ctx: &mut Context, key: &PublicKey) -> Result<(), Error> {
     }
 }
 
-fn not_found(what: &'static str, key: &PublicKey) -> Error {
+pub(super) fn not_found(what: &'static str, key: &PublicKey) -> Error {
     Error::NotFound { what, name: key.to_string() }
 }
 
-fn node_event(kind: &str, sender: &Sender, node: &PublicKey) -> Event {
+pub(super) fn node_event(kind: &str, sender: &Sender, node: &PublicKey) -> Event {
     Event::new(kind, [("org", sender.org.to_string()), ("node", node.to_string())])
 }
 
@@ -58,17 +64,10 @@ fn register_node(
     pair: bool,
     addresses: &[String],
 ) -> Result<Vec<u8>, Error> {
-    check_new_key(ctx, node)?;
+    check_new_key(&mut ctx.state, node)?;
     check_addresses(addresses)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
-    if entry.nodes.len() >= MAX_NODES_PER_ORG {
-        let got = entry.nodes.len() + 1;
-        return Err(Error::TooMany { what: "nodes", max: MAX_NODES_PER_ORG, got });
-    }
-    if pair && entry.nodes.values().filter(|node| node.pair).count() >= 2 {
-        let reason = "the pair has two nodes: take one out, or make this one an observer first";
-        return Err(Error::Refused { reason: reason.to_owned() });
-    }
+    check_room(&entry, pair)?;
     if !node.verifies(&registration_bytes(&ctx.tip.chain_id, &sender.org, node), proof) {
         return Err(Error::BadSignature { what: "registration", key: *node });
     }
@@ -79,13 +78,36 @@ fn register_node(
     if pair { pair_changed(ctx, sender, Some(node)) } else { Ok(Vec::new()) }
 }
 
-fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {
-    let mut entry = org(&mut ctx.state, &sender.org)?;
-    let removed = entry.nodes.remove(node).ok_or_else(|| not_found("node", node))?;
+/// Refuses a node more, in the pair or beside it, where there is no place.
+pub(super) fn check_room(org: &Org, pair: bool) -> Result<(), Error> {
+    if org.nodes.len() >= MAX_NODES_PER_ORG {
+        let got = org.nodes.len() + 1;
+        return Err(Error::TooMany { what: "nodes", max: MAX_NODES_PER_ORG, got });
+    }
+    if pair && org.nodes.values().filter(|node| node.pair).count() >= 2 {
+        let reason = "the pair has two nodes: take one out, or make this one an observer first";
+        return Err(Error::Refused { reason: reason.to_owned() });
+    }
+    Ok(())
+}
+
+/// Refuses to take a node out of the register while it holds the seat.
+pub(super) fn check_no_holder(
+    ctx: &mut Context,
+    sender: &Sender,
+    node: &PublicKey,
+) -> Result<(), Error> {
     if standby::is_holder(ctx, &sender.org, node)? {
         let reason = "the node holds the seat: switch to its partner first";
         return Err(Error::Refused { reason: reason.to_owned() });
     }
+    Ok(())
+}
+
+fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    let removed = entry.nodes.remove(node).ok_or_else(|| not_found("node", node))?;
+    check_no_holder(ctx, sender, node)?;
     put_org(&mut ctx.state, &sender.org, &entry);
     delete_key(&mut ctx.state, node)?;
     ctx.events.push(node_event("node_removed", sender, node));
@@ -116,7 +138,7 @@ fn set_partner(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<V
 }
 
 /// Restarts the seat's window; `named` is the node that came into the pair.
-fn pair_changed(
+pub(super) fn pair_changed(
     ctx: &mut Context,
     sender: &Sender,
     named: Option<&PublicKey>,
@@ -152,7 +174,7 @@ fn set_addresses(
 }
 
 fn add_user(ctx: &mut Context, sender: &Sender, user: &PublicKey) -> Result<Vec<u8>, Error> {
-    check_new_key(ctx, user)?;
+    check_new_key(&mut ctx.state, user)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
     if entry.users >= MAX_USERS_PER_ORG as u64 {
         let max = MAX_USERS_PER_ORG;

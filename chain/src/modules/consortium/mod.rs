@@ -5,7 +5,8 @@
 //! leaves the register as soon as no role table names it, and never enters the chain again.
 //!
 //! A node is registered with a proof that its key is held by who registers it:
-//! [`registration_proof`], the node's signature over its organisation and key.
+//! [`registration_proof`], the node's signature over its organisation and key. Or it registers itself,
+//! with an [`Invitation`] that the admin key has signed.
 //!
 //! | state key | value |
 //! |---|---|
@@ -13,9 +14,11 @@
 //! | `consortium/org/NAME` | [`Org`] |
 //! | `consortium/key/KEY` | [`KeyEntry`] of every key that has or had a role |
 //! | `consortium/user/NAME/KEY` | nothing: the organisation's users |
+//! | `consortium/invited/NAME` | list of [`UsedInvitation`] of the organisation |
 
 mod address;
 mod calls;
+mod invitations;
 mod queries;
 mod state;
 #[cfg(test)]
@@ -33,6 +36,10 @@ use crate::types::{ChainId, OrgName, Power};
 pub(crate) use address::address_faults;
 pub use address::check_addresses;
 pub(crate) use calls::execute;
+pub use invitations::{
+    Invitation, InvitationBody, InvitationNonce, InvitedAs, Standing, UsedInvitation,
+    check_invited, standing,
+};
 pub use queries::{Organization, key, organization, organizations, users};
 pub(crate) use state::{
     Barred, ORG, bar, genesis, org, org_names, pair, register, sender, unregister,
@@ -79,6 +86,15 @@ pub enum Call {
     RemoveUser {
         /// The key.
         user: PublicKey,
+    },
+    /// Registers the sending key, which has no role yet, as the node that an invitation asks for;
+    /// signed by that key, which is its proof.
+    RegisterInvited {
+        /// The invitation.
+        invitation: Invitation,
+        /// Where it listens for peers.
+        #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
+        addresses: Vec<String>,
     },
 }
 

@@ -1,12 +1,14 @@
 //! What the module keeps in the state.
 
+use crate::codec;
 use crate::error::Error;
 use crate::genesis::{Genesis, GenesisRole};
 use crate::keys::PublicKey;
 use crate::ledger::state::{State, key_of, missing};
-use crate::modules::Sender;
-use crate::modules::consortium::{KeyEntry, KeyRole, Node, Org};
+use crate::modules::consortium::{Call, KeyEntry, KeyRole, Node, Org, UsedInvitation};
+use crate::modules::{self, Sender};
 use crate::roles::{NodeEntry, Register};
+use crate::tx::TxBody;
 use crate::types::OrgName;
 
 const ORGS: &str = "consortium/orgs";
@@ -14,6 +16,7 @@ const ORGS: &str = "consortium/orgs";
 pub(crate) const ORG: &str = "consortium/org/";
 const KEY: &str = "consortium/key/";
 const USER: &str = "consortium/user/";
+const INVITED: &str = "consortium/invited/";
 
 pub(crate) fn genesis(state: &mut State, genesis: &Genesis) {
     let mut names: Vec<&OrgName> = genesis.organizations.iter().map(|org| &org.name).collect();
@@ -89,6 +92,19 @@ pub(super) fn put_user(state: &mut State, org: &OrgName, user: &PublicKey) {
     state.put(user_key(org, user), Vec::new());
 }
 
+/// The invitations of an organisation that were used, those that have expired since among them.
+pub(super) fn used_invitations(
+    state: &mut State,
+    org: &OrgName,
+) -> Result<Vec<UsedInvitation>, Error> {
+    let found = state.read("used invitations", &key_of(INVITED, org.as_str().as_bytes()))?;
+    Ok(found.unwrap_or_default())
+}
+
+pub(super) fn put_used_invitations(state: &mut State, org: &OrgName, used: &[UsedInvitation]) {
+    state.put(key_of(INVITED, org.as_str().as_bytes()), codec::encode(used));
+}
+
 /// Forgets a user of an organisation and counts it no more.
 pub(super) fn delete_user(
     state: &mut State,
@@ -103,13 +119,16 @@ pub(super) fn delete_user(
     Ok(())
 }
 
-/// Who sends a transaction.
-pub(crate) fn sender(state: &mut State, key: &PublicKey) -> Result<Sender, Error> {
-    match key_entry(state, key)? {
-        Some(KeyEntry { org, role }) if role != KeyRole::Barred => {
-            Ok(Sender { key: *key, org, role })
-        }
-        _ => Err(Error::UnknownSender { sender: *key }),
+/// Who sends a transaction. Whoever registers itself by an invitation has no role yet: it sends as
+/// the node that it would be, and the call itself checks whether it may.
+pub(crate) fn sender(state: &mut State, body: &TxBody) -> Result<Sender, Error> {
+    let key = body.sender;
+    if let modules::Call::Consortium(Call::RegisterInvited { invitation, .. }) = &body.call {
+        return Ok(Sender { key, org: invitation.body.org.clone(), role: KeyRole::Node });
+    }
+    match key_entry(state, &key)? {
+        Some(KeyEntry { org, role }) if role != KeyRole::Barred => Ok(Sender { key, org, role }),
+        _ => Err(Error::UnknownSender { sender: key }),
     }
 }
 

@@ -116,7 +116,7 @@ pub fn value_seeds() -> Vec<Vec<u8>> {
         (12, codec::encode(&receipt)),
         (14, codec::encode(&samples::genesis())),
         (15, codec::encode(&proof)),
-        (16, codec::encode(&samples::tx_body(samples::calls().remove(9).1))),
+        (16, codec::encode(&samples::tx_body(samples::calls().remove(10).1))),
         (21, observation.seen.to_extension()),
     ];
     let stored = seeds::of_chain(&["standby/", "consortium/"]).into_iter();
