@@ -1,19 +1,16 @@
 //! `tandem tx` and `tandem switch`.
 
-use std::path::Path;
-
 use anyhow::{Context, bail};
 use serde_json::json;
 use tandem_chain::codec;
-use tandem_chain::keys::{PublicKey, Signature};
-use tandem_chain::modules::consortium::{self, registration_proof};
-use tandem_chain::modules::{Call, parameters, records, standby};
+use tandem_chain::keys::PublicKey;
+use tandem_chain::modules::{Call, consortium, parameters, records, standby};
 use tandem_chain::tx::Tx as ChainTx;
 use tandem_chain::types::{Height, OrgName};
 use tandem_node::client::{Client, Submission, SubmitError, TxInfo, prepare, submit_and_wait};
 use tandem_node::genesis_files::set_parameters;
 
-use crate::args::{Global, NodeTx, RecordTx, Sending, Switch, Tx, UserTx};
+use crate::args::{Global, RecordTx, Sending, Switch, Tx, UserTx};
 use crate::exit::{FailedReceipt, Usage};
 use crate::{input, output};
 
@@ -22,10 +19,6 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
         Tx::Record(record) => {
             let (call, sending) = record_call(record)?;
             send(global, Call::Records(call), &sending).await
-        }
-        Tx::Node(node) => {
-            let (call, sending) = node_call(global, node).await?;
-            send(global, Call::Consortium(call), &sending).await
         }
         Tx::User(user) => {
             let (call, sending) = match user {
@@ -68,54 +61,6 @@ fn record_call(tx: RecordTx) -> anyhow::Result<(records::Call, Sending)> {
     })
 }
 
-async fn node_call(global: &Global, tx: NodeTx) -> anyhow::Result<(consortium::Call, Sending)> {
-    Ok(match tx {
-        NodeTx::Register { node, proof, pair, address, sending } => {
-            let (node, proof) = match proof {
-                Some(proof) => {
-                    let proof: Signature = proof.parse().map_err(|_| {
-                        Usage(
-                            "a proof is the 128 hex digits that `tandem keys proof` prints".into(),
-                        )
-                    })?;
-                    (input::public_key(&node)?, proof)
-                }
-                None => prove(global, Path::new(&node), &sending).await?,
-            };
-            (consortium::Call::RegisterNode { node, proof, pair, addresses: address }, sending)
-        }
-        NodeTx::Remove { node, sending } => {
-            (consortium::Call::RemoveNode { node: input::public_key(&node)? }, sending)
-        }
-        NodeTx::SetPartner { node, sending } => {
-            (consortium::Call::SetPartner { node: input::public_key(&node)? }, sending)
-        }
-        NodeTx::SetAddresses { address, sending } => {
-            (consortium::Call::SetAddresses { addresses: address }, sending)
-        }
-    })
-}
-
-/// A node's proof by its key file, for the organisation of the sending admin key.
-async fn prove(
-    global: &Global,
-    node: &Path,
-    sending: &Sending,
-) -> anyhow::Result<(PublicKey, Signature)> {
-    if !node.exists() {
-        let text = "without --proof, NODE is the node's key file; see also `tandem keys proof`";
-        return Err(Usage(text.to_owned()).into());
-    }
-    let node = input::secret_key(node)?;
-    let admin = input::secret_key(&sending.key)?.public();
-    let client = input::client(global).await?;
-    let chain_id = client.status().await?.node_info.network;
-    let Some(org) = client.key(&admin).await?.organization else {
-        bail!("the key in {} is of no organisation of {chain_id}", sending.key.display());
-    };
-    Ok((node.public(), registration_proof(&chain_id, &org, &node)))
-}
-
 pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
     let client = input::client(global).await?;
     let mut target = args.to.as_deref().map(input::public_key).transpose()?;
@@ -136,7 +81,7 @@ pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
     }
     let (Some(target), Some(term)) = (target, term) else {
         bail!(
-            "seat {} has no partner that it could go to; `tandem tx node register --pair` makes one",
+            "seat {} has no partner that it could go to; `tandem node invite` makes one",
             args.seat
         );
     };
@@ -163,7 +108,7 @@ fn switched(seat: &OrgName, target: &PublicKey, effective: Height, info: &TxInfo
 }
 
 /// Signs a call, sends it and shows its receipt.
-async fn send(global: &Global, call: Call, sending: &Sending) -> anyhow::Result<()> {
+pub async fn send(global: &Global, call: Call, sending: &Sending) -> anyhow::Result<()> {
     let client = input::client(global).await?;
     match submit(global, &client, call, sending).await? {
         Some(info) => show_receipt(global, &info),
