@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::types::{DataSetName, Height, TxHash};
 
+use crate::operator::{OperatorCall, OperatorRequest};
 use crate::rpc::shapes::tandem::{
-    DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Switches,
+    DataSets, Job, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, StorageInfo,
+    Switches,
 };
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
@@ -274,6 +276,33 @@ impl Client {
     /// [`ClientError`].
     pub async fn key(&self, key: &PublicKey) -> Result<KeyInfo, ClientError> {
         self.call("key", json!({ "key": key })).await
+    }
+
+    /// `storage`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn storage(&self) -> Result<StorageInfo, ClientError> {
+        self.call("storage", Value::Null).await
+    }
+
+    /// `backup` or `compact`: it is begun, and goes on after the answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn operator(&self, request: &OperatorRequest) -> Result<Job, ClientError> {
+        let mut params = json!({
+            "time": request.time.0.to_string(),
+            "signature": request.signature,
+        });
+        match &request.call {
+            OperatorCall::Backup { name, with_key } => {
+                params["name"] = json!(name);
+                params["with_key"] = json!(with_key);
+                self.call("backup", params).await
+            }
+            OperatorCall::Compact => self.call("compact", params).await,
+        }
     }
 
     /// `broadcast_tx_sync`.

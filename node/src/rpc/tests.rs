@@ -5,6 +5,7 @@ mod http;
 mod own;
 mod shapes;
 mod slow;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,6 +21,7 @@ use super::{Peer, Peers, Setup, bind, serve};
 use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
+use crate::maintenance::Maintenance;
 use crate::testing::{self, Chain};
 use crate::view::{Committed, NodeView};
 
@@ -81,9 +83,12 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     });
     let mut config = Config::default();
     change(&mut config);
+    let genesis = Arc::new(chain.genesis.clone());
+    let maintenance =
+        Maintenance::new(&chain.home, &config, genesis.clone(), me, chain.db.clone()).unwrap();
     let setup = Setup {
         me,
-        genesis: Arc::new(chain.genesis.clone()),
+        genesis,
         config,
         db: chain.db.clone(),
         tip: tip_receiver,
@@ -91,6 +96,7 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
         commits: commits_receiver,
         admission,
         network: Arc::new(Network),
+        maintenance: Arc::new(maintenance),
     };
     (setup, Senders { tip, view, commits })
 }

@@ -4,6 +4,7 @@ mod blocks;
 mod node;
 mod own;
 mod query;
+mod storage;
 mod submit;
 
 use std::sync::Arc;
@@ -71,6 +72,9 @@ methods! {
     "nodes" () "the registered nodes" => own::nodes;
     "parameters" () "the chain's parameters" => own::parameters;
     "key" ("key") "what a public key is in the chain" => own::key;
+    "storage" () "the database's figures, and the last backup or compaction" => storage::storage;
+    "backup" ("name", "with_key", "time", "signature") "make a backup; of the operator alone" => storage::backup;
+    "compact" ("time", "signature") "compact the database; of the operator alone" => storage::compact;
 }
 
 /// The method with this name.
