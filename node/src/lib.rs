@@ -10,6 +10,7 @@ pub mod network;
 mod pairs;
 pub mod rpc;
 pub mod run;
+pub mod snapshots;
 pub mod storage;
 pub mod telemetry;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A node from start to stop: opens what it needs, wires it, and runs until it is told to stop.
 
+mod restore;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use tandem_chain::block::Certificate;
 use tandem_chain::genesis::Genesis;
-use tandem_chain::keys::PublicKey;
+use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::types::{Hash, Height, Timestamp};
 use tandem_consensus::journal::{Durable, Journal, KeyState, VoteGuard};
@@ -19,12 +21,13 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers};
 use crate::genesis_files;
 use crate::home::{GuardFile, GuardState, Home, HomeError};
-use crate::network::{Channel, Network, NetworkConfig, Rates};
+use crate::network::{Channel, Events, Network, NetworkConfig, Rates};
 use crate::rpc;
+use crate::snapshots::{Server, Shelf, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database, StorageConfig};
 use crate::telemetry;
 use crate::view::NodeView;
@@ -70,6 +73,9 @@ pub enum NodeError {
     /// The network.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
+    /// A restore from a snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A socket or signal.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -86,6 +92,8 @@ pub enum NodeError {
 pub struct Options {
     /// The hash that the genesis file must have.
     pub genesis_hash: Option<Hash>,
+    /// What a restore trusts first, in the place of what the configuration says.
+    pub trust: Option<TrustedBlock>,
 }
 
 /// Reads and validates the genesis file of a home folder; with it come warnings for the operator.
@@ -117,20 +125,91 @@ pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
     end_on_panic();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let node = start(home, config, options).await?;
-    let (stop, stopped) = oneshot::channel();
-    let mut driver = std::pin::pin!(node.drive(stopped));
-    let name = tokio::select! {
-        ended = &mut driver => return ended,
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+    let mut stop = async move || {
+        let name = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        info!(signal = name, "stopping");
     };
-    info!(signal = name, "stopping");
-    // The driver has ended by itself when it does not listen.
-    let _ = stop.send(());
-    driver.await?;
-    info!("stopped");
-    Ok(())
+    let opened = open(home, config, &options)?;
+    let mut is_restoring = opened.db.restoring()?.is_some();
+    let mut may_restore = opened.config.snapshots.restore;
+    loop {
+        if std::mem::take(&mut is_restoring) {
+            tokio::select! {
+                restored = restore::restore(&opened) => restored?,
+                () = stop() => return Ok(()),
+            }
+            // A node that has tried to goes on block by block.
+            may_restore = false;
+        }
+        let node = start(home, &opened, may_restore).await?;
+        let (end, ends) = oneshot::channel();
+        let mut driver = std::pin::pin!(node.drive(ends));
+        let ended = tokio::select! {
+            ended = &mut driver => ended,
+            () = stop() => {
+                // The driver has ended by itself when it does not listen.
+                let _ = end.send(());
+                driver.await?;
+                info!("stopped");
+                return Ok(());
+            }
+        };
+        match ended {
+            Err(NodeError::Fatal(Fatal::Behind)) => {
+                info!("the node is far behind: it restores a snapshot that its peers have");
+                restore::until_sole(&opened.db).await?;
+                is_restoring = true;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// What a node is started from.
+struct Opened {
+    genesis: Arc<Genesis>,
+    key: SecretKey,
+    db: Database,
+    config: Config,
+    trust: Option<TrustedBlock>,
+    shelf: Shelf,
+}
+
+/// Reads the files of a home folder and opens its database.
+fn open(home: &Home, config: Config, options: &Options) -> Result<Opened, NodeError> {
+    let (genesis, warnings) = load_genesis(home, options.genesis_hash)?;
+    for warning in warnings {
+        warn!(%warning, "genesis");
+    }
+    if genesis.genesis_time > wall_clock() {
+        warn!(
+            genesis_time = genesis.genesis_time.to_rfc3339(),
+            "the chain begins at its genesis time, which is yet to come: no block is made before"
+        );
+    }
+    let key = home.node_key()?;
+    let storage = StorageConfig::from(&config.storage);
+    let db = Database::open_to_restore(&home.data_path(), genesis.hash(), &storage)?;
+    let configured = config.snapshots.trusted().expect("the configuration is checked");
+    let trust = options.trust.or(configured);
+    let shelf = Shelf::new(home.snapshots_path());
+    Ok(Opened { genesis: Arc::new(genesis), key, db, config, trust, shelf })
+}
+
+/// Starts the network.
+async fn network(opened: &Opened) -> Result<(Network, Events), NodeError> {
+    let started = Network::start(NetworkConfig {
+        secret: opened.key.clone(),
+        listen: opened.config.p2p.listen.clone(),
+        chain_id: opened.genesis.chain_id.clone(),
+        genesis: opened.genesis.hash(),
+        dial: opened.config.p2p.dial.clone(),
+        rates: Rates::default(),
+    });
+    Ok(started.await?)
 }
 
 /// Makes a panic in any thread or task the end of the process. A node that goes on without one of its
@@ -182,24 +261,12 @@ fn outcome(
     Ok(synced?)
 }
 
-async fn start(home: &Home, config: Config, options: Options) -> Result<Node, NodeError> {
-    let (genesis, warnings) = load_genesis(home, options.genesis_hash)?;
-    for warning in warnings {
-        warn!(%warning, "genesis");
-    }
-    if genesis.genesis_time > wall_clock() {
-        warn!(
-            genesis_time = genesis.genesis_time.to_rfc3339(),
-            "the chain begins at its genesis time, which is yet to come: no block is made before"
-        );
-    }
-    let key = home.node_key()?;
+async fn start(home: &Home, opened: &Opened, may_restore: bool) -> Result<Node, NodeError> {
+    let Opened { genesis, key, db, config, shelf, .. } = opened;
     let me = key.public();
-    let db =
-        Database::open(&home.data_path(), genesis.hash(), &StorageConfig::from(&config.storage))?;
-    db.initialise(&Ledger::<Database>::genesis(&genesis))?;
-    let ledger = Ledger::open(db.clone(), &genesis)?;
-    let durable = durable(home, &db, me)?;
+    db.initialise(&Ledger::<Database>::genesis(genesis))?;
+    let ledger = Ledger::open(db.clone(), genesis)?;
+    let durable = durable(home, db, me)?;
     let tip = Arc::clone(ledger.tip());
     let certificate = match tip.height {
         Height::ZERO => Certificate::default(),
@@ -213,15 +280,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         node = %me, height = %tip.height, "starting"
     );
     let listener = rpc::bind(config.rpc.listen).await?;
-    let (network, events) = Network::start(NetworkConfig {
-        secret: key.clone(),
-        listen: config.p2p.listen.clone(),
-        chain_id: genesis.chain_id.clone(),
-        genesis: genesis.hash(),
-        dial: config.p2p.dial.clone(),
-        rates: Rates::default(),
-    })
-    .await?;
+    let (network, events) = network(opened).await?;
     let (tip_sender, tip_receiver) = watch::channel(Arc::clone(&tip));
     let (view_sender, view_receiver) = watch::channel(Arc::new(NodeView::default()));
     let (commits, commits_receiver) = broadcast::channel(COMMITS_BUFFER);
@@ -232,30 +291,39 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         threads: config.admission.threads,
         network: Arc::new(Transactions(network.clone())),
     });
-    let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
+    let is_empty = tip.height == Height::ZERO;
+    let signer = Arc::new(key.clone());
+    let replica = Replica::new(ReplicaSetup { signer, tip, certificate, durable });
+    let snapshots = Server::new(Arc::clone(genesis), shelf.clone());
+    let config::Snapshots { interval, keep, .. } = config.snapshots;
+    let taker = Taker::start(db.clone(), Arc::clone(genesis), shelf.clone(), interval as u64, keep);
     let rpc = rpc::Setup {
         me,
-        genesis: Arc::new(genesis),
-        config,
+        genesis: Arc::clone(genesis),
+        config: config.clone(),
         db: db.clone(),
         tip: tip_receiver,
         view: view_receiver,
         commits: commits_receiver,
         admission: admission.clone(),
         network: Arc::new(Connected(network.clone())),
+        snapshots: snapshots.clone(),
+        wish: taker.wish(),
     };
     let node_network = network.clone();
     let driver = driver::Setup {
         replica,
         db: db.clone(),
-        publishers: Publishers { tip: tip_sender, commits },
+        publishers: Publishers { tip: tip_sender, commits, snapshots: Some(taker) },
         ledger,
         admission,
         network,
         events,
         view: view_sender,
+        snapshots,
+        may_restore: may_restore && is_empty,
     };
-    Ok(Node { network: node_network, driver, rpc, listener, db })
+    Ok(Node { network: node_network, driver, rpc, listener, db: db.clone() })
 }
 
 /// What the replica starts from, and the key's state by the guard file beside it.

@@ -6,6 +6,7 @@ pub mod init;
 pub mod keys;
 pub mod query;
 pub mod seats;
+pub mod snapshot;
 pub mod start;
 pub mod status;
 pub mod tx;

@@ -8,4 +8,5 @@ mod genesis;
 mod home;
 mod node;
 mod program;
+mod snapshot;
 mod support;

@@ -4,6 +4,7 @@ mod catchup;
 mod decoders;
 mod follow;
 mod golden;
+mod light;
 mod locking;
 mod lost_key;
 mod messages;

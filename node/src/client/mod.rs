@@ -16,7 +16,8 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::types::{DataSetName, Height, TxHash};
 
 use crate::rpc::shapes::tandem::{
-    DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Switches,
+    DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Snapshots,
+    Switches, TakeSnapshot,
 };
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
@@ -242,6 +243,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn switches(&self, skip: u64, limit: u64) -> Result<Switches, ClientError> {
         self.call("switches", json!({ "skip": skip, "limit": limit })).await
+    }
+
+    /// `snapshots`, the newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn snapshots(&self) -> Result<Snapshots, ClientError> {
+        self.call("snapshots", Value::Null).await
+    }
+
+    /// `take_snapshot`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn take_snapshot(&self) -> Result<TakeSnapshot, ClientError> {
+        self.call("take_snapshot", Value::Null).await
     }
 
     /// `organizations`.

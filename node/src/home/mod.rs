@@ -6,6 +6,7 @@
 //! <home>/config/node_key.json    the node's private key, 0600
 //! <home>/config/guard.json       whether the key may have signed already: see [`GuardFile`]
 //! <home>/data/                   the database
+//! <home>/snapshots/              snapshots of the state, a folder for each
 //! ```
 
 pub mod files;
@@ -115,6 +116,12 @@ impl Home {
     #[must_use]
     pub fn data_path(&self) -> PathBuf {
         self.root.join("data")
+    }
+
+    /// `snapshots`, a folder for each snapshot of the state.
+    #[must_use]
+    pub fn snapshots_path(&self) -> PathBuf {
+        self.root.join("snapshots")
     }
 
     /// Makes the folder with `config`, `key` and the key's guard record.

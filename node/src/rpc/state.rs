@@ -19,6 +19,7 @@ use super::error::RpcError;
 use super::waiters::{Found, Waiters};
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::snapshots::{Server, Wish};
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
@@ -75,6 +76,10 @@ pub struct Setup {
     pub admission: Admission,
     /// The network.
     pub network: Arc<dyn Peers>,
+    /// The snapshots of this node.
+    pub snapshots: Server,
+    /// Asks for another one.
+    pub wish: Wish,
 }
 
 /// What every request sees.
@@ -87,10 +92,12 @@ pub struct RpcState {
     pub(super) view: watch::Receiver<Arc<NodeView>>,
     pub(super) admission: Admission,
     pub(super) network: Arc<dyn Peers>,
+    pub(super) snapshots: Server,
+    pub(super) wish: Wish,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) alive: AliveBlocks,
-    /// The part of `status` about block 1, which never changes.
+    /// The part of `status` about the first block, which never changes while the node runs.
     pub(super) earliest: OnceLock<Value>,
     pub(super) unsent: Unsent,
     pub(super) reads: Arc<Semaphore>,
@@ -109,6 +116,8 @@ impl RpcState {
             view: setup.view,
             admission: setup.admission,
             network: setup.network,
+            snapshots: setup.snapshots,
+            wish: setup.wish,
             waiters: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: OnceLock::new(),

@@ -20,6 +20,7 @@ use super::{Peer, Peers, Setup, bind, serve};
 use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
+use crate::snapshots::{Server, Shelf, Wish};
 use crate::testing::{self, Chain};
 use crate::view::{Committed, NodeView};
 
@@ -91,6 +92,8 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
         commits: commits_receiver,
         admission,
         network: Arc::new(Network),
+        snapshots: Server::new(Arc::new(chain.genesis.clone()), Shelf::new("/nonexistent")),
+        wish: Wish::default(),
     };
     (setup, Senders { tip, view, commits })
 }

@@ -14,11 +14,12 @@ pub(super) const TREE: &str = "tree";
 pub(super) const BLOCKS: &str = "blocks";
 /// Height, 8 bytes big-endian -> receipts and events of the block.
 pub(super) const RESULTS: &str = "results";
-/// `b` and a block's id -> its height; `t` and a transaction's hash -> its height and index.
+/// `b` and a block's id -> its height; `t` and a transaction's hash -> its height and index; `v` and a
+/// height -> the validators from it on.
 pub(super) const INDEX: &str = "index";
 /// What consensus must find again after a crash.
 pub(super) const CONSENSUS: &str = "consensus";
-/// Format, genesis hash, height.
+/// Format, genesis hash, height; what is being restored.
 pub(super) const META: &str = "meta";
 
 /// How a column family is used, which decides how it is kept.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tandem_chain::types::Hash;
+use tandem_chain::types::{Hash, Height};
 
 /// Why a database does not open. Once it is open, faults are those of [`tandem_chain::Error`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum Error {
     NewerFormat { path: PathBuf, known: u32, got: u32 },
     #[error("{} cannot be opened as a database: {reason}", path.display())]
     Open { path: PathBuf, reason: String },
+    #[error(
+        "the database in {} holds a part of the state of height {height}: a restore from a snapshot \
+         was interrupted; start the node, which goes on with it, or run `tandem snapshot restore` again",
+        path.display()
+    )]
+    Restoring { path: PathBuf, height: Height },
     #[error("the database in {} does not answer: {source}", path.display())]
     Content { path: PathBuf, source: tandem_chain::Error },
 }

@@ -22,6 +22,7 @@
 
 mod columns;
 mod error;
+mod restore;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -33,14 +34,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tandem_chain::block::CertifiedBlock;
+use tandem_chain::block::{Block, CertifiedBlock};
 use tandem_chain::ledger::{Event, Execution, Receipt};
 use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::store::{Batch, Column, Entry, Store};
 use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
+use tandem_consensus::light::ValidatorSet;
 
 pub use error::Error;
+pub use restore::Restoring;
 pub use snapshot::Snapshot;
 
 use columns::{BLOCKS, CONSENSUS, INDEX, META, RESULTS, STATE, TREE};
@@ -51,6 +54,8 @@ pub const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const GENESIS_KEY: &[u8] = b"genesis";
 const HEIGHT_KEY: &[u8] = b"height";
+/// Height of the lowest block; there when it is not 1.
+const FIRST_KEY: &[u8] = b"first";
 
 /// Bounds on the memory and files of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +103,19 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::OtherGenesis`], [`Error::NewerFormat`], [`Error::Open`],
-    /// [`Error::Content`].
+    /// [`Error::Content`]; [`Error::Restoring`] when it holds a part of a state: see
+    /// [`Database::open_to_restore`].
     pub fn open(path: &Path, genesis: Hash, config: &StorageConfig) -> Result<Self, Error> {
+        let database = Self::open_any(path, genesis, config)?;
+        let restoring = database.restoring();
+        let path = path.to_owned();
+        match restoring.map_err(|source| Error::Content { path: path.clone(), source })? {
+            None => Ok(database),
+            Some(of) => Err(Error::Restoring { path, height: of.manifest.height() }),
+        }
+    }
+
+    fn open_any(path: &Path, genesis: Hash, config: &StorageConfig) -> Result<Self, Error> {
         let options = columns::database_options(config);
         let db = DB::open_cf_descriptors(&options, path, columns::descriptors(config))
             .map_err(|source| open_error(path, &source))?;
@@ -138,6 +154,10 @@ impl Database {
         if self.read::<u64>("height", META, HEIGHT_KEY)?.is_some() {
             return Ok(());
         }
+        if self.restoring()?.is_some() {
+            let reason = "it is restored in part, and neither empty nor whole".to_owned();
+            return Err(ChainError::Damaged { what: "state", reason });
+        }
         let mut batch = WriteBatch::default();
         self.add_state(&mut batch, state);
         batch.put_cf(self.column(META), HEIGHT_KEY, codec::encode(&0u64));
@@ -168,17 +188,15 @@ impl Database {
         batch.put_cf(self.column(BLOCKS), key, codec::encode(certified));
         let results = (&execution.receipts, &execution.events);
         batch.put_cf(self.column(RESULTS), key, codec::encode(&results));
-        let index = self.column(INDEX);
-        batch.put_cf(index, index_key(b'b', &block.id()), codec::encode(&height));
-        let record = Hash::of(&codec::encode(&block.record));
-        let hashes =
-            std::iter::once(record).chain(block.txs.iter().map(tandem_chain::tx::Tx::hash));
-        for (place, hash) in (0u32..).zip(hashes) {
-            batch.put_cf(index, index_key(b't', &hash), codec::encode(&(height, place)));
+        index_block(&mut batch, self.column(INDEX), block);
+        let tip = &execution.tip;
+        if tip.next_next_table != tip.next_table {
+            let validators = ValidatorSet::from(&*tip.next_next_table);
+            self.add_validators(&mut batch, height.plus(2), &validators);
         }
         batch.put_cf(self.column(META), HEIGHT_KEY, codec::encode(&height));
         self.write(batch, false)?;
-        self.0.height.store(height.0, Ordering::Release);
+        self.set_height(height);
         Ok(())
     }
 
@@ -217,6 +235,45 @@ impl Database {
         Height(self.0.height.load(Ordering::Acquire))
     }
 
+    /// Height of the lowest block that is there, when any is: above 1 where the state was restored.
+    ///
+    /// # Errors
+    /// [`ChainError::Storage`], [`ChainError::Damaged`].
+    pub fn first_height(&self) -> Result<Height, ChainError> {
+        let first: Option<Height> = self.read("height of the first block", META, FIRST_KEY)?;
+        Ok(first.unwrap_or(Height(1)))
+    }
+
+    /// The validators of a height, as they were last changed; none where they are still those of
+    /// genesis.
+    ///
+    /// # Errors
+    /// [`ChainError::Storage`], [`ChainError::Damaged`].
+    pub fn validators(&self, height: Height) -> Result<Option<ValidatorSet>, ChainError> {
+        let key = validators_key(height);
+        let mode = IteratorMode::From(&key, Direction::Reverse);
+        let Some(entry) = self.0.db.iterator_cf(self.column(INDEX), mode).next() else {
+            return Ok(None);
+        };
+        let (key, value) = entry.map_err(|source| fault(INDEX, &source))?;
+        if key.first() != Some(&VALIDATORS) {
+            return Ok(None);
+        }
+        let what = "validators of a height";
+        let validators = codec::decode(what, &value, MAX_ENCODED_BYTES);
+        validators
+            .map(Some)
+            .map_err(|source| ChainError::Damaged { what, reason: source.to_string() })
+    }
+
+    fn add_validators(&self, batch: &mut WriteBatch, height: Height, validators: &ValidatorSet) {
+        batch.put_cf(self.column(INDEX), validators_key(height), codec::encode(validators));
+    }
+
+    fn set_height(&self, height: Height) {
+        self.0.height.store(height.0, Ordering::Release);
+    }
+
     /// The block of a height, with its certificate; none above [`Database::height`].
     ///
     /// # Errors
@@ -252,6 +309,12 @@ impl Database {
     /// [`ChainError::Storage`], [`ChainError::Damaged`].
     pub fn block_height_by_id(&self, id: &BlockId) -> Result<Option<Height>, ChainError> {
         self.read("height of a block", INDEX, &index_key(b'b', id))
+    }
+
+    /// Whether this is the only handle of the database: nobody else reads or writes it.
+    #[must_use]
+    pub fn is_sole(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 
     /// The database as it is now: what is read from it is of one height, whatever is committed
@@ -367,6 +430,26 @@ fn index_key(kind: u8, hash: &Hash) -> [u8; 1 + Hash::LEN] {
     let mut key = [kind; 1 + Hash::LEN];
     key[1..].copy_from_slice(hash.as_bytes());
     key
+}
+
+/// First byte of the keys of validators in [`INDEX`]: behind those of blocks and transactions.
+const VALIDATORS: u8 = b'v';
+
+fn validators_key(height: Height) -> [u8; 9] {
+    let mut key = [VALIDATORS; 9];
+    key[1..].copy_from_slice(&height.0.to_be_bytes());
+    key
+}
+
+/// Adds the places of a block and its transactions.
+fn index_block(batch: &mut WriteBatch, index: &ColumnFamily, block: &Block) {
+    let height = block.header.height;
+    batch.put_cf(index, index_key(b'b', &block.id()), codec::encode(&height));
+    let record = Hash::of(&codec::encode(&block.record));
+    let hashes = std::iter::once(record).chain(block.txs.iter().map(tandem_chain::tx::Tx::hash));
+    for (place, hash) in (0u32..).zip(hashes) {
+        batch.put_cf(index, index_key(b't', &hash), codec::encode(&(height, place)));
+    }
 }
 
 fn missing(what: &'static str) -> ChainError {

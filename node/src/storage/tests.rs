@@ -1,3 +1,5 @@
+mod restore;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

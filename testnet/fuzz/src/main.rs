@@ -56,6 +56,10 @@ mod rpc {
         pub mod text;
     }
 }
+#[path = "../../../node/src/snapshots"]
+mod snapshots {
+    pub mod wire;
+}
 
 // The tests' consortium with known keys, a node over it, sample values, and what holds of decoders.
 #[path = "../../../chain/tests/it/decoded.rs"]

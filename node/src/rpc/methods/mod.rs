@@ -70,6 +70,8 @@ methods! {
     "organizations" () "the members" => own::organizations;
     "nodes" () "the registered nodes" => own::nodes;
     "parameters" () "the chain's parameters" => own::parameters;
+    "snapshots" () "snapshots of the state that this node has" => own::snapshots;
+    "take_snapshot" () "have a snapshot taken of the next block" => own::take_snapshot;
     "key" ("key") "what a public key is in the chain" => own::key;
 }
 

@@ -14,9 +14,10 @@ use crate::rpc::error::RpcError;
 use crate::rpc::params::{Params, missing};
 use crate::rpc::shapes::tandem::{
     KeyInfo, NodeEntry, NodeRole, Nodes, Organizations, ParametersInfo, ParametersVote, Seat,
-    Seats, Switches,
+    Seats, SnapshotEntry, Snapshots, Switches, TakeSnapshot,
 };
 use crate::rpc::state::RpcState;
+use crate::snapshots::wire::Offer;
 
 /// Blocks of the grid when no number is given.
 const GRID_BLOCKS: u64 = 60;
@@ -82,6 +83,26 @@ pub async fn switches(state: &Arc<RpcState>, params: Params) -> Result<Value, Rp
             to_json(&Switches { switches: found.into_iter().map(Into::into).collect() })
         })
         .await
+}
+
+/// `snapshots`.
+pub async fn snapshots(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    state
+        .read(|state| {
+            let entry =
+                |Offer { height, manifest, chunks }| SnapshotEntry { height, manifest, chunks };
+            to_json(&Snapshots {
+                snapshots: state.snapshots.list().into_iter().map(entry).collect(),
+            })
+        })
+        .await
+}
+
+/// `take_snapshot`.
+pub async fn take_snapshot(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let after = state.db.height();
+    state.wish.make();
+    to_json(&TakeSnapshot { after })
 }
 
 /// `organizations`.

@@ -180,6 +180,33 @@ impl From<Switch> for SwitchEntry {
     }
 }
 
+/// Answer of `snapshots`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// The newest first.
+    pub snapshots: Vec<SnapshotEntry>,
+}
+
+/// A snapshot that a node has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotEntry {
+    /// The block after which its state is.
+    #[serde(with = "text")]
+    pub height: Height,
+    /// Hash of its manifest.
+    pub manifest: Hash,
+    /// How many chunks it has.
+    pub chunks: u32,
+}
+
+/// Answer of `take_snapshot`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeSnapshot {
+    /// The newest block. A snapshot of a later one will be there.
+    #[serde(with = "text")]
+    pub after: Height,
+}
+
 /// Answer of `organizations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organizations {
