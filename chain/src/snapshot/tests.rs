@@ -224,6 +224,15 @@ fn a_manifest_that_lies_is_refused() {
     assert!(Manifest::decode(&other).unwrap_err().to_string().contains("format"));
 }
 
+/// As much as is asked for, down to a depth.
+struct Endless;
+impl Sizes for Endless {
+    fn bytes(&mut self, path: &[u8]) -> Result<u64, Error> {
+        let large = MAX_CHUNK_BYTES as u64;
+        Ok(if path.len() < 5 { large } else { large / 2 + 1 })
+    }
+}
+
 #[test]
 fn what_fits_in_no_chunk_is_an_error() {
     let too_long = [(Hash([3; 32]), MAX_CHUNK_BYTES as u64)];
@@ -231,14 +240,6 @@ fn what_fits_in_no_chunk_is_an_error() {
     let longest = [(Hash([3; 32]), MAX_CHUNK_BYTES as u64 - 8)];
     assert_eq!(cut(&mut Sorted(&longest)).unwrap().len(), 1);
 
-    /// As much as is asked for, down to a depth.
-    struct Endless;
-    impl Sizes for Endless {
-        fn bytes(&mut self, path: &[u8]) -> Result<u64, Error> {
-            let large = MAX_CHUNK_BYTES as u64;
-            Ok(if path.len() < 5 { large } else { large / 2 + 1 })
-        }
-    }
     let error = cut(&mut Endless).unwrap_err();
     assert_eq!(error, Error::TooMany { what: "chunks", max: MAX_CHUNKS, got: MAX_CHUNKS + 1 });
 }

@@ -316,6 +316,8 @@ fn a_role_table_and_its_validators_have_one_hash() {
     assert_eq!(ValidatorSet::from(&table).hash(), comet::validators_hash(&table));
 }
 
+type BlockChange = fn(&mut tandem_chain::block::CertifiedBlock);
+
 /// A chain of three blocks, and what was known after the first and the second.
 fn restored() -> (World, Vec<tandem_chain::block::CertifiedBlock>, [Arc<Tip>; 2]) {
     let world = World::new(&[1; 4]);
@@ -340,8 +342,7 @@ fn the_block_of_a_restored_state_is_bound_to_the_header_above_it() {
     assert!(check(&second, 2, &blocks[0]).is_err(), "another block");
     assert!(check(&second, 1, &blocks[1]).is_err(), "another header");
 
-    type Change = fn(&mut tandem_chain::block::CertifiedBlock);
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, BlockChange); 8] = [
         ("other content", |b| {
             let block = Arc::make_mut(&mut b.block);
             block.record.record.height = Height(9);
