@@ -68,7 +68,7 @@ fn large() -> Entries {
 fn chunks_restored_in_any_order_give_the_same_store() {
     let original = store(&large());
     let (manifest, chunks) = taken(&original, 9);
-    assert!(chunks.len() > 5, "{} chunks", chunks.len());
+    assert!(chunks.len() >= 5, "{} chunks", chunks.len());
     assert!(!chunks.iter().any(|chunk| chunk.encode().len() > MAX_CHUNK_BYTES));
     let mut restored = MemoryStore::default();
     for (chunk, tile) in chunks.iter().zip(manifest.tiles()).rev() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_chain::block::{Commit, CommitSig, Header};
+use tandem_chain::block::{CertifiedBlock, Commit, CommitSig, Header};
 use tandem_chain::comet;
 use tandem_chain::keys::{PublicKey, SecretKey, Signature, Strict};
 use tandem_chain::ledger::Ledger;
@@ -316,10 +316,10 @@ fn a_role_table_and_its_validators_have_one_hash() {
     assert_eq!(ValidatorSet::from(&table).hash(), comet::validators_hash(&table));
 }
 
-type BlockChange = fn(&mut tandem_chain::block::CertifiedBlock);
+type BlockChange = fn(&mut CertifiedBlock);
 
 /// A chain of three blocks, and what was known after the first and the second.
-fn restored() -> (World, Vec<tandem_chain::block::CertifiedBlock>, [Arc<Tip>; 2]) {
+fn restored() -> (World, Vec<CertifiedBlock>, [Arc<Tip>; 2]) {
     let world = World::new(&[1; 4]);
     let blocks = world.chain(3, &[0, 1, 2]);
     let mut ledger: Ledger<MemoryStore> = world.ledger();
@@ -333,7 +333,7 @@ fn restored() -> (World, Vec<tandem_chain::block::CertifiedBlock>, [Arc<Tip>; 2]
 #[test]
 fn the_block_of_a_restored_state_is_bound_to_the_header_above_it() {
     let (_, blocks, [first, second]) = restored();
-    let check = |tip: &Tip, above: usize, block| {
+    let check = |tip: &Tip, above: usize, block: &CertifiedBlock| {
         let before = (tip.height > Height(1)).then_some(&*first.table);
         check_restored(&Strict, tip, before, &blocks[above].block.header, block)
     };
