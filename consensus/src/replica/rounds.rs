@@ -111,11 +111,11 @@ impl Replica {
         }
     }
 
-    /// There are transactions now, or none any more: with some, the wait of an idle chain is over.
+    /// There are transactions now, or none any more: with some, the wait of an idle chain is over. In
+    /// later rounds, which do not wait, nothing is sooner than it was.
     pub(super) fn on_work(&mut self, now: Now, has_work: bool) {
         self.has_work = has_work;
-        let waits = self.state.round == Round::ZERO && self.state.step == Step::Propose;
-        if !has_work || !waits {
+        if !has_work || self.state.step != Step::Propose {
             return;
         }
         if self.state.timers.idle.is_some() {
