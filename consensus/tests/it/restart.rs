@@ -178,6 +178,15 @@ fn after_a_commit_the_height_before_is_over() {
 }
 
 #[test]
+fn what_a_replica_holds_is_told_by_its_text() {
+    let (mut solo, other) = (Solo::new(0), Solo::new(0));
+    let text = |solo: &Solo| format!("{:?}", solo.node.replica);
+    assert_eq!(text(&solo), text(&other));
+    solo.vote(1, Prevote, 0, None);
+    assert_ne!(text(&solo), text(&other), "a vote more");
+}
+
+#[test]
 fn it_makes_the_next_block_from_the_stored_certificate() {
     let mut solo = Solo::new(2);
     solo.decide();
