@@ -94,11 +94,8 @@ fn who_signed_the_certificate_of_a_fetched_block_has_shown_that_it_follows() {
     messages::fetch(&mut solo, vec![certified]);
     let (block, _) = solo.open();
     solo.votes(&[1, 2], Prevote, 0, Some(block.id()));
-    let votes = solo.node.journal().votes;
-    let seen = votes.last().and_then(|vote| vote.observation.as_ref()).expect("a precommit");
-    let sees = |key| seen.seen.get(solo.tip().register.index(&key).expect("registered"));
-    assert!(sees(solo.world.validator(3)), "whose signature alone has come");
-    assert!(!sees(solo.world.standby(3)));
+    assert!(solo.sees(&solo.world.validator(3)), "whose signature alone has come");
+    assert!(!solo.sees(&solo.world.standby(3)));
 }
 
 #[test]

@@ -304,6 +304,19 @@ fn assert_that_d_is_seen_and_its_standby_is_not(solo: &Solo) {
 }
 
 #[test]
+fn who_votes_for_a_valid_block_is_seen_in_the_same_height_and_who_votes_for_another_is_not() {
+    let mut solo = Solo::new(0);
+    solo.decide();
+    // From now on it has seen nobody.
+    solo.restart();
+    let (block, _) = solo.open();
+    solo.vote(3, Prevote, 0, Some(Hash([1; 32])));
+    solo.votes(&[1, 2], Prevote, 0, Some(block.id()));
+    let sees = [1, 2, 3].map(|org| solo.sees(&solo.world.validator(org)));
+    assert_eq!(sees, [true, true, false]);
+}
+
+#[test]
 fn votes_that_come_while_their_block_is_executed_show_that_their_sender_follows() {
     let mut solo = Solo::new(0);
     for _ in 0..12 {

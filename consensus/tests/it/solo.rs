@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_chain::block::{Block, Certificate, CertifiedBlock};
+use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{BlockId, Height, Round};
 use tandem_chain::vote::{Vote, VoteKind};
@@ -140,6 +141,14 @@ impl Solo {
         block: Option<BlockId>,
     ) -> Vec<Effect> {
         orgs.iter().flat_map(|org| self.vote(*org, kind, round, block)).collect()
+    }
+
+    /// Whether the replica's newest vote, a precommit for a block, sees a node.
+    pub fn sees(&self, node: &PublicKey) -> bool {
+        let votes = self.node.journal().votes;
+        let observation = votes.last().and_then(|vote| vote.observation.as_ref());
+        let index = self.tip().register.index(node).expect("registered");
+        observation.expect("a precommit for a block").seen.get(index)
     }
 
     /// The certificate of the last block.
