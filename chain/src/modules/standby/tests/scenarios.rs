@@ -168,6 +168,17 @@ fn automatic_switches_follow_the_rule() {
             ],
         },
         Scenario {
+            name: "so are all of them, when the run of each has advanced in each block",
+            genesis: genesis(),
+            steps: &[
+                Blocks(1, &[]),
+                Blocks(9, &["a1", "b1", "c1", "d1"]),
+                Holders(FOUR),
+                Blocks(1, &["a1", "b1", "c1", "d1"]),
+                Holders("a2/1 b2/1 c2/1 d2/1"),
+            ],
+        },
+        Scenario {
             name: "N is at least the number of seats and one: 9 seats, 10 blocks",
             genesis: powers(&[1; 9]),
             steps: &[
