@@ -36,7 +36,8 @@ mkdir "$scratch/.cargo"
 
 # The crate that is changed, the optimisation of chain; then what `cargo mutants` is given. The last
 # option is unstable, hence RUSTC_BOOTSTRAP: a change is mostly noticed by the first tests, and the
-# others need not be waited for.
+# others need not be waited for. What does not end takes four times as long as all tests, or more memory
+# than it is given.
 change() {
     local package=$1 level=$2
     shift 2
@@ -44,8 +45,8 @@ change() {
     mkdir -p "$target/$package"
     rm -rf "$target/$package/mutants.out"
     local status=0
-    (cd "$scratch" && CARGO_TARGET_DIR=$target RUSTC_BOOTSTRAP=1 RUST_BACKTRACE=0 cargo mutants \
-        --in-place --no-shuffle --timeout 300 --build-timeout 600 -o "$target/$package" -p "$package" \
+    (ulimit -v 12000000 && cd "$scratch" && CARGO_TARGET_DIR=$target RUSTC_BOOTSTRAP=1 RUST_BACKTRACE=0 cargo mutants \
+        --in-place --no-shuffle --timeout-multiplier 4 --build-timeout 600 -o "$target/$package" -p "$package" \
         "$@" -Zunstable-options --fail-fast) || status=$?
     # 2 and 3: there were some that were not noticed, or whose tests did not end.
     case $status in 0 | 2 | 3) ;; *) exit "$status" ;; esac
