@@ -1,7 +1,7 @@
 //! The crate's one error type. Text that came from outside is escaped and cut before it gets here.
 
 use crate::keys::PublicKey;
-use crate::types::{ChainId, Hash, Height, Term, TxHash};
+use crate::types::{ChainId, Hash, Height, OrgName, Term, TxHash};
 
 /// What can be wrong with a value, transaction, block, certificate or genesis.
 ///
@@ -42,6 +42,8 @@ pub enum Error {
     Repeated { hash: TxHash },
     #[error("sender {sender} is no registered key of any organisation")]
     UnknownSender { sender: PublicKey },
+    #[error("organisation {org} is suspended: its keys may send nothing")]
+    Suspended { org: OrgName },
     #[error("mempool is full: {what}, at most {max}; send again later")]
     MempoolFull { what: &'static str, max: usize },
 
@@ -113,6 +115,7 @@ impl Error {
             Self::Repeated { .. } => 6,
             Self::UnknownSender { .. } => 7,
             Self::MempoolFull { .. } => 8,
+            Self::Suspended { .. } => 9,
             Self::NotFound { .. } => 10,
             Self::Exists { .. } => 11,
             Self::NotAllowed { .. } => 12,

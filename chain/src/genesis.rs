@@ -11,7 +11,7 @@ use crate::codec;
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::limits::{MAX_NODES_PER_ORG, MAX_ORGS, MAX_TOTAL_POWER, MAX_USERS_PER_ORG};
-use crate::modules::consortium::address_faults;
+use crate::modules::consortium::{Policy, address_faults};
 use crate::modules::parameters::Parameters;
 use crate::roles::{RoleTable, Seat};
 use crate::types::{ChainId, Hash, OrgName, Power, Term, Timestamp};
@@ -29,6 +29,9 @@ pub struct Genesis {
     pub genesis_time: Timestamp,
     /// Parameters from height 1 on.
     pub parameters: Parameters,
+    /// How many members must agree to a change of the consortium.
+    #[serde(default)]
+    pub policy: Policy,
     /// The members.
     pub organizations: Vec<GenesisOrg>,
 }
@@ -136,6 +139,7 @@ impl Genesis {
             ));
         }
         faults.extend(self.parameters.faults().iter().map(Error::to_string));
+        faults.extend(self.policy.faults());
         if self.organizations.is_empty() {
             faults.push("there is no organisation".to_owned());
         }
@@ -159,32 +163,14 @@ impl Genesis {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let table = self.role_table();
-        let f = table.f();
-        let mut warnings = Vec::new();
-        if f.0 == 0 {
-            warnings.push(format!(
-                "{} seat(s) with power {} together, so f = 0: the chain stops while any validator \
-                 is down, and no seat is switched automatically",
-                table.seats().len(),
-                table.total_power()
-            ));
-        }
-        for org in &self.organizations {
-            if org.nodes.iter().all(|n| n.role != GenesisRole::Standby) {
-                warnings.push(format!(
-                    "{} has no standby: its seat is never switched automatically",
-                    org.name
-                ));
-            }
-            if f.0 > 0 && org.power > f {
-                warnings.push(format!(
-                    "the seat of {} has power {}, more than f = {f}: the chain stops while its \
-                     validator is down, and it is never switched automatically",
-                    org.name, org.power
-                ));
-            }
-        }
+        let mut warnings = self.role_table().warnings();
+        let without = self
+            .organizations
+            .iter()
+            .filter(|org| org.nodes.iter().all(|node| node.role != GenesisRole::Standby));
+        warnings.extend(without.map(|org| {
+            format!("{} has no standby: its seat is never switched automatically", org.name)
+        }));
         warnings
     }
 }

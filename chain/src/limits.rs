@@ -12,6 +12,12 @@ pub const MAX_NODES_PER_ORG: usize = 16;
 pub const MAX_NODES: usize = MAX_ORGS * MAX_NODES_PER_ORG;
 /// User keys of one organisation.
 pub const MAX_USERS_PER_ORG: usize = 1_000;
+/// Open motions of one organisation.
+pub const MAX_OPEN_MOTIONS_PER_ORG: usize = 8;
+/// Heights ahead of its block at which a motion may expire: 5 days of an idle chain on `wan`.
+pub const MAX_MOTION_BLOCKS: u64 = 1_000_000;
+/// Numbers of motions back from the newest at which one that is closed is remembered.
+pub const MAX_MOTION_HISTORY: u64 = 1_000;
 /// Addresses of one node in the address book.
 pub const MAX_ADDRESSES_PER_NODE: usize = 8;
 /// Characters in one address.
@@ -84,6 +90,10 @@ const _: () = {
     );
     assert!(2 * MAX_BLOCK_BYTES <= MAX_ENCODED_BYTES);
     assert!(MAX_NODES <= u16::MAX as usize);
+    // The docket is one value, each line a number, a name and a height.
+    assert!(MAX_ORGS * MAX_OPEN_MOTIONS_PER_ORG * (MAX_NAME_LEN + 24) <= 64 * 1024);
+    // All users of an organisation are one answer, and so is the history of motions.
+    assert!(MAX_USERS_PER_ORG <= MAX_LIST && MAX_MOTION_HISTORY <= MAX_LIST as u64);
     assert!(MAX_ORGS * MAX_DATA_SETS_PER_ORG <= MAX_DATA_SETS);
     // A list of all data sets, with two names each, is one answer.
     assert!(MAX_DATA_SETS * 4 * MAX_NAME_LEN <= MAX_LIST_BYTES);

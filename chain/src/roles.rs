@@ -107,10 +107,41 @@ impl RoleTable {
         power.0 * 3 > self.total.0
     }
 
+    /// The least power that is more than 2/3 of the total.
+    #[must_use]
+    pub fn quorum(&self) -> Power {
+        Power(self.total.0 * 2 / 3 + 1)
+    }
+
     /// Index and entry of the holder with this key.
     #[must_use]
     pub fn by_key(&self, key: &PublicKey) -> Option<(usize, &Validator)> {
         self.validators.iter().enumerate().find(|(_, v)| v.key == *key)
+    }
+
+    /// What those who agree on a table should know though it is allowed: no seat may fail, or one of
+    /// them may not.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let f = self.f();
+        if f.0 == 0 {
+            return vec![format!(
+                "{} seat(s) with power {} together, so f = 0: the chain stops while any validator \
+                 is down, and no seat is switched automatically",
+                self.seats.len(),
+                self.total
+            )];
+        }
+        let heavy = self.seats.iter().filter(|(_, seat)| seat.power > f);
+        heavy
+            .map(|(name, seat)| {
+                format!(
+                    "the seat of {name} has power {}, more than f = {f}: the chain stops while its \
+                     validator is down, and it is never switched automatically",
+                    seat.power
+                )
+            })
+            .collect()
     }
 
     /// K: the most turns in a row that seats of at most f power can hold, whichever of the other

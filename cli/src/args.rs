@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod org;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -71,6 +73,9 @@ pub enum Command {
     /// Sign and send a transaction, and wait for its receipt
     #[command(subcommand)]
     Tx(Tx),
+    /// Members of the consortium: who they are, who joins and leaves, and who agrees to it
+    #[command(subcommand)]
+    Org(org::Org),
     /// Ask a node
     #[command(subcommand)]
     Query(Query),
@@ -150,6 +155,9 @@ pub enum Genesis {
         /// A parameter that is different, as NAME=VALUE; may be repeated
         #[arg(long = "set", value_name = "NAME=VALUE")]
         set: Vec<String>,
+        /// A threshold of the policy that is not more-than-half, as NAME=THRESHOLD; may be repeated
+        #[arg(long, value_name = "NAME=THRESHOLD")]
+        policy: Vec<String>,
         /// Time of height 0, RFC 3339; now, when it is left out
         #[arg(long)]
         time: Option<String>,
@@ -233,14 +241,6 @@ pub enum Tx {
     /// Keys that may send transactions for the sender's organisation
     #[command(subcommand)]
     User(UserTx),
-    /// Vote for other parameters, with an admin key
-    Parameters {
-        /// The parameters that are to be different, as NAME=VALUE
-        #[arg(required = true, value_name = "NAME=VALUE")]
-        set: Vec<String>,
-        #[command(flatten)]
-        sending: Sending,
-    },
     /// Send what `--sign-only` printed
     Raw {
         /// Hex digits, @FILE with them, or - for standard input
@@ -383,8 +383,6 @@ pub enum Query {
         /// Its height; the newest, when it is left out
         height: Option<u64>,
     },
-    /// The members
-    Organizations,
     /// The registered nodes
     Nodes,
     /// The chain's parameters

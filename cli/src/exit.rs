@@ -37,13 +37,18 @@ pub struct FailedReceipt {
     pub log: String,
 }
 
+/// A change that the ledger would refuse; nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger would refuse it: {0}")]
+pub struct RefusedOnPaper(pub String);
+
 impl Exit {
     /// The code for an error.
     pub fn of(error: &anyhow::Error) -> Self {
         if error.is::<Usage>() {
             return Self::Usage;
         }
-        if error.is::<FailedReceipt>() {
+        if error.is::<FailedReceipt>() || error.is::<RefusedOnPaper>() {
             return Self::Refused;
         }
         if let Some(error) = error.downcast_ref::<SubmitError>() {
@@ -90,6 +95,7 @@ mod tests {
             (Usage("x".to_owned()).into(), Exit::Usage),
             (ClientError::BadUrl { url: url() }.into(), Exit::Usage),
             (FailedReceipt { height: Height(1), code: 10, log: url() }.into(), Exit::Refused),
+            (RefusedOnPaper(url()).into(), Exit::Refused),
             (SubmitError::Refused { hash, code: 2, log: url() }.into(), Exit::Refused),
             (unreachable().into(), Exit::Unreachable),
             (SubmitError::Client(unreachable()).into(), Exit::Unreachable),

@@ -59,6 +59,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Switches { limit } => wait(commands::seats::switches(&global, limit)),
         Command::Switch(switch) => wait(commands::tx::switch(&global, switch)),
         Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
+        Command::Org(org) => wait(commands::org::org(&global, org)),
         Command::Query(query) => wait(commands::query::query(&global, query)),
     }
 }

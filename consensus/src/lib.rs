@@ -115,6 +115,7 @@
 //! # use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 //! # use tandem_chain::keys::SecretKey;
 //! # use tandem_chain::ledger::Ledger;
+//! # use tandem_chain::modules::consortium::Policy;
 //! # use tandem_chain::modules::parameters::Parameters;
 //! # use tandem_chain::store::MemoryStore;
 //! # use tandem_chain::types::{Height, Power, Timestamp};
@@ -128,6 +129,7 @@
 //! #     chain_id: "example-1".parse()?,
 //! #     genesis_time: Timestamp::from_millis(1_700_000_000_000),
 //! #     parameters: Parameters::lan(),
+//! #     policy: Policy::default(),
 //! #     organizations: vec![GenesisOrg {
 //! #         name: "alpha".parse()?,
 //! #         admin_key: SecretKey::from_seed(&[2; 32]).public(),

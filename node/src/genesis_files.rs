@@ -6,6 +6,7 @@ use std::path::Path;
 use tandem_chain::Error as ChainError;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::PublicKey;
+use tandem_chain::modules::consortium::{Policy, Threshold};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::types::{ChainId, OrgName, Power, Timestamp, escaped};
 
@@ -107,10 +108,11 @@ pub fn assemble(
     chain_id: ChainId,
     genesis_time: Timestamp,
     parameters: Parameters,
+    policy: Policy,
     mut organizations: Vec<GenesisOrg>,
 ) -> Genesis {
     organizations.sort_by(|a, b| a.name.cmp(&b.name));
-    Genesis { chain_id, genesis_time, parameters, organizations }
+    Genesis { chain_id, genesis_time, parameters, policy, organizations }
 }
 
 /// Reads a genesis and validates it; with it come warnings for the operator.
@@ -149,6 +151,29 @@ pub fn set_parameters(parameters: Parameters, changes: &[String]) -> Result<Para
             .parse()
             .map_err(|_| format!("parameter {name} is a whole number, not {}", escaped(number)))?;
         *field = number.into();
+    }
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+/// A policy with some thresholds replaced, each given as `NAME=THRESHOLD`.
+///
+/// # Errors
+/// Names the one that is wrong, and what there is.
+pub fn set_policy(policy: &Policy, changes: &[String]) -> Result<Policy, String> {
+    let mut value = serde_json::to_value(policy).expect("words by name");
+    let fields = value.as_object_mut().expect("a struct");
+    for change in changes {
+        let (name, threshold) = change
+            .split_once('=')
+            .ok_or_else(|| format!("\"{}\" is not NAME=THRESHOLD", escaped(change)))?;
+        let Some(field) = fields.get_mut(name) else {
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let (name, names) = (escaped(name), names.join(", "));
+            return Err(format!("the policy has no threshold for {name}; it has {names}"));
+        };
+        let threshold: Threshold =
+            threshold.parse().map_err(|error: ChainError| error.to_string())?;
+        *field = threshold.to_string().into();
     }
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
@@ -195,8 +220,15 @@ mod tests {
             parts.push(load_part(&path).unwrap());
         }
         assert!(parts.iter().all(|part| part.nodes.len() == 2));
-        let make =
-            |parts| assemble("test".parse().unwrap(), Timestamp(1), Parameters::lan(), parts);
+        let make = |parts| {
+            assemble(
+                "test".parse().unwrap(),
+                Timestamp(1),
+                Parameters::lan(),
+                Policy::default(),
+                parts,
+            )
+        };
         let genesis = make(parts.clone());
         assert_eq!(genesis.validate(), Ok(Vec::new()));
         parts.reverse();
@@ -227,8 +259,13 @@ mod tests {
         assert!(load(&path).unwrap_err().to_string().contains("tandem genesis make"));
         std::fs::write(&path, "{\"chain_id\": 5}").unwrap();
         assert!(load(&path).unwrap_err().to_string().contains("genesis.json"));
-        let genesis =
-            assemble("test".parse().unwrap(), Timestamp(0), Parameters::wan(), Vec::new());
+        let genesis = assemble(
+            "test".parse().unwrap(),
+            Timestamp(0),
+            Parameters::wan(),
+            Policy::default(),
+            Vec::new(),
+        );
         std::fs::write(&path, genesis.to_json()).unwrap();
         let error = load(&path).unwrap_err().to_string();
         assert!(error.contains("no organisation") && error.contains("genesis_time"), "{error}");
@@ -242,5 +279,11 @@ mod tests {
             assert!(set(bad).is_err(), "{bad}");
         }
         assert!(set("fail=1").unwrap_err().contains("failover_blocks"));
+        let set = |text: &str| set_policy(&Policy::default(), &[text.to_owned()]);
+        assert_eq!(set("policy=all").unwrap().policy, Threshold::All);
+        for bad in ["policy", "policy=most", "polity=all", "policy=All"] {
+            assert!(set(bad).is_err(), "{bad}");
+        }
+        assert!(set("x=all").unwrap_err().contains("admin_key"));
     }
 }

@@ -10,6 +10,7 @@ use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::liveness::{LivenessRecord, Observation};
+use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::{Call, records};
 use tandem_chain::roles::{Register, RoleTable};
@@ -70,6 +71,7 @@ pub fn genesis() -> Genesis {
         chain_id: "testing".parse().expect("a chain id"),
         genesis_time: Timestamp::from_millis(1_800_000_000_000),
         parameters: Parameters::lan(),
+        policy: Policy::default(),
         organizations: orgs.collect(),
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg};
 use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::types::{OrgName, Power, Timestamp};
 use tandem_node::config::Config;
@@ -50,6 +51,7 @@ pub fn genesis(layout: &Layout) -> Result<Genesis> {
             Preset::Lan => Parameters::lan(),
             Preset::Wan => Parameters::wan(),
         },
+        policy: Policy::default(),
         organizations: layout.orgs.iter().map(|org| organization(layout, org)).collect(),
     };
     genesis.validate()?;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::ledger::Ledger;
 use crate::ledger::tests::kit::{genesis, genesis_with, key};
+use crate::modules::consortium::Threshold;
 use crate::store::MemoryStore;
 
 fn faults(genesis: &Genesis) -> Vec<String> {
@@ -141,6 +142,22 @@ fn json_comes_back_and_unknown_or_missing_fields_are_refused() {
     // Power, addresses and users have defaults; the hash is of the values, not of the text.
     let short = json.replace("\"power\": 1,", "").split_whitespace().collect::<String>();
     assert_eq!(Genesis::from_json(&short).unwrap().hash(), genesis.hash());
+    // So has the policy, as a whole and each of its thresholds.
+    let (before, rest) = short.split_once("\"policy\":{").unwrap();
+    let (policy, after) = rest.split_once("},").unwrap();
+    assert!(policy.starts_with("\"add\":\"more-than-half\","), "{policy}");
+    for policy in ["", "\"policy\":{},", "\"policy\":{\"add\":\"more-than-half\"},"] {
+        let other = format!("{before}{policy}{after}");
+        assert_eq!(Genesis::from_json(&other).unwrap().hash(), genesis.hash(), "{policy}");
+    }
+    for policy in ["{\"add\":\"half\"}", "{\"sub\":\"all\"}", "\"all\""] {
+        let bad = format!("{before}\"policy\":{policy},{after}");
+        assert!(Genesis::from_json(&bad).is_err(), "{policy}");
+    }
+    let mut lax = genesis.clone();
+    lax.policy.power = Threshold::All;
+    let faults = lax.validate().unwrap_err().to_string();
+    assert!(faults.contains("threshold for power is all, above that for policy"), "{faults}");
 
     for (from, to) in [
         ("\"power\": 1,", "\"power\": 1, \"weight\": 2,"),
@@ -167,10 +184,11 @@ fn json_comes_back_and_unknown_or_missing_fields_are_refused() {
 #[test]
 fn the_hash_covers_everything() {
     type Change = fn(&mut Genesis);
-    let changes: [Change; 8] = [
+    let changes: [Change; 9] = [
         |g| g.chain_id = "test-2".parse().unwrap(),
         |g| g.genesis_time = Timestamp(g.genesis_time.0 + 1),
         |g| g.parameters.failover_blocks += 1,
+        |g| g.policy.remove = Threshold::AnyOne,
         |g| g.organizations[0].power = Power(2),
         |g| g.organizations[0].admin_key = key("x"),
         |g| g.organizations[0].nodes[0].role = GenesisRole::Observer,
@@ -183,7 +201,7 @@ fn the_hash_covers_everything() {
         change(&mut genesis);
         hashes.insert(genesis.hash());
     }
-    assert_eq!(hashes.len(), 9);
+    assert_eq!(hashes.len(), 10);
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn execute_tx(ctx: &mut Context, tx: &Tx) -> Result<Receipt, Error> {
 /// The register after the block; the one before it when nothing in it changed.
 fn register_after(ctx: &mut Context) -> Result<Arc<Register>, Error> {
     let before = &ctx.tip.register;
-    if !ctx.state.has_changed(consortium::ORG.as_bytes()) {
+    if !consortium::may_have_changed_register(&ctx.state) {
         return Ok(before.clone());
     }
     let after = consortium::register(&mut ctx.state)?;

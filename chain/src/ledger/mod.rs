@@ -24,8 +24,7 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::genesis::Genesis;
 use crate::keys::PublicKey;
-use crate::modules::consortium::{self, KeyRole};
-use crate::modules::{parameters, standby};
+use crate::modules::{consortium, parameters, standby};
 use crate::store::{Batch, Column, MemoryStore, Store};
 use crate::tip::Tip;
 use crate::tree;
@@ -160,10 +159,9 @@ impl<S: Store> Ledger<S> {
 /// user of it.
 ///
 /// # Errors
-/// [`Error::Storage`], [`Error::Damaged`].
-pub fn may_send(store: &dyn Store, key: &PublicKey) -> Result<Option<OrgName>, Error> {
-    let entry = consortium::key(store, key)?;
-    Ok(entry.filter(|entry| entry.role != KeyRole::Barred).map(|entry| entry.org))
+/// [`Error::UnknownSender`], [`Error::Suspended`], [`Error::Storage`], [`Error::Damaged`].
+pub fn may_send(store: &dyn Store, key: &PublicKey) -> Result<OrgName, Error> {
+    Ok(consortium::sender(&mut State::new(store), key)?.org)
 }
 
 /// Whether a store holds no state yet, so that [`Ledger::genesis`] is to be written to it.

@@ -2,7 +2,7 @@
 //! those of the call that is being executed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +88,22 @@ impl<'a> State<'a> {
         self.call.clear();
     }
 
+    /// The keys with a prefix, as they are now; `limit` is more than the store can hold of them.
+    pub(crate) fn keys(&self, prefix: &[u8], limit: usize) -> Result<BTreeSet<Vec<u8>>, Error> {
+        let stored = self.store.scan(Column::State, prefix, None, limit)?;
+        let mut keys: BTreeSet<Vec<u8>> = stored.into_iter().map(|(key, _)| key).collect();
+        let block = self.block.iter().map(|(key, cell)| (key, cell.value.is_some()));
+        let call = self.call.iter().map(|(key, value)| (key, value.is_some()));
+        for (key, is_there) in block.chain(call).filter(|(key, _)| key.starts_with(prefix)) {
+            if is_there {
+                keys.insert(key.clone());
+            } else {
+                keys.remove(key);
+            }
+        }
+        Ok(keys)
+    }
+
     /// Whether a key with this prefix has changed in what was kept.
     pub(crate) fn has_changed(&self, prefix: &[u8]) -> bool {
         let from_prefix = self.block.range(prefix.to_vec()..);
@@ -169,6 +185,27 @@ mod tests {
         state.keep();
         assert!(state.has_changed(b"b/") && !state.has_changed(b"a"));
         assert_eq!(state.into_changes().count(), 1);
+    }
+
+    #[test]
+    fn keys_are_those_of_store_block_and_call() {
+        let store = store();
+        let mut state = State::new(&store);
+        let keys = |state: &State, prefix: &str| {
+            let keys = state.keys(prefix.as_bytes(), 10).unwrap();
+            keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&state, ""), ["a", "big"]);
+        state.put(b"b2".to_vec(), vec![]);
+        state.delete(b"big".to_vec());
+        assert_eq!(keys(&state, "b"), ["b2"]);
+        state.keep();
+        state.put(b"b1".to_vec(), vec![]);
+        state.delete(b"b2".to_vec());
+        state.put(b"big".to_vec(), vec![]);
+        assert_eq!(keys(&state, "b"), ["b1", "big"]);
+        state.undo();
+        assert_eq!(keys(&state, ""), ["a", "b2"]);
     }
 
     #[test]

@@ -19,12 +19,10 @@ use crate::types::OrgName;
 /// What a transaction does: a call of one module. The order of variants is part of the encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// Organisations, nodes, pairs, addresses, users.
+    /// Organisations, nodes, pairs, addresses, users; motions, by which the consortium changes.
     Consortium(consortium::Call),
     /// Planned switches.
     Standby(standby::Call),
-    /// Parameters of the chain.
-    Parameters(parameters::Call),
     /// Data sets and records.
     Records(records::Call),
 }
@@ -54,7 +52,6 @@ pub(crate) fn execute(ctx: &mut Context, body: &TxBody) -> Result<Vec<u8>, Error
     match &body.call {
         Call::Consortium(call) => consortium::execute(ctx, &sender, call),
         Call::Standby(call) => standby::execute(ctx, &sender, call),
-        Call::Parameters(call) => parameters::execute(ctx, &sender, call),
         Call::Records(call) => records::execute(ctx, &sender, call),
     }
 }

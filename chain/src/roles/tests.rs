@@ -28,6 +28,7 @@ fn thresholds_are_strict() {
     for (total, quorum, third) in [(1, 1, 1), (3, 3, 2), (4, 3, 2), (6, 5, 3), (7, 5, 3), (9, 7, 4)]
     {
         let table = table(&vec![1; total]);
+        assert_eq!(table.quorum(), Power(quorum));
         for power in 0..=total as u64 {
             assert_eq!(table.is_quorum(Power(power)), power >= quorum, "{power} of {total}");
             assert_eq!(table.is_third(Power(power)), power >= third, "{power} of {total}");

@@ -10,6 +10,9 @@ use tandem_chain::keys::Signature;
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_ORGS, MAX_TX_BYTES};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
+use tandem_chain::modules::consortium::{
+    Closed, Decision, Docket, Motion, Opened, Outcome, Policy,
+};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{Reason, Run, SeatState, Switch};
 use tandem_chain::roles::{Register, RoleTable};
@@ -34,10 +37,24 @@ fn kinds() -> Vec<Kind> {
     let (holder, effective) = (Some(samples::public(1)), Height(9));
     let run = Run { count: 3, sum_ns: 4 };
     let (term, leaving) = (Term(2), Some(samples::public(2)));
-    let seat = SeatState { holder, barred: true, leaving, term, effective, run };
+    let (vacant, closed) = (Some(Reason::Membership), true);
+    let seat = SeatState { holder, barred: true, vacant, closed, leaving, term, effective, run };
     let (height, seat_name, reason) = (Height(7), samples::org("alpha"), Reason::Barred);
     let switch =
         Switch { height, effective, seat: seat_name, from: holder, to: None, term, reason };
+    let motion = Motion {
+        made_by: samples::org("alpha"),
+        height: Height(5),
+        expires: Height(400),
+        change: samples::changes().remove(0).1,
+        force: true,
+        votes: [samples::org("alpha"), samples::org("beta")].into(),
+        outcome: Some(Outcome::Carried { height: Height(7), effective }),
+    };
+    let opened = Opened { made_by: samples::org("alpha"), expires: Height(400) };
+    let docket = Docket { next: 8, open: [(7, opened)].into() };
+    let closed_org = Closed { is_removed: true, last: holder };
+    let decision = Decision { motion: 7, effective: Some(effective) };
     let leaf = Some((samples::hash(3), samples::hash(4)));
     let proof = Proof { siblings: vec![samples::hash(1), samples::hash(2)], leaf };
     let mut kinds = vec![
@@ -61,6 +78,11 @@ fn kinds() -> Vec<Kind> {
         Kind::new::<Evidence>("evidence", &samples::evidence()),
         Kind::new::<SeatState>("seat", &seat),
         Kind::new::<Switch>("switch", &switch),
+        Kind::new::<Motion>("motion", &motion),
+        Kind::new::<Docket>("docket", &docket),
+        Kind::new::<Closed>("closed organisation", &closed_org),
+        Kind::new::<Decision>("decision", &decision),
+        Kind::new::<Policy>("policy", &Policy::default()),
     ];
     for (name, call) in samples::calls() {
         // A transaction keeps the bytes that it came in: what was read from them must be them.

@@ -8,12 +8,13 @@ use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::{PublicKey, Strict};
 use tandem_chain::ledger::{Ledger, Receipt};
 use tandem_chain::liveness::LivenessRecord;
+use tandem_chain::modules::consortium::Change;
 use tandem_chain::modules::{Call, consortium, parameters, records, standby};
 use tandem_chain::roles::RoleTable;
 use tandem_chain::store::MemoryStore;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::{Tx, TxBody};
-use tandem_chain::types::{Height, Round, Term};
+use tandem_chain::types::{Height, Power, Round, Term};
 use tandem_chain::vote::{Vote, VoteKind};
 
 use crate::light_client::{Signed, check_all_pairs};
@@ -207,7 +208,17 @@ pub fn with_every_call() -> Chain {
     let addresses = vec!["/ip4/192.0.2.41/tcp/26656".to_owned()];
     let switch = standby::Call::Switch { seat: org("delta"), target: public(14), term: Term(0) };
     let parameters = parameters::Parameters { failover_blocks: 12, ..genesis().parameters };
-    let blocks: [Vec<(u8, Call)>; 4] = [
+    let (force, expires) = (false, Height(400));
+    let propose = |change| (101, Call::Consortium(C::Propose { change, force, expires }));
+    let vote = |by: u8, motion| (by, Call::Consortium(C::Vote { motion }));
+    let new = |name: &str, n: u8| Change::AddOrg {
+        name: org(name),
+        admin_key: public(n),
+        power: Power(1),
+    };
+    let (epsilon, zeta) = (|| org("epsilon"), || org("zeta"));
+    let proof_of_admin = consortium::registration_proof(&chain_id(), &org("beta"), &secret(112));
+    let blocks: [Vec<(u8, Call)>; 5] = [
         vec![
             (101, Call::Records(R::Create { data_set: data_set() })),
             (101, Call::Records(put(b"41"))),
@@ -234,7 +245,25 @@ pub fn with_every_call() -> Chain {
             (101, Call::Records(R::Delete { data_set: data_set(), key: key.clone(), expected })),
             (101, Call::Records(put(b"43"))),
         ],
-        vec![(101, Call::Parameters(parameters::Call::Set(parameters)))],
+        vec![
+            propose(new("epsilon", 105)),
+            vote(102, 1),
+            vote(103, 1),
+            propose(new("zeta", 106)),
+            vote(102, 2),
+            vote(103, 2),
+        ],
+        vec![
+            propose(Change::RemoveOrg { name: epsilon() }),
+            vote(102, 3),
+            vote(103, 3),
+            vote(104, 3),
+            propose(Change::SuspendOrg { name: zeta() }),
+            vote(102, 4),
+            vote(103, 4),
+            propose(Change::SetParameters(parameters)),
+            (102, Call::Consortium(C::SetAdminKey { key: public(112), proof: proof_of_admin })),
+        ],
     ];
     for calls in blocks {
         let txs = calls.into_iter().map(|(sender, call)| chain.tx(sender, call)).collect();

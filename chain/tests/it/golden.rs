@@ -210,6 +210,7 @@ fn errors() -> Vec<(&'static str, Error)> {
         ("Repeated", Error::Repeated { hash: samples::hash(0) }),
         ("UnknownSender", Error::UnknownSender { sender }),
         ("MempoolFull", Error::MempoolFull { what, max: 0 }),
+        ("Suspended", Error::Suspended { org: samples::org("alpha") }),
         ("NotFound", Error::NotFound { what, name: name() }),
         ("Exists", Error::Exists { what, name: name() }),
         ("NotAllowed", Error::NotAllowed { sender, needed: "" }),

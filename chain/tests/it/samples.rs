@@ -9,8 +9,9 @@ use tandem_chain::evidence::Evidence;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::{Domain, PublicKey, SecretKey, Signature};
 use tandem_chain::liveness::{Bits, LivenessRecord, Observation, SignedRecord};
+use tandem_chain::modules::consortium::{Change, Policy};
 use tandem_chain::modules::parameters::Parameters;
-use tandem_chain::modules::{Call, consortium, parameters, records, standby};
+use tandem_chain::modules::{Call, consortium, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{ChainId, Hash, Height, OrgName, Power, Round, Term, Timestamp};
@@ -103,6 +104,7 @@ pub fn genesis() -> Genesis {
         chain_id: chain_id(),
         genesis_time: time(0),
         parameters: Parameters::wan(),
+        policy: Policy::default(),
         organizations: vec![org("alpha", 1), org("beta", 2), org("gamma", 3), org("delta", 4)],
     }
 }
@@ -195,7 +197,19 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         addresses: addresses.clone(),
     };
     let switch = standby::Call::Switch { seat: org("gamma"), target: public(3), term: Term(1) };
-    vec![
+    let (force, expires) = (false, Height(400));
+    let changes = changes().into_iter();
+    let mut all: Vec<_> = changes
+        .map(|(name, change)| (name, Call::Consortium(C::Propose { change, force, expires })))
+        .collect();
+    all.extend([
+        ("consortium.vote", Call::Consortium(C::Vote { motion: 7 })),
+        (
+            "consortium.set_admin_key",
+            Call::Consortium(C::SetAdminKey { key: node, proof: secret(14).sign(b"a proof") }),
+        ),
+    ]);
+    let mut calls = vec![
         ("consortium.register_node", Call::Consortium(register)),
         ("consortium.remove_node", Call::Consortium(C::RemoveNode { node })),
         ("consortium.set_partner", Call::Consortium(C::SetPartner { node })),
@@ -203,7 +217,6 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         ("consortium.add_user", Call::Consortium(C::AddUser { user: public(15) })),
         ("consortium.remove_user", Call::Consortium(C::RemoveUser { user: public(15) })),
         ("standby.switch", Call::Standby(switch)),
-        ("parameters.set", Call::Parameters(parameters::Call::Set(Parameters::wan()))),
         ("records.create", Call::Records(R::Create { data_set: data_set() })),
         (
             "records.put",
@@ -215,6 +228,25 @@ pub fn calls() -> Vec<(&'static str, Call)> {
             }),
         ),
         ("records.delete", Call::Records(R::Delete { data_set: data_set(), key, expected: None })),
+    ];
+    calls.extend(all);
+    calls
+}
+
+/// Every change that a motion may propose, by name of its call.
+pub fn changes() -> Vec<(&'static str, Change)> {
+    let name = || org("epsilon");
+    let add = Change::AddOrg { name: name(), admin_key: public(105), power: Power(1) };
+    let key = Change::ReplaceAdminKey { name: name(), key: public(106) };
+    vec![
+        ("consortium.propose add", add),
+        ("consortium.propose remove", Change::RemoveOrg { name: name() }),
+        ("consortium.propose suspend", Change::SuspendOrg { name: name() }),
+        ("consortium.propose restore", Change::RestoreOrg { name: name() }),
+        ("consortium.propose power", Change::SetPower { name: name(), power: Power(2) }),
+        ("consortium.propose admin_key", key),
+        ("consortium.propose parameters", Change::SetParameters(Parameters::wan())),
+        ("consortium.propose policy", Change::SetPolicy(Policy::default())),
     ]
 }
 
@@ -232,7 +264,7 @@ pub fn tx_body(call: Call) -> TxBody {
 /// Block 8 of a chain, with two transactions and evidence.
 pub fn block() -> Block {
     let (record, evidence) = (record(), vec![evidence()]);
-    let txs: Vec<Tx> = calls().into_iter().skip(8).take(2).map(|(_, call)| tx(call)).collect();
+    let txs: Vec<Tx> = calls().into_iter().skip(7).take(2).map(|(_, call)| tx(call)).collect();
     let last_commit = certificate(7, hash(7)).commit;
     let table = sample_table();
     let header = Header {

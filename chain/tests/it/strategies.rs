@@ -6,8 +6,9 @@ use tandem_chain::block::{Block, Certificate, Commit, CommitSig, Header};
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::{PublicKey, Signature};
 use tandem_chain::liveness::{LivenessRecord, Observation, SignedRecord};
+use tandem_chain::modules::consortium::{Change, Policy, Threshold};
 use tandem_chain::modules::parameters::Parameters;
-use tandem_chain::modules::{Call, consortium, parameters, records, standby};
+use tandem_chain::modules::{Call, consortium, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{
@@ -153,7 +154,12 @@ fn call() -> impl Strategy<Value = Call> {
         (org_name(), public_key(), any::<u64>()).prop_map(|(seat, target, term)| {
             Call::Standby(standby::Call::Switch { seat, target, term: Term(term) })
         }),
-        parameters().prop_map(|p| Call::Parameters(parameters::Call::Set(p))),
+        (change(), any::<bool>(), height()).prop_map(|(change, force, expires)| {
+            Call::Consortium(C::Propose { change, force, expires })
+        }),
+        any::<u64>().prop_map(|motion| Call::Consortium(C::Vote { motion })),
+        (public_key(), signature())
+            .prop_map(|(key, proof)| Call::Consortium(C::SetAdminKey { key, proof })),
         data_set_name().prop_map(|data_set| Call::Records(R::Create { data_set })),
         (data_set_name(), bytes(), bytes(), expected()).prop_map(
             |(data_set, key, value, expected)| Call::Records(R::Put {
@@ -166,6 +172,33 @@ fn call() -> impl Strategy<Value = Call> {
         (data_set_name(), bytes(), expected()).prop_map(|(data_set, key, expected)| {
             Call::Records(R::Delete { data_set, key, expected })
         }),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let threshold = || prop::sample::select(Threshold::ALL.to_vec());
+    (threshold(), threshold(), threshold()).prop_map(|(add, remove, policy)| Policy {
+        add,
+        remove,
+        policy,
+        ..Policy::default()
+    })
+}
+
+pub fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (org_name(), public_key(), power()).prop_map(|(name, admin_key, power)| Change::AddOrg {
+            name,
+            admin_key,
+            power
+        }),
+        org_name().prop_map(|name| Change::RemoveOrg { name }),
+        org_name().prop_map(|name| Change::SuspendOrg { name }),
+        org_name().prop_map(|name| Change::RestoreOrg { name }),
+        (org_name(), power()).prop_map(|(name, power)| Change::SetPower { name, power }),
+        (org_name(), public_key()).prop_map(|(name, key)| Change::ReplaceAdminKey { name, key }),
+        parameters().prop_map(Change::SetParameters),
+        policy().prop_map(Change::SetPolicy),
     ]
 }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use serde_json::json;
 use tandem_chain::genesis::Genesis as ChainGenesis;
+use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::types::Timestamp;
 use tandem_node::genesis_files;
@@ -17,7 +18,7 @@ use crate::output;
 
 pub fn genesis(global: &Global, command: Genesis) -> anyhow::Result<()> {
     match command {
-        Genesis::Make { parts, chain_id, preset, set, time, out } => {
+        Genesis::Make { parts, chain_id, preset, set, policy, time, out } => {
             let time = match time {
                 Some(text) => {
                     Timestamp::from_rfc3339(&text).map_err(|error| Usage(error.to_string()))?
@@ -29,9 +30,10 @@ pub fn genesis(global: &Global, command: Genesis) -> anyhow::Result<()> {
                 Preset::Lan => Parameters::lan(),
             };
             let parameters = genesis_files::set_parameters(preset, &set).map_err(Usage)?;
+            let policy = genesis_files::set_policy(&Policy::default(), &policy).map_err(Usage)?;
             let parts = parts.iter().map(|path| genesis_files::load_part(path));
             let parts = parts.collect::<Result<Vec<_>, _>>()?;
-            let genesis = genesis_files::assemble(chain_id, time, parameters, parts);
+            let genesis = genesis_files::assemble(chain_id, time, parameters, policy, parts);
             let warnings = genesis.validate()?;
             files::write_atomic(&out, genesis.to_json().as_bytes(), 0o644)?;
             report(global, &genesis, &warnings, &out)

@@ -4,6 +4,7 @@ pub mod genesis;
 pub mod grid;
 pub mod init;
 pub mod keys;
+pub mod org;
 pub mod query;
 pub mod seats;
 pub mod start;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tandem_chain::types::Height;
 use tandem_node::client::QueryAnswer;
 use tandem_node::rpc::shapes::tandem::{
-    DataSets, KeyInfo, NodeEntry, OrganizationEntry, ParametersInfo, RecordEntry, RecordsPage,
+    DataSets, KeyInfo, NodeEntry, ParametersInfo, RecordEntry, RecordsPage,
 };
 
 use super::tx;
@@ -40,27 +40,6 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
         Query::Block { height } => {
             let block = client.block(height.map(Height)).await?;
             output::show(global, &block, block_text)
-        }
-        Query::Organizations => {
-            let found = client.organizations().await?;
-            output::show(global, &found, |found| {
-                let row = |org: &OrganizationEntry| {
-                    let keys = |keys: &[_]| {
-                        let keys: Vec<String> = keys.iter().map(output::short).collect();
-                        keys.join(" ")
-                    };
-                    [
-                        org.name.to_string(),
-                        org.power.to_string(),
-                        output::short(&org.admin_key),
-                        keys(&org.pair),
-                        keys(&org.observers),
-                        org.users.to_string(),
-                    ]
-                };
-                let heads = ["ORGANIZATION", "POWER", "ADMIN KEY", "PAIR", "OBSERVERS", "USERS"];
-                output::table(heads, found.organizations.iter().map(row))
-            })
         }
         Query::Nodes => {
             let found = client.nodes().await?;
@@ -180,7 +159,5 @@ fn parameters_text(info: &ParametersInfo) -> String {
         ("least time of them (ms)", info.failover_min_ms),
     ];
     facts.extend(derived.map(|(name, value)| (name, value.to_string())));
-    let vote = |org| ("vote", format!("{org} wants other parameters (see --json)"));
-    facts.extend(info.votes.iter().map(|v| vote(&v.organization)));
     output::facts(&facts)
 }

@@ -7,11 +7,10 @@ use serde_json::json;
 use tandem_chain::codec;
 use tandem_chain::keys::{PublicKey, Signature};
 use tandem_chain::modules::consortium::{self, registration_proof};
-use tandem_chain::modules::{Call, parameters, records, standby};
+use tandem_chain::modules::{Call, records, standby};
 use tandem_chain::tx::Tx as ChainTx;
-use tandem_chain::types::{Height, OrgName};
+use tandem_chain::types::{ChainId, Height, OrgName};
 use tandem_node::client::{Client, Submission, SubmitError, TxInfo, prepare, submit_and_wait};
-use tandem_node::genesis_files::set_parameters;
 
 use crate::args::{Global, NodeTx, RecordTx, Sending, Switch, Tx, UserTx};
 use crate::exit::{FailedReceipt, Usage};
@@ -37,11 +36,6 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
                 }
             };
             send(global, Call::Consortium(call), &sending).await
-        }
-        Tx::Parameters { set, sending } => {
-            let present = input::client(global).await?.parameters().await?.parameters;
-            let wanted = set_parameters(present, &set).map_err(Usage)?;
-            send(global, Call::Parameters(parameters::Call::Set(wanted)), &sending).await
         }
         Tx::Raw { hex, timeout } => {
             let text = input::value(&hex)?;
@@ -107,13 +101,19 @@ async fn prove(
         return Err(Usage(text.to_owned()).into());
     }
     let node = input::secret_key(node)?;
-    let admin = input::secret_key(&sending.key)?.public();
     let client = input::client(global).await?;
+    let (chain_id, org) = own_org(&client, sending).await?;
+    Ok((node.public(), registration_proof(&chain_id, &org, &node)))
+}
+
+/// The chain, and the organisation there that the sending key is of.
+pub async fn own_org(client: &Client, sending: &Sending) -> anyhow::Result<(ChainId, OrgName)> {
+    let sender = input::secret_key(&sending.key)?.public();
     let chain_id = client.status().await?.node_info.network;
-    let Some(org) = client.key(&admin).await?.organization else {
+    let Some(org) = client.key(&sender).await?.organization else {
         bail!("the key in {} is of no organisation of {chain_id}", sending.key.display());
     };
-    Ok((node.public(), registration_proof(&chain_id, &org, &node)))
+    Ok((chain_id, org))
 }
 
 pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
@@ -163,7 +163,7 @@ fn switched(seat: &OrgName, target: &PublicKey, effective: Height, info: &TxInfo
 }
 
 /// Signs a call, sends it and shows its receipt.
-async fn send(global: &Global, call: Call, sending: &Sending) -> anyhow::Result<()> {
+pub async fn send(global: &Global, call: Call, sending: &Sending) -> anyhow::Result<()> {
     let client = input::client(global).await?;
     match submit(global, &client, call, sending).await? {
         Some(info) => show_receipt(global, &info),
@@ -172,7 +172,7 @@ async fn send(global: &Global, call: Call, sending: &Sending) -> anyhow::Result<
 }
 
 /// Signs a call and sends it; none when there is no receipt to wait for.
-async fn submit(
+pub async fn submit(
     global: &Global,
     client: &Client,
     call: Call,
@@ -205,7 +205,7 @@ async fn submit(
     Ok(Some(info))
 }
 
-fn check(info: &TxInfo) -> Result<(), FailedReceipt> {
+pub fn check(info: &TxInfo) -> Result<(), FailedReceipt> {
     if info.receipt.is_ok() {
         return Ok(());
     }

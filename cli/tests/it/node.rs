@@ -97,8 +97,24 @@ async fn every_question_has_an_answer_for_people_and_for_scripts() {
     let (_, block) = node.ask(&format!("query block {height}")).await;
     assert_eq!(block["block"]["header"]["height"], height);
     node.ask("query block").await;
-    let (_, found) = node.ask("query organizations").await;
+    let (text, found) = node.ask("org list").await;
     assert_eq!(found["organizations"][0]["name"], "alpha");
+    assert!(text.contains("member"), "{text}");
+    let (text, found) = node.ask("org show alpha").await;
+    assert_eq!(
+        (&found["organization"]["users"], &found["seat"]["term"]),
+        (&json!("1"), &json!("0"))
+    );
+    assert!(text.contains(key) && text.contains("alive"), "{text}");
+    let (text, found) = node.ask("org policy").await;
+    assert_eq!(
+        (&found["policy"]["add"], &found["needed"]["add"]),
+        (&json!("more-than-half"), &json!("1"))
+    );
+    assert!(text.contains("more-than-half") && text.contains("1 of 1"), "{text}");
+    let (text, found) = node.ask("org motions").await;
+    assert_eq!(found["motions"], json!([]));
+    assert!(text.contains("there is no motion"), "{text}");
     let (text, found) = node.ask("query nodes").await;
     assert_eq!(found["nodes"][0]["key"], node_key);
     assert!(text.contains(&key[..12]), "{text}");
@@ -218,6 +234,67 @@ async fn what_the_ledger_refuses_has_exit_code_3() {
     ] {
         node.fail(&format!("tx {tx}"), 3, &["is refused"]).await;
     }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn members_join_by_motions_that_are_tried_on_paper_first() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    for file in ["beta-admin.json", "beta-new.json", "alpha-new.json", "stranger.json"] {
+        desk.run(&format!("keys new {file}")).await.done();
+    }
+    let node = desk.start("alpha", "").await;
+    let admin = "--key alpha-admin.json";
+    let line = "seats 1 -> 2, quorum 1 -> 2, online after this 1";
+    let add = format!("org propose add beta --admin-key beta-admin.json {admin}");
+    let text = node.run(&format!("{add} --dry-run")).await.done();
+    assert!(text.contains(line) && text.contains("warning: the seat of beta stays"), "{text}");
+    let tried = node.run(&format!("{add} --dry-run --json")).await.json();
+    assert_eq!((&tried["summary"], &tried["after"]["quorum"]), (&json!(line), &json!("2")));
+    let (_, found) = node.ask("org motions").await;
+    assert_eq!(found["motions"], json!([]), "nothing was sent");
+
+    let text = node.run(&add).await.done();
+    assert!(text.contains(line) && text.contains("motion 1 is carried, in effect"), "{text}");
+    let (text, found) = node.ask("org show beta").await;
+    assert_eq!(found["seat"]["holder"], Value::Null);
+    assert!(text.contains("left out"), "{text}");
+    // Two members are needed of two from now on.
+    let text = node.run(&format!("org propose parameters failover_blocks=12 {admin}")).await.done();
+    assert!(text.contains("motion 2 has 1 of 2 votes"), "{text}");
+    let (text, info) = node.ask("org motions 2").await;
+    assert_eq!(
+        (&info["motion"]["status"], &info["motion"]["votes"]),
+        (&json!("open"), &json!(["alpha"]))
+    );
+    assert!(text.contains("failover_blocks=12") && text.contains("seats 1 -> 1"), "{text}");
+    node.fail(&format!("org vote 2 {admin}"), 3, &["vote of alpha for motion 2 exists"]).await;
+    node.fail("org vote 2 --key stranger.json", 3, &["is refused"]).await;
+    node.fail(&format!("org vote 7 {admin}"), 3, &["motion 7 does not exist"]).await;
+    let vote = node.run("org vote 2 --key beta-admin.json --json").await.json();
+    assert_eq!((&vote["motion"], &vote["votes"]), (&json!("2"), &json!("2 of 2")));
+    let (_, found) = node.ask("query parameters").await;
+    assert_eq!(found["parameters"]["failover_blocks"], 12);
+    let (text, _) = node.ask("org motions").await;
+    assert!(text.contains("carried") && text.contains("add beta with power 1"), "{text}");
+
+    // What would stop the chain is refused before it is sent, with the numbers.
+    let words = ["no seat would be left", "seats 1 -> 0", "online after this 0"];
+    node.fail(&format!("org propose remove alpha --force {admin}"), 3, &words).await;
+    node.fail(&format!("org propose remove gamma {admin}"), 3, &["gamma does not exist"]).await;
+    let words = ["no threshold for x", "admin_key"];
+    node.fail(&format!("org propose policy x=all {admin}"), 2, &words).await;
+    node.fail(&format!("org propose policy add=all {admin}"), 3, &["above that for policy"]).await;
+
+    // An organisation replaces its own key at once; the old one is useless then.
+    node.run(&format!("org admin-key alpha-new.json {admin}")).await.done();
+    node.fail(&format!("org propose suspend beta {admin}"), 3, &["is refused"]).await;
+    let text = node.run("org propose suspend beta --key alpha-new.json").await.done();
+    assert!(text.contains("motion 3 has 1 of 2 votes"), "{text}");
+    let motion = "org propose admin-key beta beta-new.json --key alpha-new.json --json";
+    assert_eq!(node.run(motion).await.json()["effective"], Value::Null);
+    node.fail("org show gamma", 1, &["gamma is no member", "alpha, beta"]).await;
     node.stop().await;
 }
 

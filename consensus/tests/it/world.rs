@@ -10,6 +10,7 @@ use tandem_chain::keys::{PublicKey, SecretKey, Signature, Verifier};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::liveness::{Bits, Observation};
 use tandem_chain::modules::Call;
+use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::roles::RoleTable;
 use tandem_chain::store::MemoryStore;
@@ -56,6 +57,7 @@ impl World {
             chain_id: chain_id(),
             genesis_time: Timestamp::from_millis(BEGIN_MS - 1),
             parameters: Parameters::lan(),
+            policy: Policy::default(),
             organizations: orgs.collect(),
         };
         Self { genesis, secrets }

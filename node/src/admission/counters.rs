@@ -81,7 +81,9 @@ impl Counters {
             ChainError::OtherChain { .. } => Counted::OtherChain,
             ChainError::BadSignature { .. } => Counted::BadSignature,
             ChainError::Expired { .. } | ChainError::TooFar { .. } => Counted::Validity,
-            ChainError::UnknownSender { .. } => Counted::UnknownSender,
+            ChainError::UnknownSender { .. } | ChainError::Suspended { .. } => {
+                Counted::UnknownSender
+            }
             ChainError::Repeated { .. } => Counted::Committed,
             ChainError::MempoolFull { .. } => Counted::Full,
             _ => Counted::Other,

@@ -40,7 +40,7 @@ pub struct Senders {
     /// Change of the members as of which `known` is.
     members: u64,
     /// Who may send.
-    known: HashMap<PublicKey, bool>,
+    known: HashMap<PublicKey, Result<(), ChainError>>,
     keys: Prepared,
 }
 
@@ -171,9 +171,7 @@ fn examine(
         });
     }
     check_validity(body.valid_until, tip.height.next())?;
-    if !senders.may_send(shared, &body.sender)? {
-        return Err(ChainError::UnknownSender { sender: body.sender });
-    }
+    senders.may_send(shared, &body.sender)?;
     let hash = tx.hash();
     if is_committed(&*shared.store, &hash)? {
         return Err(ChainError::Repeated { hash });
@@ -186,16 +184,19 @@ fn examine(
 }
 
 impl Senders {
-    fn may_send(&mut self, shared: &Shared, sender: &PublicKey) -> Result<bool, ChainError> {
+    /// Refuses a sender that is no member's, or whose organisation is suspended.
+    fn may_send(&mut self, shared: &Shared, sender: &PublicKey) -> Result<(), ChainError> {
         let members = shared.members.load(Ordering::Acquire);
         if self.members != members || self.known.len() >= MAX_SENDERS {
             (self.members, self.known) = (members, HashMap::new());
         }
-        if let Some(may) = self.known.get(sender) {
-            return Ok(*may);
+        if let Some(verdict) = self.known.get(sender) {
+            return verdict.clone();
         }
-        let may = may_send(&*shared.store, sender)?.is_some();
-        self.known.insert(*sender, may);
-        Ok(may)
+        let verdict = may_send(&*shared.store, sender).map(drop);
+        if !verdict.as_ref().is_err_and(ChainError::is_of_store) {
+            self.known.insert(*sender, verdict.clone());
+        }
+        verdict
     }
 }

@@ -13,8 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tandem_chain::keys::PublicKey;
+use tandem_chain::modules::consortium::Change;
 use tandem_chain::types::{DataSetName, Height, TxHash};
 
+use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
 use crate::rpc::shapes::tandem::{
     DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Switches,
 };
@@ -274,6 +276,38 @@ impl Client {
     /// [`ClientError`].
     pub async fn key(&self, key: &PublicKey) -> Result<KeyInfo, ClientError> {
         self.call("key", json!({ "key": key })).await
+    }
+
+    /// `policy`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn policy(&self) -> Result<PolicyInfo, ClientError> {
+        self.call("policy", Value::Null).await
+    }
+
+    /// `motions`, the newest first; whether only those that are open.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn motions(&self, open: bool, limit: u64) -> Result<Motions, ClientError> {
+        self.call("motions", json!({ "open": open, "limit": limit })).await
+    }
+
+    /// `motion`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; of the RPC when there is no such motion.
+    pub async fn motion(&self, number: u64) -> Result<MotionInfo, ClientError> {
+        self.call("motion", json!({ "motion": number })).await
+    }
+
+    /// `try_change`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn try_change(&self, change: &Change) -> Result<Tried, ClientError> {
+        self.call("try_change", json!({ "change": change })).await
     }
 
     /// `broadcast_tx_sync`.

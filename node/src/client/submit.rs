@@ -23,9 +23,11 @@ const EXPIRED: u32 = 4;
 const IN_THE_CHAIN: u32 = 6;
 const FULL: u32 = 8;
 /// Those by which a node that is behind refuses what another takes: it is valid until a height that is
-/// too far ahead of that node, or signed with a key that the node has not seen registered.
+/// too far ahead of that node, or signed with a key that the node has not seen registered, or of an
+/// organisation that it has not seen restored.
 const TOO_FAR: u32 = 5;
 const UNKNOWN_SENDER: u32 = 7;
+const SUSPENDED: u32 = 9;
 /// Of a node that is stopping, or whose storage fails: nothing is wrong with the transaction.
 const NOT_NOW: u32 = 99;
 
@@ -198,8 +200,8 @@ async fn step(client: &Client, tx: &Tx, is_due: bool, was_sent: bool) -> Result<
             0 | IN_THE_CHAIN => taken = true,
             FULL => {}
             // What was taken in once may have its receipt; the height decides.
-            EXPIRED | TOO_FAR | UNKNOWN_SENDER if was_sent => {}
-            code @ (TOO_FAR | UNKNOWN_SENDER) => {
+            EXPIRED | TOO_FAR | UNKNOWN_SENDER | SUSPENDED if was_sent => {}
+            code @ (TOO_FAR | UNKNOWN_SENDER | SUSPENDED) => {
                 return Ok(Step::RefusedHere { code, log: answer.log });
             }
             NOT_NOW => return Err(not_now(answer.log)),

@@ -7,11 +7,13 @@
 //! | bytes of a transaction or hash | base64 | `0x` and hex digits, or the text itself in quotes |
 //! | data of `abci_query` | hex digits | the same |
 //! | yes or no | `true` | `true` |
+//! | a change | its JSON, or a text of it | its JSON, in quotes or not |
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tandem_chain::types::{Hash, Height, escaped};
 
@@ -149,6 +151,22 @@ impl Params {
             Some(Param::Json(other)) => Err(wrong(name, "true or false", &other.to_string())),
             Some(Param::Query(text)) => Err(wrong(name, "true or false", text)),
         }
+    }
+
+    /// A value of a type of its own: as JSON, or as a text that holds its JSON.
+    ///
+    /// # Errors
+    /// Anything else, with the reason.
+    pub fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, RpcError> {
+        let text = match self.0.get(name) {
+            None => return Ok(None),
+            Some(Param::Json(Value::String(text))) => text.clone(),
+            Some(Param::Json(other)) => other.to_string(),
+            Some(Param::Query(text)) => unquoted(text).unwrap_or(text).to_owned(),
+        };
+        let value = serde_json::from_str(&text);
+        let wrong = |error| RpcError::params(format!("parameter {name}: {error}"));
+        value.map(Some).map_err(|error: serde_json::Error| wrong(escaped(&error.to_string())))
     }
 
     /// Bytes, in base64 in JSON.
@@ -323,6 +341,25 @@ mod tests {
         for bad in [json!("-"), json!("-x"), json!("--5"), json!(-1.5), json!("x"), json!([-1])] {
             assert_eq!(json(json!([bad])).height("height").unwrap_err().code, -32602, "{bad}");
         }
+    }
+
+    #[test]
+    fn values_of_types_of_their_own() {
+        type Pair = (u64, Option<String>);
+        let expected: Pair = (1, Some("x".to_owned()));
+        for good in [
+            json(serde_json::json!([1, "x"])),
+            json(serde_json::json!("[1, \"x\"]")),
+            query("v", "[1,\"x\"]"),
+            query("v", "\"[1,\"x\"]\""),
+        ] {
+            assert_eq!(good.json::<Pair>("v").unwrap().as_ref(), Some(&expected), "{good:?}");
+        }
+        for bad in [json(serde_json::json!([1])), json(serde_json::json!("[1")), query("v", "x")] {
+            let error = bad.json::<Pair>("v").unwrap_err();
+            assert!(error.code == -32602 && error.data.starts_with("parameter v: "), "{error:?}");
+        }
+        assert_eq!(json(Value::Null).json::<Pair>("v").unwrap(), None);
     }
 
     #[test]

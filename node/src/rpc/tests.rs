@@ -2,6 +2,7 @@
 //! clients use.
 
 mod http;
+mod motions;
 mod own;
 mod shapes;
 mod slow;

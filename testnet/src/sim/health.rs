@@ -86,12 +86,15 @@ impl World {
             .collect()
     }
 
-    /// Transactions that have no receipt and may still get one. They are sent again as long as that
-    /// is so, and there are no new ones after the faults.
+    /// Transactions that have no receipt and may still get one: not those of users whose organisation
+    /// is suspended or was removed. They are sent again as long as that is so, and there are no new
+    /// ones after the faults.
     fn open_txs(&self) -> Vec<TxHash> {
         let height = self.invariants.height();
         let open = self.clients.iter().flat_map(super::load::Client::open);
-        let open = open.filter(|tx| tx.body().valid_until > height);
+        let open = open.filter(|tx| {
+            tx.body().valid_until > height && self.invariants.may_send(&tx.body().sender)
+        });
         open.map(tandem_chain::tx::Tx::hash)
             .filter(|hash| !self.invariants.has_receipt(hash))
             .collect()

@@ -2,6 +2,7 @@
 
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::SecretKey;
+use tandem_chain::modules::consortium::Policy;
 use tandem_chain::types::{Hash, Power};
 
 use super::plan::{Org, Plan};
@@ -93,6 +94,7 @@ pub fn members(plan: &Plan) -> Members {
         chain_id: format!("sim-{seed}").parse().expect("letters and digits"),
         genesis_time: GENESIS_TIME,
         parameters: plan.parameters.clone(),
+        policy: Policy::default(),
         organizations: organizations.collect(),
     };
     Members { genesis, machines, secrets, admins, users }

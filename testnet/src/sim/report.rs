@@ -66,6 +66,8 @@ pub struct Counts {
     pub planned: u64,
     /// Changes of a seat whose holder signed twice.
     pub barred: u64,
+    /// Seats that were opened or closed by motions, and filled after that.
+    pub membership: u64,
     /// Double signings seen, by all nodes together.
     pub double_signs: u64,
     /// Pieces of evidence in blocks.
@@ -102,6 +104,7 @@ impl Counts {
             Reason::Automatic => self.automatic += 1,
             Reason::Planned => self.planned += 1,
             Reason::Barred => self.barred += 1,
+            Reason::Membership => self.membership += 1,
         }
     }
 
@@ -140,6 +143,7 @@ impl Counts {
             (&mut self.automatic, other.automatic),
             (&mut self.planned, other.planned),
             (&mut self.barred, other.barred),
+            (&mut self.membership, other.membership),
             (&mut self.double_signs, other.double_signs),
             (&mut self.evidence, other.evidence),
             (&mut self.beyond_f, other.beyond_f),
@@ -219,13 +223,20 @@ impl fmt::Display for Counts {
             self.rolled_back_barred,
             self.died_before_laggard
         )?;
-        let Changes { registered, removed, partners, parameters, refused } = self.changes;
+        let Changes { registered, removed, partners, parameters, refused, .. } = self.changes;
         writeln!(
             f,
             "{registered} nodes registered, {removed} removed, {partners} partners named, parameters \
              set {parameters} times; {refused} such calls refused; {} seats given to nodes that came \
              later",
             self.late_holders
+        )?;
+        let Changes { joined, left, suspended, restored, powers, .. } = self.changes;
+        writeln!(
+            f,
+            "{joined} organisations joined, {left} removed, {suspended} suspended, {restored} \
+             restored; {powers} powers changed; {} seats opened, closed or filled by that",
+            self.membership
         )?;
         let judged: Vec<String> =
             self.judged.iter().map(|(what, count)| format!("{count} {what}")).collect();

@@ -82,6 +82,8 @@ pub enum Event {
     Look,
     /// A Byzantine node does something by itself.
     Act(usize),
+    /// Members vote on the motions that there are.
+    Ballot,
 }
 
 /// What a part of a process has to tell.
@@ -325,6 +327,7 @@ impl World {
             Event::Heal => self.heal(),
             Event::Look => self.look(),
             Event::Act(node) => self.act(node),
+            Event::Ballot => self.ballot(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use crate::keys::{PublicKey, SecretKey, Signature};
 use crate::ledger::{Event, Execution, Ledger, Receipt};
 use crate::liveness::{LivenessRecord, SignedRecord};
+use crate::modules::consortium::Change;
 use crate::modules::{Call, consortium, parameters::Parameters, records, standby};
 use crate::store::MemoryStore;
 use crate::tree;
@@ -54,6 +55,7 @@ pub(crate) fn genesis_with(orgs: &[(&str, u64)]) -> Genesis {
         chain_id: "test-1".parse().unwrap(),
         genesis_time: Timestamp::from_millis(1_700_000_000_000),
         parameters: Parameters::lan(),
+        policy: consortium::Policy::default(),
         organizations: organizations.collect(),
     }
 }
@@ -116,8 +118,10 @@ impl Chain {
         let mut store = MemoryStore::default();
         store.apply(&Ledger::<MemoryStore>::genesis(&genesis));
         let ledger = Ledger::open(store, &genesis).unwrap();
-        let orgs = genesis.organizations.iter();
-        let names = orgs.flat_map(|org| (1..=9).map(move |i| format!("{}{i}", org.name)));
+        // Those of genesis, and such as may join.
+        let orgs = genesis.organizations.iter().map(|org| org.name.to_string());
+        let orgs = orgs.chain(["e", "f"].map(str::to_owned));
+        let names = orgs.flat_map(|org| (1..=9).map(move |i| format!("{org}{i}")));
         let names = Rc::new(names.map(|name| (key(&name), name)).collect());
         let chain = Self { genesis, ledger, is_checked: true, nonce: 0, names };
         chain.check_restart();
@@ -213,6 +217,18 @@ impl Chain {
         Tx::sign(body, &secret)
     }
 
+    /// A block in which the first of `admins` makes a motion and the others vote for it; the receipts
+    /// of these.
+    pub(crate) fn carry(&mut self, change: Change, admins: &[&str], next: Next) -> Vec<Receipt> {
+        let motions = consortium::motions(self.store(), false, None, 1).unwrap();
+        let number = motions.first().map_or(1, |view| view.number + 1);
+        let mut next = next.tx(self.tx(admins[0], propose(change)));
+        for admin in &admins[1..] {
+            next = next.tx(self.tx(admin, vote(number)));
+        }
+        self.run(&next).receipts[1..].to_vec()
+    }
+
     /// Evidence of two prevotes at a height by the node of this name.
     pub(crate) fn evidence(&self, node: &str, height: u64) -> Option<Evidence> {
         let table = standby::table_at(self.store(), Height(height)).unwrap()?;
@@ -288,6 +304,16 @@ pub(crate) fn remove(node: &str) -> Call {
 
 pub(crate) fn set_partner(node: &str) -> Call {
     Call::Consortium(consortium::Call::SetPartner { node: key(node) })
+}
+
+/// A motion that never expires within a test.
+pub(crate) fn propose(change: Change) -> Call {
+    let (force, expires) = (false, Height(1_000));
+    Call::Consortium(consortium::Call::Propose { change, force, expires })
+}
+
+pub(crate) fn vote(motion: u64) -> Call {
+    Call::Consortium(consortium::Call::Vote { motion })
 }
 
 pub(crate) fn create(data_set: &str) -> Call {

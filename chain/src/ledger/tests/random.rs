@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use super::kit::*;
 use crate::keys::PublicKey;
 use crate::ledger::{Ledger, may_send};
-use crate::modules::consortium::{self, KeyRole};
+use crate::modules::consortium::{self, Change, KeyRole};
 use crate::modules::{Call, standby};
+use crate::types::{Height, Power};
 
 /// One thing to do; numbers choose among few names, so that calls meet.
 type Step = (u8, u8, u8, u8);
@@ -30,7 +31,8 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
     let expected = [None, Some(0), Some(1), Some(2)][usize::from(three % 4)];
     let data_set = format!("set-{}", two % 2);
     let record = format!("k{}", three % 5);
-    match kind % 14 {
+    let name = ["a", "b", "c", "d", "e", "f"][usize::from(three % 6)];
+    match kind % 20 {
         0 => (admin, register(org_name, &node, two % 2 == 0)),
         1 => (admin, remove(&node)),
         2 => (admin, set_partner(&node)),
@@ -38,14 +40,44 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
         4 => (admin, Call::Consortium(consortium::Call::AddUser { user: key(&user) })),
         5 => (admin, Call::Consortium(consortium::Call::RemoveUser { user: key(&user) })),
         6..=8 => {
-            let term = chain.seat(org_name).term.0;
-            (admin, switch(org_name, &node, term))
+            let seats = standby::seats(chain.store()).unwrap();
+            let term = seats.iter().find(|seat| seat.seat == org(org_name)).map(|seat| seat.term.0);
+            (admin, switch(org_name, &node, term.unwrap_or_default()))
         }
         9 => (user, create(&data_set)),
         10 => (admin, create(&data_set)),
         11 | 12 => (admin, put(&data_set, &record, &user, expected)),
-        _ => (admin, delete(&data_set, &record, expected)),
+        13 => (admin, delete(&data_set, &record, expected)),
+        14 => (admin, motion(change(name, two), three >= 240)),
+        // Those that have joined name nodes, and vote.
+        15 => {
+            (format!("{name}-admin"), register(name, &format!("{name}{}", 1 + two % 4), two >= 64))
+        }
+        number => {
+            let open = consortium::motions(chain.store(), true, None, 100).unwrap();
+            let chosen = open.get(usize::from(number) % open.len().max(1)).map(|view| view.number);
+            let admin = ["a", "b", "c", "d", "e", "f"][usize::from(one % 6)];
+            (format!("{admin}-admin"), vote(chosen.unwrap_or(u64::from(two))))
+        }
     }
+}
+
+fn change(name: &str, which: u8) -> Change {
+    let admin_key = key(&format!("{name}-admin{}", if which >= 200 { "-2" } else { "" }));
+    let (name, power) = (org(name), Power(u64::from(which % 4)));
+    match which % 9 {
+        0 | 1 => Change::AddOrg { name, admin_key, power },
+        2 => Change::RemoveOrg { name },
+        3 | 4 => Change::SuspendOrg { name },
+        5 | 6 => Change::RestoreOrg { name },
+        7 => Change::SetPower { name, power },
+        _ => Change::ReplaceAdminKey { name, key: admin_key },
+    }
+}
+
+fn motion(change: Change, force: bool) -> Call {
+    let expires = Height(1_000);
+    Call::Consortium(consortium::Call::Propose { change, force, expires })
 }
 
 /// `barred` are the keys that were barred so far.
@@ -53,7 +85,7 @@ fn check_invariants(chain: &Chain, barred: &BTreeSet<PublicKey>) {
     for key in barred {
         let entry = consortium::key(chain.store(), key).unwrap();
         assert_eq!(entry.map(|entry| entry.role), Some(KeyRole::Barred), "for ever");
-        assert_eq!(may_send(chain.store(), key).unwrap(), None);
+        assert!(may_send(chain.store(), key).is_err());
     }
     let tip = chain.ledger.tip();
     let seats = standby::seats(chain.store()).unwrap();
@@ -61,6 +93,19 @@ fn check_invariants(chain: &Chain, barred: &BTreeSet<PublicKey>) {
     for seat in &seats {
         let in_table = tip.next_next_table.seats().get(&seat.seat);
         assert_eq!(in_table.map(|s| (s.holder, s.term)), seat.holder.map(|h| (h, seat.term)));
+    }
+    // Powers are those of the members, and who is suspended or gone is in no table that is new.
+    let members = consortium::organizations(chain.store()).unwrap();
+    let mut total = 0;
+    for (name, seat) in tip.next_next_table.seats() {
+        let member = members.iter().find(|member| member.name == *name).expect("a member");
+        assert!(seat.power == member.power && !member.is_suspended, "{name}");
+        total += seat.power.0;
+    }
+    assert_eq!(tip.next_next_table.total_power().0, total);
+    assert!(members.iter().any(|member| !member.is_suspended), "someone has a vote");
+    for member in members.iter().filter(|member| member.is_suspended) {
+        assert!(may_send(chain.store(), &member.admin_key).is_err());
     }
     // Whoever may sign for a height to come is registered.
     for table in [&tip.next_table, &tip.next_next_table] {
@@ -78,8 +123,8 @@ fn check_invariants(chain: &Chain, barred: &BTreeSet<PublicKey>) {
         assert!(organization.pair.len() <= 2);
         let users = consortium::users(chain.store(), &organization.name, None, 1_000).unwrap();
         assert_eq!(users.len() as u64, organization.users);
-        for user in users {
-            assert_eq!(may_send(chain.store(), &user).unwrap(), Some(organization.name.clone()));
+        for user in users.into_iter().filter(|_| !organization.is_suspended) {
+            assert_eq!(may_send(chain.store(), &user), Ok(organization.name.clone()));
         }
     }
     // Terms rise by one with each switch.
@@ -118,7 +163,7 @@ proptest! {
     fn random_blocks_keep_the_invariants(
         blocks in prop::collection::vec(
             (
-                prop::collection::vec(any::<Step>(), 0..6),
+                prop::collection::vec(any::<Step>(), 0..9),
                 prop::collection::vec(any::<u8>(), 0..8),
                 prop::option::weighted(0.2, any::<(u8, u8)>()),
             ),

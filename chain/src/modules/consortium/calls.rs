@@ -7,13 +7,15 @@ use crate::ledger::Event;
 use crate::ledger::context::Context;
 use crate::limits::{MAX_NODES_PER_ORG, MAX_USERS_PER_ORG};
 use crate::modules::consortium::state::{
-    delete_key, delete_user, key_entry, org, put_key, put_org, put_user,
+    check_new_key, delete_key, delete_user, key_entry, org, put_key, put_org, put_user,
 };
-use crate::modules::consortium::{Call, KeyRole, Node, check_addresses, registration_bytes};
+use crate::modules::consortium::{
+    Call, KeyRole, Node, change, check_addresses, motions, registration_bytes,
+};
 use crate::modules::{Sender, standby};
 
-/// Executes a call. Its data is the effective height of the seat's change where the pair changes,
-/// else empty.
+/// Executes a call. Its data is a [`motions::Decision`] for motions and votes, the effective height
+/// where the pair or the admin key changes, else empty.
 pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result<Vec<u8>, Error> {
     if !matches!(call, Call::SetAddresses { .. }) {
         sender.must_be_admin()?;
@@ -27,18 +29,11 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         Call::AddUser { user } => add_user(ctx, sender, user),
         Call::RemoveUser { user } => remove_user(ctx, sender, user),
         Call::SetAddresses { addresses } => set_addresses(ctx, sender, addresses),
-    }
-}
-
-/// Refuses keys that may not enter the chain.
-fn check_new_key(ctx: &mut Context, key: &PublicKey) -> Result<(), Error> {
-    key.check()?;
-    match key_entry(&mut ctx.state, key)? {
-        None => Ok(()),
-        Some(entry) if entry.role == KeyRole::Barred => {
-            Err(Error::Refused { reason: format!("key {key} signed twice and is barred for ever") })
+        Call::Propose { change, force, expires } => {
+            motions::propose(ctx, sender, change, *force, *expires)
         }
-        Some(_) => Err(Error::Exists { what: "key", name: key.to_string() }),
+        Call::Vote { motion } => motions::vote(ctx, sender, *motion),
+        Call::SetAdminKey { key, proof } => set_admin_key(ctx, sender, key, proof),
     }
 }
 
@@ -58,7 +53,7 @@ fn register_node(
     pair: bool,
     addresses: &[String],
 ) -> Result<Vec<u8>, Error> {
-    check_new_key(ctx, node)?;
+    check_new_key(&mut ctx.state, node)?;
     check_addresses(addresses)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
     if entry.nodes.len() >= MAX_NODES_PER_ORG {
@@ -69,14 +64,38 @@ fn register_node(
         let reason = "the pair has two nodes: take one out, or make this one an observer first";
         return Err(Error::Refused { reason: reason.to_owned() });
     }
-    if !node.verifies(&registration_bytes(&ctx.tip.chain_id, &sender.org, node), proof) {
-        return Err(Error::BadSignature { what: "registration", key: *node });
-    }
+    check_proof(ctx, sender, node, proof)?;
     entry.nodes.insert(*node, Node { pair, addresses: addresses.to_vec() });
     put_org(&mut ctx.state, &sender.org, &entry);
     put_key(&mut ctx.state, node, &sender.org, KeyRole::Node);
     ctx.events.push(node_event("node_registered", sender, node));
     if pair { pair_changed(ctx, sender, Some(node)) } else { Ok(Vec::new()) }
+}
+
+/// Refuses a key that is not held by who wants to bring it in.
+fn check_proof(
+    ctx: &Context,
+    sender: &Sender,
+    key: &PublicKey,
+    proof: &Signature,
+) -> Result<(), Error> {
+    if key.verifies(&registration_bytes(&ctx.tip.chain_id, &sender.org, key), proof) {
+        Ok(())
+    } else {
+        Err(Error::BadSignature { what: "registration", key: *key })
+    }
+}
+
+fn set_admin_key(
+    ctx: &mut Context,
+    sender: &Sender,
+    key: &PublicKey,
+    proof: &Signature,
+) -> Result<Vec<u8>, Error> {
+    check_new_key(&mut ctx.state, key)?;
+    check_proof(ctx, sender, key, proof)?;
+    let effective = change::replace_admin_key(ctx, &sender.org, *key)?;
+    Ok(codec::encode(&effective))
 }
 
 fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {
@@ -152,7 +171,7 @@ fn set_addresses(
 }
 
 fn add_user(ctx: &mut Context, sender: &Sender, user: &PublicKey) -> Result<Vec<u8>, Error> {
-    check_new_key(ctx, user)?;
+    check_new_key(&mut ctx.state, user)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
     if entry.users >= MAX_USERS_PER_ORG as u64 {
         let max = MAX_USERS_PER_ORG;

@@ -5,7 +5,13 @@
 //! leaves the register as soon as no role table names it, and never enters the chain again.
 //!
 //! A node is registered with a proof that its key is held by who registers it:
-//! [`registration_proof`], the node's signature over its organisation and key.
+//! [`registration_proof`], the node's signature over its organisation and key. An admin key that an
+//! organisation sets itself comes with the same proof.
+//!
+//! Members come and go, and the rules change, by *motions* (`motions`): each proposes a [`Change`]
+//! (`change`), is tried on paper (`weigh`), and is carried out when as many members as the
+//! [`Policy`] (`policy`) asks for have voted for it. What becomes of who is suspended or removed
+//! is in `closed`.
 //!
 //! | state key | value |
 //! |---|---|
@@ -13,13 +19,21 @@
 //! | `consortium/org/NAME` | [`Org`] |
 //! | `consortium/key/KEY` | [`KeyEntry`] of every key that has or had a role |
 //! | `consortium/user/NAME/KEY` | nothing: the organisation's users |
+//! | `consortium/closed` | name -> [`Closed`] of those that are suspended, or removed and about to go |
+//!
+//! and those of `motions`.
 
 mod address;
 mod calls;
+mod change;
+mod closed;
+mod motions;
+mod policy;
 mod queries;
 mod state;
 #[cfg(test)]
 mod tests;
+mod weigh;
 
 use std::collections::BTreeMap;
 
@@ -28,15 +42,23 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::keys::{Domain, PublicKey, Signature, Signer};
 use crate::limits::MAX_ADDRESSES_PER_NODE;
-use crate::types::{ChainId, OrgName, Power};
+use crate::types::{ChainId, Height, OrgName, Power};
 
 pub(crate) use address::address_faults;
 pub use address::check_addresses;
 pub(crate) use calls::execute;
-pub use queries::{Organization, key, organization, organizations, users};
-pub(crate) use state::{
-    Barred, ORG, bar, genesis, org, org_names, pair, register, sender, unregister,
+pub use change::Change;
+pub use closed::Closed;
+pub use motions::{Decision, Docket, Motion, Opened, Outcome, Tally};
+pub use policy::{Policy, Threshold};
+pub use queries::{
+    MotionStatus, MotionView, Organization, key, motion, motions, organization, organizations,
+    policy, try_change, users,
 };
+pub(crate) use state::{
+    Barred, bar, genesis, may_have_changed_register, org, pair, register, sender, unregister,
+};
+pub use weigh::{Numbers, Weighed};
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +101,30 @@ pub enum Call {
     RemoveUser {
         /// The key.
         user: PublicKey,
+    },
+    /// Makes a motion, which is a vote for it; signed by the admin key of any member. An
+    /// organisation has up to [`crate::limits::MAX_OPEN_MOTIONS_PER_ORG`] that are open.
+    Propose {
+        /// What is proposed.
+        change: Change,
+        /// Whether to carry it out though fewer seats than a quorum would be online after it: that
+        /// takes the policy's highest threshold.
+        force: bool,
+        /// The last height at which it can be voted on: this block's or one of the next
+        /// [`crate::limits::MAX_MOTION_BLOCKS`].
+        expires: Height,
+    },
+    /// A vote for a motion; signed by the admin key of a member that has not voted for it.
+    Vote {
+        /// Its number.
+        motion: u64,
+    },
+    /// Replaces the sender's own admin key; signed by the old one.
+    SetAdminKey {
+        /// The new key.
+        key: PublicKey,
+        /// Proof that it is held by who sets it: [`registration_proof`], made with the new key.
+        proof: Signature,
     },
 }
 

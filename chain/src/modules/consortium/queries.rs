@@ -1,15 +1,20 @@
 //! Questions about the consortium, answered from any store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::keys::PublicKey;
+use crate::ledger::last::Last;
 use crate::ledger::state::State;
-use crate::limits::MAX_LIST;
-use crate::modules::consortium::state::{find_org, key_entry, org_names, users_of};
-use crate::modules::consortium::{KeyEntry, Node, Org};
+use crate::limits::{MAX_LIST, MAX_MOTION_HISTORY};
+use crate::modules::consortium::motions::{Docket, find, tally};
+use crate::modules::consortium::state::{find_org, key_entry, org_names, read_policy, users_of};
+use crate::modules::consortium::weigh::{Sheet, weigh};
+use crate::modules::consortium::{
+    Change, KeyEntry, Motion, Node, Org, Outcome, Policy, Tally, Weighed, closed,
+};
 use crate::store::{Column, Store};
 use crate::types::{OrgName, Power};
 
@@ -28,12 +33,15 @@ pub struct Organization {
     pub observers: BTreeMap<PublicKey, Node>,
     /// Number of its users: see [`users`].
     pub users: u64,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
 }
 
 impl Organization {
-    fn new(name: OrgName, org: Org) -> Self {
+    fn new(name: OrgName, org: Org, is_suspended: bool) -> Self {
         let (pair, observers) = org.nodes.into_iter().partition(|(_, node)| node.pair);
-        Self { name, admin_key: org.admin_key, power: org.power, pair, observers, users: org.users }
+        let Org { admin_key, power, users, .. } = org;
+        Self { name, admin_key, power, pair, observers, users, is_suspended }
     }
 }
 
@@ -47,13 +55,18 @@ pub fn organizations(store: &dyn Store) -> Result<Vec<Organization>, Error> {
     found.filter_map(Result::transpose).collect()
 }
 
-/// One organisation.
+/// One organisation; none when it is no member.
 ///
 /// # Errors
 /// [`Error::Storage`], [`Error::Damaged`].
 pub fn organization(store: &dyn Store, name: &OrgName) -> Result<Option<Organization>, Error> {
-    let org = find_org(&mut State::new(store), name)?;
-    Ok(org.map(|org| Organization::new(name.clone(), org)))
+    let state = &mut State::new(store);
+    let closed = closed::of(state, name)?;
+    if closed.as_ref().is_some_and(|closed| closed.is_removed) {
+        return Ok(None);
+    }
+    let org = find_org(state, name)?;
+    Ok(org.map(|org| Organization::new(name.clone(), org, closed.is_some())))
 }
 
 /// What a key is in the chain; none when it never had a role, or has none any more.
@@ -81,4 +94,95 @@ pub fn users(
     let keys = found.iter().map(|(key, _)| PublicKey::from_slice(&key[prefix.len()..]));
     keys.collect::<Result<_, _>>()
         .map_err(|error| Error::Damaged { what: "users", reason: error.to_string() })
+}
+
+/// A motion, as an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MotionView {
+    /// Its number.
+    pub number: u64,
+    /// It.
+    pub motion: Motion,
+    /// Where it stands.
+    pub status: MotionStatus,
+    /// Its votes by the policy and the members of now.
+    pub tally: Tally,
+}
+
+/// Where a motion stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MotionStatus {
+    /// It can be voted on.
+    Open,
+    /// Its change was made.
+    Carried,
+    /// The organisation that made it, or that it is about, was removed.
+    Dropped,
+    /// Too few voted for it in time.
+    Expired,
+}
+
+/// The policy.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub fn policy(store: &dyn Store) -> Result<Policy, Error> {
+    read_policy(&mut State::new(store))
+}
+
+/// A motion by its number; none when there was none or it is forgotten.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub fn motion(store: &dyn Store, number: u64) -> Result<Option<MotionView>, Error> {
+    let state = &mut State::new(store);
+    let Some(motion) = find(state, number)? else { return Ok(None) };
+    let status = match motion.outcome {
+        Some(Outcome::Carried { .. }) => MotionStatus::Carried,
+        Some(Outcome::Dropped { .. }) => MotionStatus::Dropped,
+        // The next block is the first that could hold a vote.
+        None if motion.expires <= Last::read(state)?.height => MotionStatus::Expired,
+        None => MotionStatus::Open,
+    };
+    let tally = tally(state, &motion)?;
+    Ok(Some(MotionView { number, motion, status, tally }))
+}
+
+/// Up to `limit` (at most [`MAX_LIST`]) motions that are remembered, the newest first, those with
+/// numbers below `before` where it is given; whether only those that are open.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub fn motions(
+    store: &dyn Store,
+    only_open: bool,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<Vec<MotionView>, Error> {
+    let docket = Docket::read(&mut State::new(store))?;
+    let end = before.unwrap_or(docket.next).min(docket.next);
+    let remembered = docket.next.saturating_sub(MAX_MOTION_HISTORY).max(1)..end;
+    let mut numbers: BTreeSet<u64> = docket.open.keys().copied().filter(|n| *n < end).collect();
+    if !only_open {
+        numbers.extend(remembered);
+    }
+    let found = numbers.into_iter().rev().map(|number| motion(store, number));
+    let wanted = found.filter_map(Result::transpose).filter(|found| {
+        let is_open = |view: &MotionView| view.status == MotionStatus::Open;
+        !only_open || found.as_ref().map_or(true, is_open)
+    });
+    wanted.take(limit.min(MAX_LIST)).collect()
+}
+
+/// What a change would do if it were made in the next block, by the last record.
+///
+/// # Errors
+/// Why it cannot be done as the consortium is, such as [`Error::NotFound`], [`Error::Exists`] and
+/// [`Error::Refused`]; [`Error::Storage`], [`Error::Damaged`].
+pub fn try_change(store: &dyn Store, change: &Change) -> Result<Weighed, Error> {
+    let state = &mut State::new(store);
+    change.check(state)?;
+    let alive = Last::read(state)?.alive;
+    Ok(weigh(&Sheet::read(state, alive.as_ref())?, change))
 }

@@ -4,14 +4,16 @@ use crate::error::Error;
 use crate::genesis::{Genesis, GenesisRole};
 use crate::keys::PublicKey;
 use crate::ledger::state::{State, key_of, missing};
+use crate::limits::MAX_USERS_PER_ORG;
 use crate::modules::Sender;
-use crate::modules::consortium::{KeyEntry, KeyRole, Node, Org};
+use crate::modules::consortium::closed::{self, CLOSED};
+use crate::modules::consortium::{KeyEntry, KeyRole, Node, Org, Policy};
 use crate::roles::{NodeEntry, Register};
 use crate::types::OrgName;
 
 const ORGS: &str = "consortium/orgs";
-/// Prefix of organisations: the register follows from what is under it.
-pub(crate) const ORG: &str = "consortium/org/";
+const ORG: &str = "consortium/org/";
+const POLICY: &str = "consortium/policy";
 const KEY: &str = "consortium/key/";
 const USER: &str = "consortium/user/";
 
@@ -19,6 +21,7 @@ pub(crate) fn genesis(state: &mut State, genesis: &Genesis) {
     let mut names: Vec<&OrgName> = genesis.organizations.iter().map(|org| &org.name).collect();
     names.sort();
     state.write(ORGS.into(), &names);
+    put_policy(state, &genesis.policy);
     for org in &genesis.organizations {
         let name = &org.name;
         let nodes = org.nodes.iter().map(|node| {
@@ -46,6 +49,19 @@ pub(crate) fn org_names(state: &mut State) -> Result<Vec<OrgName>, Error> {
     state.read("list of organisations", ORGS.as_bytes())?.ok_or_else(|| missing("organisations"))
 }
 
+pub(super) fn put_org_names(state: &mut State, names: &[OrgName]) {
+    state.write(ORGS.into(), &names);
+}
+
+/// The policy.
+pub(super) fn read_policy(state: &mut State) -> Result<Policy, Error> {
+    state.read("policy", POLICY.as_bytes())?.ok_or_else(|| missing("policy"))
+}
+
+pub(super) fn put_policy(state: &mut State, policy: &Policy) {
+    state.write(POLICY.into(), policy);
+}
+
 /// An organisation that is known to exist.
 pub(crate) fn org(state: &mut State, name: &OrgName) -> Result<Org, Error> {
     find_org(state, name)?.ok_or_else(|| missing("organisation"))
@@ -57,6 +73,22 @@ pub(super) fn find_org(state: &mut State, name: &OrgName) -> Result<Option<Org>,
 
 pub(super) fn put_org(state: &mut State, name: &OrgName, org: &Org) {
     state.write(key_of(ORG, name.as_str().as_bytes()), org);
+}
+
+pub(super) fn delete_org(state: &mut State, name: &OrgName) {
+    state.delete(key_of(ORG, name.as_str().as_bytes()));
+}
+
+/// Refuses keys that may not enter the chain.
+pub(super) fn check_new_key(state: &mut State, key: &PublicKey) -> Result<(), Error> {
+    key.check()?;
+    match key_entry(state, key)? {
+        None => Ok(()),
+        Some(entry) if entry.role == KeyRole::Barred => {
+            Err(Error::Refused { reason: format!("key {key} signed twice and is barred for ever") })
+        }
+        Some(_) => Err(Error::Exists { what: "key", name: key.to_string() }),
+    }
 }
 
 pub(super) fn key_entry(state: &mut State, key: &PublicKey) -> Result<Option<KeyEntry>, Error> {
@@ -103,25 +135,49 @@ pub(super) fn delete_user(
     Ok(())
 }
 
+/// Forgets all users of an organisation; the caller counts them no more.
+pub(super) fn take_users(state: &mut State, org: &OrgName) -> Result<(), Error> {
+    let prefix = users_of(org);
+    for key in state.keys(&prefix, MAX_USERS_PER_ORG)? {
+        let user = PublicKey::from_slice(&key[prefix.len()..])
+            .map_err(|error| Error::Damaged { what: "users", reason: error.to_string() })?;
+        delete_key(state, &user)?;
+        state.delete(key);
+    }
+    Ok(())
+}
+
 /// Who sends a transaction.
 pub(crate) fn sender(state: &mut State, key: &PublicKey) -> Result<Sender, Error> {
-    match key_entry(state, key)? {
-        Some(KeyEntry { org, role }) if role != KeyRole::Barred => {
-            Ok(Sender { key: *key, org, role })
-        }
-        _ => Err(Error::UnknownSender { sender: *key }),
+    let unknown = || Error::UnknownSender { sender: *key };
+    let KeyEntry { org, role } = key_entry(state, key)?.ok_or_else(unknown)?;
+    match closed::of(state, &org)? {
+        _ if role == KeyRole::Barred => Err(unknown()),
+        None => Ok(Sender { key: *key, org, role }),
+        Some(closed) if closed.is_removed => Err(unknown()),
+        Some(_) => Err(Error::Suspended { org }),
     }
 }
 
-/// All registered nodes.
+/// All registered nodes. Of an organisation that is closed there is the node that still signs for
+/// the next height.
 pub(crate) fn register(state: &mut State) -> Result<Register, Error> {
     let mut register = Register::default();
+    let closed = closed::all(state)?;
     for name in org_names(state)? {
+        let closed = closed.get(&name);
         for (key, Node { pair, addresses }) in org(state, &name)?.nodes {
-            register.nodes.insert(key, NodeEntry { org: name.clone(), pair, addresses });
+            if closed.is_none_or(|closed| closed.last == Some(key)) {
+                register.nodes.insert(key, NodeEntry { org: name.clone(), pair, addresses });
+            }
         }
     }
     Ok(register)
+}
+
+/// Whether anything has changed that the register follows from.
+pub(crate) fn may_have_changed_register(state: &State) -> bool {
+    [ORG, CLOSED].iter().any(|prefix| state.has_changed(prefix.as_bytes()))
 }
 
 /// The nodes of an organisation's pair, at most two, in the order of their keys.
@@ -159,18 +215,28 @@ pub(crate) fn bar(
             put_org(state, &name, &entry);
         }
         Some(KeyRole::User) => delete_user(state, &name, key)?,
-        // Admin keys are set at genesis and hold no seat.
+        // An organisation whose admin key is barred has none until the others give it one.
         Some(KeyRole::Admin | KeyRole::Barred) | None => {}
     }
     put_key(state, key, &name, KeyRole::Barred);
     Ok(Barred { org: name, was_pair })
 }
 
-/// Takes a barred key out of the register; nothing happens when it is not there.
-pub(crate) fn unregister(state: &mut State, name: &OrgName, key: &PublicKey) -> Result<(), Error> {
-    let mut entry = org(state, name)?;
-    if entry.nodes.remove(key).is_some() {
-        put_org(state, name, &entry);
+/// No role table to come names this node any more: where it is barred, or its organisation closed, it
+/// leaves the register. Whether an organisation that was removed has left with it.
+pub(crate) fn unregister(
+    state: &mut State,
+    name: &OrgName,
+    key: &PublicKey,
+) -> Result<bool, Error> {
+    if closed::last_has_left(state, name, key)? {
+        return Ok(true);
     }
-    Ok(())
+    let is_barred = key_entry(state, key)?.is_some_and(|entry| entry.role == KeyRole::Barred);
+    if is_barred && let Some(mut entry) = find_org(state, name)? {
+        if entry.nodes.remove(key).is_some() {
+            put_org(state, name, &entry);
+        }
+    }
+    Ok(false)
 }

@@ -1,3 +1,7 @@
+mod closed;
+mod motions;
+mod paper;
+
 use crate::keys::{PublicKey, Signature};
 use crate::ledger::state::State;
 use crate::ledger::tests::kit::*;

@@ -1,15 +1,12 @@
 //! Parameters of the chain, set at genesis or by the consortium, and what is derived from them.
 //!
-//! The consortium sets them by vote: when organisations with more than 2/3 of the power have sent
-//! the same [`Call::Set`], it takes effect. Values that could stop a node are refused before they
-//! are voted on.
+//! The consortium changes them by a motion: see [`crate::modules::consortium`]. Values that could
+//! stop a node are refused before they are voted on.
 //!
 //! | state key | value |
 //! |---|---|
 //! | `parameters/current` | [`Parameters`] from the next height on |
-//! | `parameters/vote/NAME` | [`Parameters`] that an organisation has voted for, not in effect yet |
 
-mod calls;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -22,9 +19,8 @@ use crate::error::Error;
 use crate::limits::{MAX_BLOCK_TX_BYTES, MAX_BLOCK_TXS, MAX_TX_BYTES};
 use crate::roles::RoleTable;
 
-pub(crate) use calls::execute;
-pub use state::{current, votes};
-pub(crate) use state::{genesis, read};
+pub use state::current;
+pub(crate) use state::{genesis, read, set};
 
 /// Longest idle block interval and network bound.
 const MAX_INTERVAL_MS: u64 = 60_000;
@@ -36,15 +32,6 @@ const MAX_FAILOVER_BLOCKS: u64 = 100_000;
 const MAX_FAILOVER_MIN_MS: u64 = 86_400_000;
 /// Longest timeout of a round: ten minutes.
 const MAX_TIMEOUT_MS: u64 = 600_000;
-
-/// A call of this module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Call {
-    /// An organisation's vote, in the place of its last one, to replace all parameters; signed by
-    /// its admin key. With the vote that makes more than 2/3 of the power they take effect from
-    /// the next height on.
-    Set(Parameters),
-}
 
 /// Parameters as set. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

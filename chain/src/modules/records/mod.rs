@@ -23,6 +23,7 @@ use crate::types::DataSetName;
 
 pub(crate) use calls::execute;
 pub use queries::{DataSet, Page, Record, data_sets, get, list};
+pub(crate) use state::count;
 pub use state::state_key;
 
 /// A call of this module.

@@ -13,8 +13,8 @@ fn count_key(org: &OrgName) -> Vec<u8> {
     key_of(SETS, org.as_str().as_bytes())
 }
 
-/// How many data sets an organisation owns.
-pub(super) fn count(state: &mut State, org: &OrgName) -> Result<u64, Error> {
+/// How many data sets an organisation owns, or owned when it was removed.
+pub(crate) fn count(state: &mut State, org: &OrgName) -> Result<u64, Error> {
     Ok(state.read("number of data sets", &count_key(org))?.unwrap_or(0))
 }
 

@@ -6,8 +6,9 @@ use crate::keys::PublicKey;
 use crate::ledger::Event;
 use crate::ledger::context::Context;
 use crate::modules::consortium::{self, Barred};
-use crate::modules::standby::state::{known, move_seat, read_seats, table, write_seats};
-use crate::modules::standby::{Reason, Run, Seats};
+use crate::modules::standby::state::{move_seat, read_seats, table, write_seats};
+use crate::modules::standby::vacant::{changed, take_seat};
+use crate::modules::standby::{Reason, Seats};
 use crate::types::OrgName;
 
 /// The first part of a block: bars the keys that evidence is about, and gives every seat without a
@@ -18,10 +19,16 @@ use crate::types::OrgName;
 pub(crate) fn settle(ctx: &mut Context, evidence: &[Evidence]) -> Result<(), Error> {
     let before = read_seats(&mut ctx.state)?;
     let mut seats = before.clone();
+    let mut gone = Vec::new();
     for (name, seat) in &mut seats {
-        if let Some(key) = seat.leaving.take_if(|key| ctx.table_after().by_key(key).is_none()) {
-            consortium::unregister(&mut ctx.state, name, &key)?;
+        if let Some(key) = seat.leaving.take_if(|key| ctx.table_after().by_key(key).is_none())
+            && consortium::unregister(&mut ctx.state, name, &key)?
+        {
+            gone.push(name.clone());
         }
+    }
+    for name in gone {
+        take_seat(&mut ctx.state, &mut seats, &name);
     }
     for evidence in evidence {
         let voters = table(ctx.state.store(), evidence.height())?.unwrap_or_default();
@@ -47,29 +54,30 @@ fn bar(
     let Barred { org, was_pair } = consortium::bar(&mut ctx.state, voted_for, key)?;
     let attributes = [("org", org.to_string()), ("node", key.to_string())];
     ctx.events.push(Event::new("key_barred", attributes));
-    let seat = known(seats, &org)?;
+    // It may have been of an organisation that was removed since.
+    let Some(seat) = seats.get_mut(&org) else { return Ok(()) };
     if seat.holder == Some(*key) {
         seat.barred = true;
         return Ok(());
     }
     if was_pair {
-        seat.effective = ctx.effective();
-        seat.run = Run::default();
+        changed(ctx, seat);
     }
-    consortium::unregister(&mut ctx.state, &org, key)
+    consortium::unregister(&mut ctx.state, &org, key)?;
+    Ok(())
 }
 
 fn fill(ctx: &mut Context, seats: &mut Seats) -> Result<(), Error> {
     let mut filled = seats.values().filter(|seat| seat.holder.is_some()).count();
     for (name, seat) in seats {
-        if seat.holder.is_some() && !seat.barred {
+        if seat.closed || (seat.holder.is_some() && !seat.barred) {
             continue;
         }
         let pair = consortium::pair(&mut ctx.state, name)?;
         let partner = pair.into_iter().find(|key| ctx.is_alive(key));
         if partner.is_some() {
             filled += usize::from(seat.holder.is_none());
-            move_seat(ctx, name, seat, partner, Reason::Barred)?;
+            move_seat(ctx, name, seat, partner, seat.vacant.unwrap_or(Reason::Barred))?;
         } else if seat.holder.is_some() && filled > 1 {
             filled -= 1;
             move_seat(ctx, name, seat, None, Reason::Barred)?;

@@ -7,7 +7,8 @@ use crate::ledger::context::Context;
 use crate::modules::Sender;
 use crate::modules::consortium::{self, KeyRole};
 use crate::modules::standby::state::{known, move_seat, read_seats, write_seats};
-use crate::modules::standby::{Call, Reason, Run, SeatState};
+use crate::modules::standby::vacant::{changed, may_take};
+use crate::modules::standby::{Call, Reason, SeatState};
 use crate::types::{Height, OrgName};
 
 /// Executes a call. Its data is the height from which the switch is in effect.
@@ -46,7 +47,8 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
     Ok(codec::encode(&effective))
 }
 
-fn must_be_first_change(ctx: &Context, seat: &SeatState) -> Result<(), Error> {
+/// Refuses a second change of a seat in one block.
+pub(super) fn must_be_first_change(ctx: &Context, seat: &SeatState) -> Result<(), Error> {
     if seat.effective == ctx.effective() {
         return Err(Error::NoSwitch { reason: "the seat has changed in this block already" });
     }
@@ -54,20 +56,25 @@ fn must_be_first_change(ctx: &Context, seat: &SeatState) -> Result<(), Error> {
 }
 
 /// What a change of a seat's pair does to it: its window starts anew, and where it has no good
-/// holder, the node that was named takes it. The height from which that is in effect.
+/// holder, the node that was named takes it; the seat of an organisation that has joined or was
+/// restored waits where that could stop the chain. The height from which that is in effect.
 pub(crate) fn pair_changed(
     ctx: &mut Context,
     name: &OrgName,
     named: Option<&PublicKey>,
 ) -> Result<Height, Error> {
     let mut seats = read_seats(&mut ctx.state)?;
+    let vacant = known(&mut seats, name)?.vacant;
+    let waits = match (vacant, named) {
+        (Some(Reason::Membership), Some(node)) => !may_take(ctx, &seats, name, node)?,
+        _ => false,
+    };
     let seat = known(&mut seats, name)?;
     must_be_first_change(ctx, seat)?;
-    if named.is_some() && (seat.holder.is_none() || seat.barred) {
-        move_seat(ctx, name, seat, named.copied(), Reason::Barred)?;
+    if named.is_some() && !waits && (seat.holder.is_none() || seat.barred) {
+        move_seat(ctx, name, seat, named.copied(), vacant.unwrap_or(Reason::Barred))?;
     } else {
-        seat.effective = ctx.effective();
-        seat.run = Run::default();
+        changed(ctx, seat);
     }
     write_seats(&mut ctx.state, &seats);
     Ok(ctx.effective())

@@ -5,6 +5,7 @@
 //! | reason | when | file |
 //! |---|---|---|
 //! | barred | evidence against the holder, or a seat without a good holder that can be filled | `barred` |
+//! | membership | an organisation joins, is suspended, restored or removed, by a motion | `vacant` |
 //! | planned | a [`Call::Switch`] | `calls` |
 //! | automatic | the holder was dead and its partner alive for long enough | `automatic`, by `rule` |
 //!
@@ -16,6 +17,7 @@
 //! | `standby/table/~HEIGHT` | the role table from that height on, until the next one; the key holds the height's complement in eight bytes, high byte first, so that the newest comes first |
 //! | `standby/switch/NUMBER` | [`Switch`], the last [`crate::limits::MAX_SWITCH_HISTORY`] |
 //! | `standby/switches` | how many there were |
+//! | `standby/past_term/NAME` | [`Term`] of the seat of an organisation that was removed |
 
 mod automatic;
 mod barred;
@@ -25,6 +27,7 @@ mod rule;
 mod state;
 #[cfg(test)]
 mod tests;
+mod vacant;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +42,8 @@ pub(crate) use barred::settle;
 pub(crate) use calls::{execute, holder, is_holder, pair_changed};
 pub use queries::{SeatView, history, seats, table_at};
 pub use rule::{Run, Step};
-pub(crate) use state::{finish, genesis};
+pub(crate) use state::{finish, genesis, holders};
+pub(crate) use vacant::{close_seat, forget_seat, open_seat, power_changed, reopen_seat};
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +67,12 @@ pub struct SeatState {
     pub holder: Option<PublicKey>,
     /// The holder is barred and stays only until another node can take the last seat.
     pub barred: bool,
-    /// A barred node that is registered until no role table to come names it.
+    /// Why it is left out: [`Reason::Barred`] or [`Reason::Membership`]; none while it has a holder.
+    pub vacant: Option<Reason>,
+    /// Its organisation is suspended or removed: nothing fills it.
+    pub closed: bool,
+    /// A node that is registered until no role table to come names it: it is barred, or its
+    /// organisation closed.
     pub leaving: Option<PublicKey>,
     /// How often the holder has changed.
     pub term: Term,
@@ -86,6 +95,9 @@ pub enum Reason {
     Planned,
     /// The holder signed twice; or a seat that was left out for that is filled again.
     Barred,
+    /// Its organisation was suspended or removed; or the seat of one that joined, or was restored,
+    /// is filled.
+    Membership,
 }
 
 impl fmt::Display for Reason {
@@ -94,6 +106,7 @@ impl fmt::Display for Reason {
             Self::Automatic => "automatic",
             Self::Planned => "planned",
             Self::Barred => "barred",
+            Self::Membership => "membership",
         })
     }
 }

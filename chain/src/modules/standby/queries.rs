@@ -63,6 +63,7 @@ pub fn seats(store: &dyn Store) -> Result<Vec<SeatView>, Error> {
         let pair = consortium::pair(state, &name)?;
         let partner = pair.into_iter().find(|key| Some(*key) != seat.holder);
         let never_automatic = match (seat.holder, partner) {
+            (None, _) if seat.closed => Some("its organisation is suspended".to_owned()),
             (None, _) => Some("the seat is left out".to_owned()),
             (_, None) => Some("it has no partner".to_owned()),
             _ if power > table.f() => {

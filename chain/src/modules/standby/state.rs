@@ -48,6 +48,12 @@ pub(super) fn write_seats(state: &mut State, seats: &Seats) {
     state.write(SEATS.into(), seats);
 }
 
+/// Who holds each seat in table(k+2) as it is so far; none where it is left out.
+pub(crate) fn holders(state: &mut State) -> Result<BTreeMap<OrgName, Option<PublicKey>>, Error> {
+    let seats = read_seats(state)?;
+    Ok(seats.into_iter().map(|(name, seat)| (name, seat.holder)).collect())
+}
+
 fn table_key(height: Height) -> Vec<u8> {
     key_of(TABLE, &(u64::MAX - height.0).to_be_bytes())
 }
@@ -74,10 +80,13 @@ pub(super) fn move_seat(
     reason: Reason,
 ) -> Result<(), Error> {
     let from = seat.holder;
+    let vacant = to.is_none().then_some(reason);
     let leaving = if seat.barred { from } else { seat.leaving };
     *seat = SeatState {
         holder: to,
         barred: false,
+        vacant,
+        closed: seat.closed,
         leaving,
         term: seat.term.next(),
         effective: ctx.effective(),

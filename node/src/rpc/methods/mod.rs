@@ -1,6 +1,7 @@
 //! The methods: CometBFT's, and Tandem's own.
 
 mod blocks;
+mod motions;
 mod node;
 mod own;
 mod query;
@@ -70,6 +71,10 @@ methods! {
     "organizations" () "the members" => own::organizations;
     "nodes" () "the registered nodes" => own::nodes;
     "parameters" () "the chain's parameters" => own::parameters;
+    "policy" () "how many members must agree to a change" => motions::policy;
+    "motions" ("open", "before", "limit") "proposed changes, the newest first" => motions::motions;
+    "motion" ("motion") "a proposed change, and what it would do now" => motions::motion;
+    "try_change" ("change") "what a change would do, on paper" => motions::try_change;
     "key" ("key") "what a public key is in the chain" => own::key;
 }
 

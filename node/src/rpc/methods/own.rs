@@ -13,8 +13,7 @@ use crate::rpc::alive::{AliveBlock, MAX_BLOCKS};
 use crate::rpc::error::RpcError;
 use crate::rpc::params::{Params, missing};
 use crate::rpc::shapes::tandem::{
-    KeyInfo, NodeEntry, NodeRole, Nodes, Organizations, ParametersInfo, ParametersVote, Seat,
-    Seats, Switches,
+    KeyInfo, NodeEntry, NodeRole, Nodes, Organizations, ParametersInfo, Seat, Seats, Switches,
 };
 use crate::rpc::state::RpcState;
 
@@ -24,7 +23,7 @@ const GRID_BLOCKS: u64 = 60;
 const SWITCHES: u64 = 30;
 const MAX_SWITCHES: u64 = 100;
 
-fn to_json(value: &impl Serialize) -> Result<Value, RpcError> {
+pub(super) fn to_json(value: &impl Serialize) -> Result<Value, RpcError> {
     serde_json::to_value(value).map_err(|error| RpcError::internal(error.to_string()))
 }
 
@@ -129,7 +128,6 @@ pub async fn parameters(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcEr
         .read(move |state| {
             let snapshot = state.db.snapshot();
             let parameters = chain_parameters::current(&snapshot)?;
-            let votes = chain_parameters::votes(&snapshot)?.into_iter();
             let table = &tip.next_table;
             let ms = |duration: std::time::Duration| {
                 u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
@@ -138,9 +136,6 @@ pub async fn parameters(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcEr
                 liveness_grace_ms: ms(parameters.liveness_grace(table)),
                 failover_blocks: parameters.failover_blocks(table),
                 failover_min_ms: ms(parameters.failover_min(table)),
-                votes: votes
-                    .map(|(organization, parameters)| ParametersVote { organization, parameters })
-                    .collect(),
                 parameters,
             })
         })

@@ -1,5 +1,6 @@
 //! The JSON of answers: CometBFT's shapes in `comet`, Tandem's own in `tandem`.
 
 pub mod comet;
+pub mod motions;
 pub mod tandem;
 pub mod text;

@@ -169,7 +169,7 @@ pub struct SwitchEntry {
     /// The seat's term after.
     #[serde(with = "text")]
     pub term: Term,
-    /// `automatic`, `planned` or `barred`.
+    /// `automatic`, `planned`, `barred` or `membership`.
     pub reason: String,
 }
 
@@ -204,6 +204,8 @@ pub struct OrganizationEntry {
     /// Number of its user keys.
     #[serde(with = "text")]
     pub users: u64,
+    /// Whether it is suspended: its seat is left out, its keys may send nothing.
+    pub is_suspended: bool,
 }
 
 impl From<Organization> for OrganizationEntry {
@@ -215,6 +217,7 @@ impl From<Organization> for OrganizationEntry {
             pair: org.pair.into_keys().collect(),
             observers: org.observers.into_keys().collect(),
             users: org.users,
+            is_suspended: org.is_suspended,
         }
     }
 }
@@ -275,8 +278,6 @@ pub struct NodeEntry {
 pub struct ParametersInfo {
     /// In effect from the next height on.
     pub parameters: Parameters,
-    /// Organisations that want others, with what they want.
-    pub votes: Vec<ParametersVote>,
     /// How long a node may show nothing and still count as alive, in milliseconds.
     #[serde(with = "text")]
     pub liveness_grace_ms: u64,
@@ -286,15 +287,6 @@ pub struct ParametersInfo {
     /// Milliseconds that those blocks take at least.
     #[serde(with = "text")]
     pub failover_min_ms: u64,
-}
-
-/// An organisation's vote for other parameters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParametersVote {
-    /// The organisation.
-    pub organization: OrgName,
-    /// What it wants.
-    pub parameters: Parameters,
 }
 
 /// Answer of `key`: what a key is in the chain.

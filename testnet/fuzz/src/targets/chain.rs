@@ -1,5 +1,7 @@
 //! Decoders of the chain.
 
+use std::collections::BTreeMap;
+
 use multiaddr::Multiaddr;
 use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, Header};
 use tandem_chain::codec;
@@ -8,7 +10,9 @@ use tandem_chain::genesis::{Genesis, GenesisOrg};
 use tandem_chain::keys::{PublicKey, Signature, Strict};
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
-use tandem_chain::modules::consortium::{KeyEntry, Org, check_addresses};
+use tandem_chain::modules::consortium::{
+    Closed, Docket, KeyEntry, Motion, Org, Policy, check_addresses,
+};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{SeatState, Switch};
 use tandem_chain::roles::{Register, RoleTable};
@@ -49,7 +53,7 @@ pub fn block(bytes: &[u8]) {
 /// Any other value that is sent or stored; the first byte chooses.
 pub fn value(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 22 {
+    match kind % 26 {
         0 => drop(decoded::<Vote>(bytes)),
         1 => drop(decoded::<Evidence>(bytes)),
         2 => drop(decoded::<Commit>(bytes)),
@@ -85,6 +89,13 @@ pub fn value(bytes: &[u8]) {
         18 => drop(decoded::<Switch>(bytes)),
         19 => drop(decoded::<Org>(bytes)),
         20 => drop(decoded::<KeyEntry>(bytes)),
+        21 => drop(decoded::<Motion>(bytes)),
+        22 => drop(decoded::<Docket>(bytes)),
+        23 => {
+            let Some(policy) = decoded::<Policy>(bytes) else { return };
+            let _ = policy.faults();
+        }
+        24 => drop(decoded::<BTreeMap<OrgName, Closed>>(bytes)),
         _ => {
             if let Ok(seen) = Bits::from_extension(bytes) {
                 assert_eq!(seen.to_extension(), bytes);
@@ -116,11 +127,11 @@ pub fn value_seeds() -> Vec<Vec<u8>> {
         (12, codec::encode(&receipt)),
         (14, codec::encode(&samples::genesis())),
         (15, codec::encode(&proof)),
-        (16, codec::encode(&samples::tx_body(samples::calls().remove(9).1))),
-        (21, observation.seen.to_extension()),
+        (16, codec::encode(&samples::tx_body(samples::calls().remove(8).1))),
+        (25, observation.seen.to_extension()),
     ];
     let stored = seeds::of_chain(&["standby/", "consortium/"]).into_iter();
-    let stored = stored.flat_map(|bytes| (17..21).map(move |kind| (kind, bytes.clone())));
+    let stored = stored.flat_map(|bytes| (17..25).map(move |kind| (kind, bytes.clone())));
     seeds.into_iter().chain(stored).map(|(kind, bytes)| [vec![kind], bytes].concat()).collect()
 }
 

@@ -207,6 +207,7 @@ impl Switches {
                     (_, None) => Case::LeftOut,
                     (None, Some(_)) => Case::Filled,
                 }),
+                Reason::Membership => {}
                 Reason::Planned => {
                     self.planned.insert(k + 2);
                     if run.count > 0 {

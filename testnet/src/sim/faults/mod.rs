@@ -3,6 +3,7 @@
 mod disks;
 mod heal;
 mod machines;
+mod motions;
 mod network;
 mod orders;
 mod processes;
@@ -34,6 +35,7 @@ impl World {
             Fault::OddSwitch => return self.order_odd_switch(),
             Fault::Members => return self.order_members(),
             Fault::Parameters => return self.order_parameters(),
+            Fault::Motions => return self.order_motion(),
             Fault::Rollback => return self.roll_back(),
             _ => {}
         }
@@ -64,6 +66,7 @@ impl World {
             | Fault::OddSwitch
             | Fault::Members
             | Fault::Parameters
+            | Fault::Motions
             | Fault::Rollback => false,
         }
     }

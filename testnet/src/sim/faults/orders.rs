@@ -1,8 +1,7 @@
-//! What organisations order while faults last: switches, other nodes, other partners, other
-//! parameters. Some of it is refused, as it would be.
+//! What organisations order while faults last: switches, other nodes, other partners. Some of it is
+//! refused, as it would be.
 
 use tandem_chain::keys::SecretKey;
-use tandem_chain::modules::parameters::{self, Parameters};
 use tandem_chain::modules::{Call, consortium, standby};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::Term;
@@ -94,18 +93,6 @@ impl World {
             let delay = self.random.below(2 * S);
             self.queue.after(delay, Event::Start(node));
         }
-    }
-
-    /// The organisations vote on other parameters; most of them.
-    pub(super) fn order_parameters(&mut self) -> bool {
-        let parameters: Parameters = self.plan.other_parameters(&mut self.random);
-        for org in 0..self.plan.orgs.len() {
-            if self.random.chance(900) {
-                let call = parameters::Call::Set(parameters.clone());
-                self.order(org, Call::Parameters(call));
-            }
-        }
-        true
     }
 
     /// Hands in a call by an organisation's admin.

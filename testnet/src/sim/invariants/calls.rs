@@ -1,5 +1,5 @@
 //! What the calls of organisations do, a second time: planned switches, registered and removed nodes,
-//! other partners, other parameters.
+//! other partners. Motions are in `motions`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use tandem_chain::block::Block;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::limits::MAX_NODES_PER_ORG;
-use tandem_chain::modules::parameters::{self, Parameters};
+use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{self, Reason};
 use tandem_chain::modules::{Call, consortium};
 
@@ -24,6 +24,16 @@ pub struct Changes {
     pub partners: u64,
     /// Parameters that came into force.
     pub parameters: u64,
+    /// Organisations that joined.
+    pub joined: u64,
+    /// Organisations that were removed.
+    pub left: u64,
+    /// Organisations that were suspended.
+    pub suspended: u64,
+    /// Suspensions that ended.
+    pub restored: u64,
+    /// Voting powers that were changed.
+    pub powers: u64,
     /// Calls of these kinds that changed nothing.
     pub refused: u64,
 }
@@ -35,30 +45,29 @@ impl Changes {
         self.removed += other.removed;
         self.partners += other.partners;
         self.parameters += other.parameters;
+        self.joined += other.joined;
+        self.left += other.left;
+        self.suspended += other.suspended;
+        self.restored += other.restored;
+        self.powers += other.powers;
         self.refused += other.refused;
     }
 }
 
 /// A block at whose calls one looks.
-struct Scene<'a> {
-    k: u64,
+pub(super) struct Scene<'a> {
+    pub(super) k: u64,
     /// The role table of k + 1.
-    next: &'a Table,
-    is_alive: &'a dyn Fn(&PublicKey) -> bool,
-    moved: &'a mut Vec<Moved>,
+    pub(super) next: &'a Table,
+    pub(super) is_alive: &'a dyn Fn(&PublicKey) -> bool,
+    /// Whether there is a record that says who is alive.
+    pub(super) has_record: bool,
+    pub(super) moved: &'a mut Vec<Moved>,
 }
 
 impl Seats {
     /// The calls of block k, in order. Gives parameters that are in force from k + 1 on.
-    pub(super) fn calls(
-        &mut self,
-        k: u64,
-        block: &Block,
-        next: &Table,
-        is_alive: &dyn Fn(&PublicKey) -> bool,
-        moved: &mut Vec<Moved>,
-    ) -> Option<Parameters> {
-        let mut scene = Scene { k, next, is_alive, moved };
+    pub(super) fn calls(&mut self, mut scene: Scene, block: &Block) -> Option<Parameters> {
         let mut agreed = None;
         for tx in &block.txs {
             let body = tx.body();
@@ -67,14 +76,20 @@ impl Seats {
                     self.switch(&mut scene, body.sender, seat.as_str(), *target, term.0);
                 }
                 Call::Consortium(call) => {
-                    if self.member_call(&mut scene, body.sender, call).is_none() {
-                        self.changes.refused += 1;
+                    let sender = body.sender;
+                    let parameters = match call {
+                        consortium::Call::Propose { change, force, expires } => {
+                            self.propose(&mut scene, sender, change, *force, expires.0)
+                        }
+                        consortium::Call::Vote { motion } => self.vote(&mut scene, sender, *motion),
+                        _ => self.member_call(&mut scene, sender, call).map(|()| None),
+                    };
+                    match parameters {
+                        Some(parameters) => agreed = parameters.or(agreed),
+                        None => self.changes.refused += 1,
                     }
                 }
-                Call::Parameters(parameters::Call::Set(wanted)) => {
-                    agreed = self.vote(body.sender, wanted).or(agreed);
-                }
-                Call::Records(_) => {}
+                Call::Records(call) => self.record_call(body.sender, call),
             }
         }
         agreed
@@ -92,6 +107,7 @@ impl Seats {
         let holder = scene.next.get(name).map(|seat| seat.holder);
         let may = sender == seat.admin || holder == Some(sender);
         let sound = seat.effective != scene.k + 2
+            && !seat.closed
             && seat.term == term
             && seat.holder.is_some_and(|holder| holder != target)
             && seat.pair.contains(&target);
@@ -107,14 +123,27 @@ impl Seats {
         sender: PublicKey,
         call: &consortium::Call,
     ) -> Option<()> {
-        let (name, seat) = self.seats.iter_mut().find(|(_, seat)| seat.admin == sender)?;
+        let name = &self.admin_of(sender)?;
+        let is_of_user = |key: &PublicKey| self.motions.is_user(key);
+        let is_shelved = |key: &PublicKey| self.seats.values().any(|s| s.shelved.contains(key));
+        let is_admin = |key: &PublicKey| self.seats.values().any(|s| s.admin == *key && !s.removed);
+        let (has_role, waits) = match call {
+            consortium::Call::RegisterNode { node, pair, .. } => {
+                let has_role = is_of_user(node) || is_shelved(node) || is_admin(node);
+                (has_role, *pair && self.waits(scene, name, node))
+            }
+            consortium::Call::SetPartner { node } => (false, self.waits(scene, name, node)),
+            _ => (false, false),
+        };
+        let seat = self.seats.get_mut(name)?;
         let of_org = |members: &BTreeMap<PublicKey, String>, key: &PublicKey| {
             members.get(key).is_some_and(|org| org == name)
         };
         match call {
             consortium::Call::RegisterNode { node, pair, .. } => {
                 let nodes = self.members.values().filter(|org| *org == name).count();
-                let is_known = self.members.contains_key(node) || self.barred.contains(node);
+                let is_known =
+                    has_role || self.members.contains_key(node) || self.barred.contains(node);
                 let is_full = nodes >= MAX_NODES_PER_ORG || (*pair && seat.pair.len() >= 2);
                 if is_known || is_full || (*pair && seat.effective == scene.k + 2) {
                     return None;
@@ -124,7 +153,7 @@ impl Seats {
                 if *pair {
                     seat.pair.insert(*node);
                     self.changes.partners += 1;
-                    seat.pair_changed(scene, name, Some(*node));
+                    seat.pair_changed(scene, name, Some(*node).filter(|_| !waits));
                 }
             }
             consortium::Call::RemoveNode { node } => {
@@ -152,31 +181,24 @@ impl Seats {
                 seat.pair.retain(|key| seat.holder == Some(*key));
                 seat.pair.insert(*node);
                 self.changes.partners += 1;
-                seat.pair_changed(scene, name, Some(*node));
+                seat.pair_changed(scene, name, Some(*node).filter(|_| !waits));
             }
             _ => {}
         }
         Some(())
     }
 
-    /// An organisation votes on parameters; those that are agreed on now.
-    fn vote(&mut self, sender: PublicKey, wanted: &Parameters) -> Option<Parameters> {
-        let (name, _) = self.seats.iter().find(|(_, seat)| seat.admin == sender)?;
-        if !wanted.faults().is_empty() {
-            self.changes.refused += 1;
-            return None;
+    /// Whether a node that is named for the seat of one that has joined does not get it yet: it is not
+    /// alive, and without it too few of the seats would be.
+    fn waits(&self, scene: &Scene, name: &str, node: &PublicKey) -> bool {
+        let Some(seat) = self.seats.get(name).filter(|seat| seat.joining) else { return false };
+        if (scene.is_alive)(node) {
+            return false;
         }
-        self.votes.insert(name.clone(), wanted.clone());
-        let total: u64 = self.seats.values().map(|seat| seat.power).sum();
-        let power = |name: &str| self.seats.get(name).map_or(0, |seat| seat.power);
-        let voters = self.votes.iter().filter(|(_, vote)| *vote == wanted);
-        let agreed: u64 = voters.map(|(name, _)| power(name)).sum();
-        if agreed * 3 <= total * 2 {
-            return None;
-        }
-        self.votes.retain(|_, vote| vote != wanted);
-        self.changes.parameters += 1;
-        Some(wanted.clone())
+        let filled = self.seats.values().filter_map(|seat| Some((seat.holder?, seat.power)));
+        let is_up = |key: &PublicKey| !scene.has_record || (scene.is_alive)(key);
+        let online: u64 = filled.clone().filter(|(key, _)| is_up(key)).map(|(_, p)| p).sum();
+        3 * online <= 2 * (filled.map(|(_, power)| power).sum::<u64>() + seat.power)
     }
 }
 
@@ -185,7 +207,8 @@ impl Seat {
     /// that was named.
     fn pair_changed(&mut self, scene: &mut Scene, name: &str, named: Option<PublicKey>) {
         if named.is_some() && (self.holder.is_none() || self.bad) {
-            scene.moved.push(self.give(scene.k, name, named, Reason::Barred));
+            let reason = if self.joining { Reason::Membership } else { Reason::Barred };
+            scene.moved.push(self.give(scene.k, name, named, reason));
         } else {
             self.effective = scene.k + 2;
             self.count = 0;

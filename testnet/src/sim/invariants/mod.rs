@@ -15,6 +15,7 @@ mod heard;
 mod licence;
 pub mod liveness;
 mod lost_key;
+mod motions;
 mod observations;
 pub mod one_chain;
 pub mod one_signer;
@@ -433,6 +434,24 @@ impl Invariants {
     #[must_use]
     pub fn parameters(&self) -> &Parameters {
         self.chain.seats.parameters()
+    }
+
+    /// Numbers of the motions that can be voted on in the next block.
+    #[must_use]
+    pub fn open_motions(&self) -> Vec<u64> {
+        self.chain.seats.open_motions(self.chain.height() + 1)
+    }
+
+    /// Whether an organisation is suspended; none when it is no member.
+    #[must_use]
+    pub fn is_suspended(&self, org: &str) -> Option<bool> {
+        self.chain.seats.is_suspended(org)
+    }
+
+    /// Whether a user's transactions are executed.
+    #[must_use]
+    pub fn may_send(&self, user: &PublicKey) -> bool {
+        self.chain.seats.user_org(user).is_some()
     }
 
     /// What the calls of organisations changed.

@@ -13,7 +13,8 @@ use tandem_chain::modules::standby::Reason;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::Address;
 
-use super::calls::Changes;
+use super::calls::{Changes, Scene};
+use super::motions::Motions;
 use super::{Verdict, Violation, broken};
 
 const RULE: &str = "sections 5 and 6";
@@ -57,7 +58,14 @@ pub(super) struct Seat {
     pub(super) holder: Option<PublicKey>,
     /// Its holder signed twice, and stays since nobody else can take the last seat.
     pub(super) bad: bool,
-    leaving: Option<PublicKey>,
+    /// It is left out since its organisation has joined or was restored.
+    pub(super) joining: bool,
+    /// Its organisation is suspended or removed.
+    pub(super) closed: bool,
+    pub(super) removed: bool,
+    /// Nodes of a suspended organisation, which are not in the register.
+    pub(super) shelved: BTreeSet<PublicKey>,
+    pub(super) leaving: Option<PublicKey>,
     pub(super) term: u64,
     pub(super) effective: u64,
     pub(super) count: u64,
@@ -70,8 +78,7 @@ pub(super) struct Seat {
 pub struct Seats {
     /// Parameters in force at each height.
     parameters: Vec<Rc<Parameters>>,
-    /// Those that organisations voted for last, and that are not in force.
-    pub(super) votes: BTreeMap<String, Parameters>,
+    pub(super) motions: Motions,
     pub(super) seats: BTreeMap<String, Seat>,
     /// Registered nodes with their organisations.
     pub(super) members: BTreeMap<PublicKey, String>,
@@ -136,23 +143,16 @@ impl Seats {
             let of_pair = org.nodes.iter().filter(|node| node.role != GenesisRole::Observer);
             let holder = org.nodes.iter().find(|node| node.role == GenesisRole::Validator);
             let seat = Seat {
-                admin: org.admin_key,
-                power: org.power.0,
                 pair: of_pair.map(|node| node.key).collect(),
                 holder: holder.map(|node| node.key),
-                bad: false,
-                leaving: None,
-                term: 0,
-                effective: 0,
-                count: 0,
-                sum: 0,
-                first: 0,
+                joining: false,
+                ..Seat::vacant(org.admin_key, org.power.0, 0, 0)
             };
             seats.insert(org.name.to_string(), seat);
         }
         let mut model = Self {
             parameters: [(); 2].map(|()| Rc::new(genesis.parameters.clone())).to_vec(),
-            votes: BTreeMap::new(),
+            motions: Motions::new(genesis),
             seats,
             tables: Vec::new(),
             orders: Vec::new(),
@@ -197,6 +197,16 @@ impl Seats {
 
     pub(super) fn terms(&self) -> BTreeMap<String, u64> {
         self.seats.iter().map(|(name, seat)| (name.clone(), seat.term)).collect()
+    }
+
+    /// Numbers of the motions that can be voted on at a height.
+    pub(super) fn open_motions(&self, height: u64) -> Vec<u64> {
+        self.motions.open(height)
+    }
+
+    /// Whether an organisation is suspended; none when it is no member.
+    pub(super) fn is_suspended(&self, org: &str) -> Option<bool> {
+        self.seats.get(org).filter(|seat| !seat.removed).map(|seat| seat.closed)
     }
 
     pub(super) fn is_barred(&self, key: &PublicKey) -> bool {
@@ -254,7 +264,14 @@ impl Seats {
         let is_alive = |key: &PublicKey| alive.as_ref().is_some_and(|a| a.contains(key));
         self.bar(k, block, &next);
         self.fill(k, &is_alive, &mut moved);
-        let parameters = self.calls(k, block, &next, &is_alive, &mut moved);
+        let scene = Scene {
+            k,
+            next: &next,
+            is_alive: &is_alive,
+            has_record: alive.is_some(),
+            moved: &mut moved,
+        };
+        let parameters = self.calls(scene, block);
         if alive.is_some() {
             self.count(k, interval, &next, &is_alive, &mut moved);
         } else {
@@ -304,19 +321,27 @@ impl Seats {
     }
 
     fn bar(&mut self, k: u64, block: &Block, next: &Table) {
-        let leaving: Vec<PublicKey> = self
+        let leaving: Vec<(String, PublicKey)> = self
             .seats
-            .values_mut()
-            .filter_map(|seat| {
-                seat.leaving.take_if(|key| next.values().all(|seat| seat.holder != *key))
+            .iter_mut()
+            .filter_map(|(name, seat)| {
+                let key = seat.leaving.take_if(|key| next.values().all(|s| s.holder != *key))?;
+                Some((name.clone(), key))
             })
             .collect();
-        for key in &leaving {
+        for (name, key) in &leaving {
             self.members.remove(key);
+            let Some(seat) = self.seats.get_mut(name) else { continue };
+            if seat.removed {
+                self.forget(name);
+            } else if seat.closed && !self.barred.contains(key) {
+                seat.shelved.insert(*key);
+            }
         }
         for evidence in &block.evidence {
             let key = evidence.key;
             self.barred.insert(key);
+            self.seats.values_mut().for_each(|seat| drop(seat.shelved.remove(&key)));
             // It may be of another organisation's pair by now, an observer, or gone.
             if let Some(seat) = self.seats.values_mut().find(|seat| seat.pair.contains(&key)) {
                 seat.pair.remove(&key);
@@ -334,7 +359,7 @@ impl Seats {
     fn fill(&mut self, k: u64, is_alive: &dyn Fn(&PublicKey) -> bool, moved: &mut Vec<Moved>) {
         let mut filled = self.seats.values().filter(|seat| seat.holder.is_some()).count();
         for (name, seat) in &mut self.seats {
-            if seat.holder.is_some() && !seat.bad {
+            if seat.closed || (seat.holder.is_some() && !seat.bad) {
                 continue;
             }
             let partner = seat.pair.iter().copied().find(is_alive);
@@ -345,7 +370,8 @@ impl Seats {
             } else {
                 continue;
             }
-            moved.push(seat.give(k, name, partner, Reason::Barred));
+            let reason = if seat.joining { Reason::Membership } else { Reason::Barred };
+            moved.push(seat.give(k, name, partner, reason));
         }
     }
 
@@ -416,6 +442,27 @@ impl Seats {
 }
 
 impl Seat {
+    /// A seat that is left out until a node of its organisation is named.
+    pub(super) fn vacant(admin: PublicKey, power: u64, term: u64, effective: u64) -> Self {
+        Self {
+            admin,
+            power,
+            pair: BTreeSet::new(),
+            holder: None,
+            bad: false,
+            joining: true,
+            closed: false,
+            removed: false,
+            shelved: BTreeSet::new(),
+            leaving: None,
+            term,
+            effective,
+            count: 0,
+            sum: 0,
+            first: 0,
+        }
+    }
+
     pub(super) fn give(
         &mut self,
         k: u64,
@@ -428,7 +475,7 @@ impl Seat {
             self.leaving = from;
         }
         (self.holder, self.bad, self.term, self.effective) = (to, false, self.term + 1, k + 2);
-        self.count = 0;
+        (self.count, self.joining) = (0, to.is_none() && reason == Reason::Membership);
         Moved { seat: name.to_owned(), from, to, reason, first: self.first }
     }
 }

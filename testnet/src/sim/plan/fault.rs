@@ -55,10 +55,13 @@ pub enum Fault {
     Members,
     /// The consortium votes on other parameters.
     Parameters,
+    /// Members propose that organisations join, leave, are suspended or restored, or that powers
+    /// change, and vote on it.
+    Motions,
 }
 
 impl Fault {
-    /// All of them.
+    /// Those of any history: [`Fault::Motions`] is for some, see [`super::Focus::Motions`].
     pub const ALL: [Self; 22] = [
         Self::Crash,
         Self::CrashAtPoint,
@@ -110,6 +113,7 @@ impl fmt::Display for Fault {
             Self::OddSwitch => "odd switches ordered",
             Self::Members => "membership changes ordered",
             Self::Parameters => "parameter changes ordered",
+            Self::Motions => "changes of the consortium moved",
         })
     }
 }

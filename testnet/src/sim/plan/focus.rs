@@ -28,13 +28,17 @@ pub enum Focus {
     Orders,
     /// Many messages are lost, so that nodes see different quorums.
     Loss,
+    /// Organisations join, leave, are suspended and restored, and powers change. No node lies or
+    /// loses its key: what is f at the time of a fault may be less later.
+    Motions,
 }
 
 impl Focus {
-    /// That of a seed: 9 of 16 dwell on one matter.
+    /// That of a seed: 19 of 32 dwell on one matter.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         match seed % 16 {
+            12 if seed % 32 == 12 => Self::Motions,
             1 => Self::Hunts,
             3 => Self::Rings,
             5 => Self::Restores,
@@ -61,6 +65,7 @@ impl Focus {
             Self::Points => &[Fault::CrashAtPoint, Fault::CrashAtPoint, Fault::Restore],
             Self::Orders => &[Fault::OddSwitch, Fault::OddSwitch, Fault::Switch, Fault::Members],
             Self::Loss => &[Fault::Crash],
+            Self::Motions => &[Fault::Motions, Fault::Motions, Fault::Members, Fault::Crash],
         }
     }
 
@@ -83,8 +88,15 @@ impl Focus {
             Self::Hunts | Self::Lags | Self::Restores => 150,
             Self::Points | Self::Loss => 600,
             Self::Orders => 800,
+            Self::Motions => 0,
             _ => 300,
         }
+    }
+
+    /// Whether disks may be lost or put back, and holders stay dead after the faults.
+    #[must_use]
+    pub const fn loses(self) -> bool {
+        !matches!(self, Self::Motions)
     }
 
     /// How many histories in a thousand hunt those who are given a seat.
@@ -121,7 +133,7 @@ impl Focus {
         match self {
             Self::Swarm => &[300, 1000, 3000, 8000],
             Self::Points => &[100, 300],
-            Self::Churn | Self::Orders => &[300, 1000],
+            Self::Churn | Self::Orders | Self::Motions => &[300, 1000],
             Self::Loss => &[3000],
             _ => &[1000, 3000],
         }
@@ -157,6 +169,9 @@ impl Focus {
                 faults.extend((0..weight).map(|_| fault));
             }
         }
+        let is_loss =
+            |fault: &Fault| matches!(fault, Fault::Wipe | Fault::Restore | Fault::Rollback);
+        faults.retain(|fault| self.loses() || !is_loss(fault));
         faults
     }
 }

@@ -160,7 +160,8 @@ impl Plan {
         let f = (total - 1) / 3;
         let has_liars = random.chance(focus.liars()) && !shape.calm;
         let may_roll_back = random.chance(if focus == Focus::Restores { 600 } else { 50 });
-        let rolls_back = if may_roll_back && !calm { faulty(random, &orgs, f) } else { None };
+        let rolls_back =
+            if may_roll_back && !calm && focus.loses() { faulty(random, &orgs, f) } else { None };
         let is_wild = focus == Focus::Swarm && random.chance(100) && !shape.calm;
         let byzantine = match rolls_back {
             None if is_wild => byzantine(random, seed, &orgs, total * 2 / 3, 600),
@@ -206,7 +207,8 @@ impl Plan {
         plan.victims = plan.victims(random, is_gentle.then_some(room));
         let heaviest = plan.orgs.iter().map(|org| org.power).max().unwrap_or(1);
         let light = usize::try_from(room / heaviest).expect("few organisations");
-        plan.stay_dead = if random.chance(700) && !shape.calm { light } else { 0 };
+        let may_stay_dead = random.chance(700) && !shape.calm && focus.loses();
+        plan.stay_dead = if may_stay_dead { light } else { 0 };
         if shape.calm {
             // A transaction now and then, so that most blocks hold one.
             (plan.clients, plan.load_interval, plan.fault_time) = (1, 200 * MS, 60 * S);
@@ -270,7 +272,8 @@ fn orgs(random: &mut Random, focus: Focus, shape: Shape) -> Vec<Org> {
         _ => random.pick(&[1000, 1000, 700, 0]),
     };
     let weighted = random.chance(150);
-    let churns = matches!(focus, Focus::Churn | Focus::Orders) || random.chance(300);
+    let churns =
+        matches!(focus, Focus::Churn | Focus::Orders | Focus::Motions) || random.chance(300);
     let picked = usize::try_from(picked).expect("few organisations");
     (0..shape.orgs.unwrap_or(picked))
         .map(|_| Org {

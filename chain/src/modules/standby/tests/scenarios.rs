@@ -329,14 +329,14 @@ fn a_node_that_was_registered_in_the_run_is_counted_from_its_first_record_on() {
 
 #[test]
 fn parameters_that_change_in_a_run_count_from_the_next_block_on() {
-    use crate::modules::{Call, parameters};
+    use crate::modules::consortium::Change;
     let mut chain = Chain::new();
     chain.run_many(6, &dead(&["a1"]));
     let longer = Parameters { failover_blocks: 12, ..Parameters::lan() };
-    let mut next = dead(&["a1"]);
-    for admin in ["a-admin", "b-admin", "c-admin"] {
-        let call = Call::Parameters(parameters::Call::Set(longer.clone()));
-        next = next.tx(chain.tx(admin, call));
+    let motion = chain.tx("a-admin", propose(Change::SetParameters(longer)));
+    let mut next = dead(&["a1"]).tx(motion);
+    for admin in ["b-admin", "c-admin"] {
+        next = next.tx(chain.tx(admin, vote(1)));
     }
     chain.run(&next);
     // Block 7 had the sixth record of the run; the tenth, in block 11, is not enough any more.
