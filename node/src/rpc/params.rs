@@ -347,19 +347,23 @@ mod tests {
     fn values_of_types_of_their_own() {
         type Pair = (u64, Option<String>);
         let expected: Pair = (1, Some("x".to_owned()));
+        let in_json = |value: Value| json(serde_json::json!({ "path": value }));
         for good in [
-            json(serde_json::json!([1, "x"])),
-            json(serde_json::json!("[1, \"x\"]")),
-            query("v", "[1,\"x\"]"),
-            query("v", "\"[1,\"x\"]\""),
+            in_json(serde_json::json!([1, "x"])),
+            in_json(serde_json::json!("[1, \"x\"]")),
+            query("path", "[1,\"x\"]"),
+            query("path", "\"[1,\"x\"]\""),
         ] {
-            assert_eq!(good.json::<Pair>("v").unwrap().as_ref(), Some(&expected), "{good:?}");
+            assert_eq!(good.json::<Pair>("path").unwrap().as_ref(), Some(&expected), "{good:?}");
         }
-        for bad in [json(serde_json::json!([1])), json(serde_json::json!("[1")), query("v", "x")] {
-            let error = bad.json::<Pair>("v").unwrap_err();
-            assert!(error.code == -32602 && error.data.starts_with("parameter v: "), "{error:?}");
+        for bad in
+            [in_json(serde_json::json!([1])), in_json(serde_json::json!("[1")), query("path", "x")]
+        {
+            let error = bad.json::<Pair>("path").unwrap_err();
+            assert!(error.code == -32602, "{error:?}");
+            assert!(error.data.starts_with("parameter path: "), "{error:?}");
         }
-        assert_eq!(json(Value::Null).json::<Pair>("v").unwrap(), None);
+        assert_eq!(in_json(Value::Null).json::<Pair>("path").unwrap(), None);
     }
 
     #[test]
