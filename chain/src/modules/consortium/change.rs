@@ -109,7 +109,7 @@ impl Change {
                 check_new_key(state, admin_key)?;
                 check_power(state, name, *power)
             }
-            Self::RemoveOrg { name } => must_be_org(state, name).map(|_| ()),
+            Self::RemoveOrg { name } => must_be_org(state, name).map(drop),
             Self::SuspendOrg { name } => {
                 if must_be_org(state, name)?.is_some() {
                     return Err(refused(format!("{name} is suspended already")));

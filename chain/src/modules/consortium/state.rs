@@ -233,10 +233,11 @@ pub(crate) fn unregister(
         return Ok(true);
     }
     let is_barred = key_entry(state, key)?.is_some_and(|entry| entry.role == KeyRole::Barred);
-    if is_barred && let Some(mut entry) = find_org(state, name)? {
-        if entry.nodes.remove(key).is_some() {
-            put_org(state, name, &entry);
-        }
+    if is_barred
+        && let Some(mut entry) = find_org(state, name)?
+        && entry.nodes.remove(key).is_some()
+    {
+        put_org(state, name, &entry);
     }
     Ok(false)
 }

@@ -11,6 +11,7 @@ use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{self, Reason};
 use tandem_chain::modules::{Call, consortium};
 
+use super::motions::Counted;
 use super::seats::{Moved, Seat, Seats, Table};
 
 /// How much was changed by calls.
@@ -77,15 +78,16 @@ impl Seats {
                 }
                 Call::Consortium(call) => {
                     let sender = body.sender;
-                    let parameters = match call {
+                    let counted = match call {
                         consortium::Call::Propose { change, force, expires } => {
                             self.propose(&mut scene, sender, change, *force, expires.0)
                         }
                         consortium::Call::Vote { motion } => self.vote(&mut scene, sender, *motion),
-                        _ => self.member_call(&mut scene, sender, call).map(|()| None),
+                        _ => self.member_call(&mut scene, sender, call).map(|()| Counted::TooFew),
                     };
-                    match parameters {
-                        Some(parameters) => agreed = parameters.or(agreed),
+                    match counted {
+                        Some(Counted::Carried(parameters)) => agreed = parameters.or(agreed),
+                        Some(Counted::TooFew) => {}
                         None => self.changes.refused += 1,
                     }
                 }
@@ -107,7 +109,7 @@ impl Seats {
         let holder = scene.next.get(name).map(|seat| seat.holder);
         let may = sender == seat.admin || holder == Some(sender);
         let sound = seat.effective != scene.k + 2
-            && !seat.closed
+            && !seat.is_closed()
             && seat.term == term
             && seat.holder.is_some_and(|holder| holder != target)
             && seat.pair.contains(&target);
@@ -126,7 +128,8 @@ impl Seats {
         let name = &self.admin_of(sender)?;
         let is_of_user = |key: &PublicKey| self.motions.is_user(key);
         let is_shelved = |key: &PublicKey| self.seats.values().any(|s| s.shelved.contains(key));
-        let is_admin = |key: &PublicKey| self.seats.values().any(|s| s.admin == *key && !s.removed);
+        let is_admin =
+            |key: &PublicKey| self.seats.values().any(|s| s.admin == *key && !s.is_removed());
         let (has_role, waits) = match call {
             consortium::Call::RegisterNode { node, pair, .. } => {
                 let has_role = is_of_user(node) || is_shelved(node) || is_admin(node);

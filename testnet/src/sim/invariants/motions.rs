@@ -12,7 +12,7 @@ use tandem_chain::modules::records;
 use tandem_chain::modules::standby::Reason;
 
 use super::calls::Scene;
-use super::seats::{Seat, Seats};
+use super::seats::{Seat, Seats, Standing};
 
 /// A motion that can be voted on.
 #[derive(Clone, Debug)]
@@ -22,6 +22,14 @@ struct Open {
     change: Change,
     is_forced: bool,
     votes: BTreeSet<String>,
+}
+
+/// What a motion or a vote comes to.
+pub(super) enum Counted {
+    /// More votes are needed.
+    TooFew,
+    /// Its change is made; the parameters that it sets.
+    Carried(Option<Parameters>),
 }
 
 /// What motions hang on.
@@ -78,7 +86,7 @@ fn takes(threshold: Threshold, members: u64, is_about_one: bool) -> u64 {
 impl Seats {
     /// The organisation whose admin key this is, while it may send.
     pub(super) fn admin_of(&self, sender: PublicKey) -> Option<String> {
-        let found = self.seats.iter().find(|(_, seat)| seat.admin == sender && !seat.closed);
+        let found = self.seats.iter().find(|(_, seat)| seat.admin == sender && !seat.is_closed());
         found.map(|(name, _)| name.clone())
     }
 
@@ -89,7 +97,7 @@ impl Seats {
         change: &Change,
         is_forced: bool,
         expires: u64,
-    ) -> Option<Option<Parameters>> {
+    ) -> Option<Counted> {
         let made_by = self.admin_of(sender)?;
         let open = self.motions.open(scene.k);
         let own = open.iter().filter(|number| self.motions.open[number].made_by == made_by);
@@ -103,13 +111,10 @@ impl Seats {
         let carried = self.count_votes(scene, &motion)?;
         let number = self.motions.next;
         self.motions.next += 1;
-        match carried {
-            None => {
-                self.motions.open.insert(number, motion);
-                Some(None)
-            }
-            Some(parameters) => Some(parameters),
+        if matches!(carried, Counted::TooFew) {
+            self.motions.open.insert(number, motion);
         }
+        Some(carried)
     }
 
     pub(super) fn vote(
@@ -117,7 +122,7 @@ impl Seats {
         scene: &mut Scene,
         sender: PublicKey,
         number: u64,
-    ) -> Option<Option<Parameters>> {
+    ) -> Option<Counted> {
         let voter = self.admin_of(sender)?;
         let mut motion = self.motions.open.get(&number)?.clone();
         if scene.k > motion.expires || !motion.votes.insert(voter) {
@@ -125,28 +130,21 @@ impl Seats {
         }
         // Its own change must not drop it while it is made.
         let before = self.motions.open.remove(&number);
-        match self.count_votes(scene, &motion) {
-            None => {
-                self.motions.open.extend(before.map(|motion| (number, motion)));
-                None
-            }
-            Some(None) => {
+        let counted = self.count_votes(scene, &motion);
+        match counted {
+            None => self.motions.open.extend(before.map(|motion| (number, motion))),
+            Some(Counted::TooFew) => {
                 self.motions.open.insert(number, motion);
-                Some(None)
             }
-            Some(Some(parameters)) => Some(parameters),
+            Some(Counted::Carried(_)) => {}
         }
+        counted
     }
 
-    /// Carries a motion out if there are enough votes: none when that is refused, some none when there
-    /// are too few, else the parameters that it sets.
-    fn count_votes(
-        &mut self,
-        scene: &mut Scene,
-        motion: &Open,
-    ) -> Option<Option<Option<Parameters>>> {
+    /// Carries a motion out if there are enough votes; none when that is refused.
+    fn count_votes(&mut self, scene: &mut Scene, motion: &Open) -> Option<Counted> {
         let voters: Vec<&String> =
-            self.seats.iter().filter(|(_, s)| !s.closed).map(|(n, _)| n).collect();
+            self.seats.iter().filter(|(_, s)| !s.is_closed()).map(|(n, _)| n).collect();
         let policy = &self.motions.policy;
         let threshold = match &motion.change {
             _ if motion.is_forced => policy.policy,
@@ -163,25 +161,25 @@ impl Seats {
             motion.change.about().is_some_and(|name| voters.iter().any(|v| *v == name.as_str()));
         let votes = voters.iter().filter(|name| motion.votes.contains(**name)).count() as u64;
         if votes < takes(threshold, voters.len() as u64, is_about_one) {
-            return Some(None);
+            return Some(Counted::TooFew);
         }
         if !self.may_be(scene, &motion.change, motion.is_forced) {
             return None;
         }
-        self.carry(scene, &motion.change).map(Some)
+        self.carry(scene, &motion.change)
     }
 
     /// Whether a change can be made, and leaves a quorum online unless it is forced.
     fn may_be(&self, scene: &Scene, change: &Change, is_forced: bool) -> bool {
         let is_free = |key: &PublicKey| {
-            let has_role = self.seats.values().any(|seat| seat.admin == *key && !seat.removed)
+            let has_role = self.seats.values().any(|seat| seat.admin == *key && !seat.is_removed())
                 || self.members.contains_key(key)
                 || self.seats.values().any(|seat| seat.shelved.contains(key))
                 || self.motions.is_user(key);
             !has_role && !self.barred.contains(key) && key.check().is_ok()
         };
         let seat = |name: &tandem_chain::types::OrgName| {
-            self.seats.get(name.as_str()).filter(|seat| !seat.removed)
+            self.seats.get(name.as_str()).filter(|seat| !seat.is_removed())
         };
         match change {
             Change::AddOrg { name, admin_key, power } => {
@@ -189,7 +187,7 @@ impl Seats {
                 let is_new = !self.seats.contains_key(name.as_str());
                 is_new && !owns && self.seats.len() < MAX_ORGS && is_free(admin_key) && power.0 > 0
             }
-            Change::RestoreOrg { name } => seat(name).is_some_and(|seat| seat.closed),
+            Change::RestoreOrg { name } => seat(name).is_some_and(Seat::is_closed),
             Change::ReplaceAdminKey { name, key } => seat(name).is_some() && is_free(key),
             Change::SetParameters(parameters) => parameters.faults().is_empty(),
             Change::SetPolicy(policy) => policy.faults().is_empty(),
@@ -197,7 +195,7 @@ impl Seats {
                 seat(name).is_some() && self.stays_up(scene, name.as_str(), 0, is_forced)
             }
             Change::SuspendOrg { name } => {
-                seat(name).is_some_and(|seat| !seat.closed)
+                seat(name).is_some_and(|seat| !seat.is_closed())
                     && self.stays_up(scene, name.as_str(), 0, is_forced)
             }
             Change::SetPower { name, power } => {
@@ -217,14 +215,14 @@ impl Seats {
             total += power;
             online += if (scene.is_alive)(&holder) || !scene.has_record { power } else { 0 };
         }
-        let others = self.seats.iter().filter(|(other, seat)| *other != name && !seat.closed);
+        let others = self.seats.iter().filter(|(other, seat)| *other != name && !seat.is_closed());
         let is_voted_on = power > 0 || others.count() > 0;
         let is_over = power == 0 && total == 0;
         is_voted_on && !is_over && (is_forced || 3 * online > 2 * total)
     }
 
     /// Makes a change: none when a seat changes for the second time in a block.
-    fn carry(&mut self, scene: &mut Scene, change: &Change) -> Option<Option<Parameters>> {
+    fn carry(&mut self, scene: &mut Scene, change: &Change) -> Option<Counted> {
         let k = scene.k;
         let is_first = |name: &str| self.seats.get(name).is_some_and(|s| s.effective != k + 2);
         match change {
@@ -245,7 +243,8 @@ impl Seats {
                     return None;
                 }
                 let seat = self.seats.get_mut(name.as_str())?;
-                (seat.closed, seat.joining, seat.effective, seat.count) = (false, true, k + 2, 0);
+                (seat.standing, seat.joining) = (Standing::Member, true);
+                (seat.effective, seat.count) = (k + 2, 0);
                 let nodes = std::mem::take(&mut seat.shelved);
                 self.members.extend(nodes.into_iter().map(|key| (key, name.to_string())));
                 self.changes.restored += 1;
@@ -264,10 +263,10 @@ impl Seats {
             Change::SetPolicy(policy) => self.motions.policy = policy.clone(),
             Change::SetParameters(parameters) => {
                 self.changes.parameters += 1;
-                return Some(Some(parameters.clone()));
+                return Some(Counted::Carried(Some(parameters.clone())));
             }
         }
-        Some(None)
+        Some(Counted::Carried(None))
     }
 
     /// An organisation is suspended or removed. Its holder alone stays reachable for a block.
@@ -279,7 +278,7 @@ impl Seats {
             seat.leaving = last;
         }
         (seat.effective, seat.count) = (scene.k + 2, 0);
-        (seat.closed, seat.removed) = (true, is_removed);
+        seat.standing = if is_removed { Standing::Removed } else { Standing::Suspended };
         let of_org = self.members.iter().filter(|(key, org)| *org == name && last != Some(**key));
         let of_org: Vec<PublicKey> = of_org.map(|(key, _)| *key).collect();
         for key in &of_org {
@@ -317,7 +316,7 @@ impl Seats {
     /// The organisation of a user, while it may send.
     pub(super) fn user_org(&self, user: &PublicKey) -> Option<&String> {
         let org = self.motions.users.get(user)?;
-        self.seats.get(org).is_some_and(|seat| !seat.closed).then_some(org)
+        self.seats.get(org).is_some_and(|seat| !seat.is_closed()).then_some(org)
     }
 
     /// A data set is created, by whoever is first.

@@ -50,6 +50,15 @@ pub struct Moved {
     pub first: u64,
 }
 
+/// What a seat's organisation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Member,
+    Suspended,
+    /// And forgotten as soon as no table to come names its holder.
+    Removed,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Seat {
     pub(super) admin: PublicKey,
@@ -60,9 +69,7 @@ pub(super) struct Seat {
     pub(super) bad: bool,
     /// It is left out since its organisation has joined or was restored.
     pub(super) joining: bool,
-    /// Its organisation is suspended or removed.
-    pub(super) closed: bool,
-    pub(super) removed: bool,
+    pub(super) standing: Standing,
     /// Nodes of a suspended organisation, which are not in the register.
     pub(super) shelved: BTreeSet<PublicKey>,
     pub(super) leaving: Option<PublicKey>,
@@ -206,7 +213,7 @@ impl Seats {
 
     /// Whether an organisation is suspended; none when it is no member.
     pub(super) fn is_suspended(&self, org: &str) -> Option<bool> {
-        self.seats.get(org).filter(|seat| !seat.removed).map(|seat| seat.closed)
+        self.seats.get(org).filter(|seat| !seat.is_removed()).map(Seat::is_closed)
     }
 
     pub(super) fn is_barred(&self, key: &PublicKey) -> bool {
@@ -332,9 +339,9 @@ impl Seats {
         for (name, key) in &leaving {
             self.members.remove(key);
             let Some(seat) = self.seats.get_mut(name) else { continue };
-            if seat.removed {
+            if seat.is_removed() {
                 self.forget(name);
-            } else if seat.closed && !self.barred.contains(key) {
+            } else if seat.is_closed() && !self.barred.contains(key) {
                 seat.shelved.insert(*key);
             }
         }
@@ -359,7 +366,7 @@ impl Seats {
     fn fill(&mut self, k: u64, is_alive: &dyn Fn(&PublicKey) -> bool, moved: &mut Vec<Moved>) {
         let mut filled = self.seats.values().filter(|seat| seat.holder.is_some()).count();
         for (name, seat) in &mut self.seats {
-            if seat.closed || (seat.holder.is_some() && !seat.bad) {
+            if seat.is_closed() || (seat.holder.is_some() && !seat.bad) {
                 continue;
             }
             let partner = seat.pair.iter().copied().find(is_alive);
@@ -442,6 +449,15 @@ impl Seats {
 }
 
 impl Seat {
+    /// Whether its organisation is suspended or removed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.standing != Standing::Member
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.standing == Standing::Removed
+    }
+
     /// A seat that is left out until a node of its organisation is named.
     pub(super) fn vacant(admin: PublicKey, power: u64, term: u64, effective: u64) -> Self {
         Self {
@@ -451,8 +467,7 @@ impl Seat {
             holder: None,
             bad: false,
             joining: true,
-            closed: false,
-            removed: false,
+            standing: Standing::Member,
             shelved: BTreeSet::new(),
             leaving: None,
             term,

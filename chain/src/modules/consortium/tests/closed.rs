@@ -16,8 +16,8 @@ fn started() -> Chain {
 /// Carries a change by as many of a, b and c as it takes.
 fn done(chain: &mut Chain, change: Change) -> Height {
     let receipts = chain.carry(change, &ALL[..3], Next::default());
-    let good = receipts.iter().filter(|receipt| receipt.is_ok());
-    good.filter_map(|receipt| decision(receipt).effective).next().expect("it is carried")
+    let mut good = receipts.iter().filter(|receipt| receipt.is_ok());
+    good.find_map(|receipt| decision(receipt).effective).expect("it is carried")
 }
 
 fn is_registered(chain: &Chain, node: &str) -> bool {
