@@ -348,7 +348,9 @@ impl Seats {
         for evidence in &block.evidence {
             let key = evidence.key;
             self.barred.insert(key);
-            self.seats.values_mut().for_each(|seat| drop(seat.shelved.remove(&key)));
+            for seat in self.seats.values_mut() {
+                seat.shelved.remove(&key);
+            }
             // It may be of another organisation's pair by now, an observer, or gone.
             if let Some(seat) = self.seats.values_mut().find(|seat| seat.pair.contains(&key)) {
                 seat.pair.remove(&key);
