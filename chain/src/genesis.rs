@@ -164,6 +164,7 @@ impl Genesis {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.role_table().warnings();
+        warnings.extend(self.policy.warnings());
         let without = self
             .organizations
             .iter()

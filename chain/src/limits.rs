@@ -1,5 +1,7 @@
 //! Every bound of the chain in one place, with the relations between them checked at compile time.
 
+use std::time::Duration;
+
 /// Characters in a chain id (CometBFT).
 pub const MAX_CHAIN_ID_LEN: usize = 50;
 /// Characters in the name of an organisation or data set.
@@ -14,8 +16,11 @@ pub const MAX_NODES: usize = MAX_ORGS * MAX_NODES_PER_ORG;
 pub const MAX_USERS_PER_ORG: usize = 1_000;
 /// Open motions of one organisation.
 pub const MAX_OPEN_MOTIONS_PER_ORG: usize = 8;
-/// Heights ahead of its block at which a motion may expire: 5 days of an idle chain on `wan`.
-pub const MAX_MOTION_BLOCKS: u64 = 1_000_000;
+/// Time after its block at which a motion may expire at the soonest: nobody makes motions that come and
+/// go at once, and others out of the history with them.
+pub const MIN_MOTION_LIFE: Duration = Duration::from_secs(10);
+/// Time after its block at which a motion may expire at the latest: 90 days.
+pub const MAX_MOTION_LIFE: Duration = Duration::from_secs(90 * 86_400);
 /// Numbers of motions back from the newest at which one that is closed is remembered.
 pub const MAX_MOTION_HISTORY: u64 = 1_000;
 /// Addresses of one node in the address book.
@@ -90,7 +95,7 @@ const _: () = {
     );
     assert!(2 * MAX_BLOCK_BYTES <= MAX_ENCODED_BYTES);
     assert!(MAX_NODES <= u16::MAX as usize);
-    // The docket is one value, each line a number, a name and a height.
+    // The docket is one value, each line a number, a name and a time.
     assert!(MAX_ORGS * MAX_OPEN_MOTIONS_PER_ORG * (MAX_NAME_LEN + 24) <= 64 * 1024);
     // All users of an organisation are one answer, and so is the history of motions.
     assert!(MAX_USERS_PER_ORG <= MAX_LIST && MAX_MOTION_HISTORY <= MAX_LIST as u64);

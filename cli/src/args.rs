@@ -336,8 +336,11 @@ pub enum NodeTx {
 pub enum UserTx {
     /// Let a key send transactions, with the admin key
     Add {
-        /// The key: hex, or a key file
+        /// The key: hex with --proof, or its key file
         user: String,
+        /// What `tandem keys proof` printed where the key is kept
+        #[arg(long, value_name = "HEX")]
+        proof: Option<String>,
         #[command(flatten)]
         sending: Sending,
     },
@@ -424,7 +427,7 @@ pub struct Switch {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    duration::parse(text).ok_or_else(|| "a time is such as 500ms, 30s or 2m".to_owned())
+    duration::parse(text).ok_or_else(|| "a time is such as 500ms, 30s, 2m or 7d".to_owned())
 }
 
 fn power(text: &str) -> Result<Power, String> {

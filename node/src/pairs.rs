@@ -44,10 +44,9 @@ fn pairs(tip: &Tip) -> Vec<String> {
             (Some(false), None) => {
                 Some(format!("seat {org}: it is down, since its only node is dead"))
             }
-            (None, _) => Some(format!(
-                "seat {org}: it is left out, since its validator signed twice, until a standby is \
-                 alive"
-            )),
+            (None, _) => {
+                Some(format!("seat {org}: it is left out until a node of its pair is alive"))
+            }
         }
     };
     orgs.into_iter().filter_map(trouble).collect()

@@ -45,13 +45,13 @@ fn kinds() -> Vec<Kind> {
     let motion = Motion {
         made_by: samples::org("alpha"),
         height: Height(5),
-        expires: Height(400),
+        expires: samples::time(400),
         change: samples::changes().remove(0).1,
         force: true,
         votes: [samples::org("alpha"), samples::org("beta")].into(),
         outcome: Some(Outcome::Carried { height: Height(7), effective }),
     };
-    let opened = Opened { made_by: samples::org("alpha"), expires: Height(400) };
+    let opened = Opened { made_by: samples::org("alpha"), expires: samples::time(400) };
     let docket = Docket { next: 8, open: [(7, opened)].into() };
     let closed_org = Closed { is_removed: true, last: holder };
     let decision = Decision { motion: 7, effective: Some(effective) };

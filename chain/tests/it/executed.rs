@@ -208,7 +208,7 @@ pub fn with_every_call() -> Chain {
     let addresses = vec!["/ip4/192.0.2.41/tcp/26656".to_owned()];
     let switch = standby::Call::Switch { seat: org("delta"), target: public(14), term: Term(0) };
     let parameters = parameters::Parameters { failover_blocks: 12, ..genesis().parameters };
-    let (force, expires) = (false, Height(400));
+    let (force, expires) = (false, time(86_400_000));
     let propose = |change| (101, Call::Consortium(C::Propose { change, force, expires }));
     let vote = |by: u8, motion| (by, Call::Consortium(C::Vote { motion }));
     let new = |name: &str, n: u8| Change::AddOrg {
@@ -217,13 +217,14 @@ pub fn with_every_call() -> Chain {
         power: Power(1),
     };
     let (epsilon, zeta) = (|| org("epsilon"), || org("zeta"));
+    let proof_of_user = consortium::registration_proof(&chain_id(), &org("alpha"), &secret(51));
     let proof_of_admin = consortium::registration_proof(&chain_id(), &org("beta"), &secret(112));
     let blocks: [Vec<(u8, Call)>; 5] = [
         vec![
             (101, Call::Records(R::Create { data_set: data_set() })),
             (101, Call::Records(put(b"41"))),
             (31, Call::Records(put(b"42"))),
-            (101, Call::Consortium(C::AddUser { user: public(51) })),
+            (101, Call::Consortium(C::AddUser { user: public(51), proof: proof_of_user })),
             (101, Call::Consortium(C::RemoveUser { user: public(31) })),
         ],
         vec![

@@ -197,7 +197,7 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         addresses: addresses.clone(),
     };
     let switch = standby::Call::Switch { seat: org("gamma"), target: public(3), term: Term(1) };
-    let (force, expires) = (false, Height(400));
+    let (force, expires) = (false, time(400));
     let changes = changes().into_iter();
     let mut all: Vec<_> = changes
         .map(|(name, change)| (name, Call::Consortium(C::Propose { change, force, expires })))
@@ -214,7 +214,10 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         ("consortium.remove_node", Call::Consortium(C::RemoveNode { node })),
         ("consortium.set_partner", Call::Consortium(C::SetPartner { node })),
         ("consortium.set_addresses", Call::Consortium(C::SetAddresses { addresses })),
-        ("consortium.add_user", Call::Consortium(C::AddUser { user: public(15) })),
+        (
+            "consortium.add_user",
+            Call::Consortium(C::AddUser { user: public(15), proof: secret(15).sign(b"a proof") }),
+        ),
         ("consortium.remove_user", Call::Consortium(C::RemoveUser { user: public(15) })),
         ("standby.switch", Call::Standby(switch)),
         ("records.create", Call::Records(R::Create { data_set: data_set() })),

@@ -149,12 +149,13 @@ fn call() -> impl Strategy<Value = Call> {
         public_key().prop_map(|node| Call::Consortium(C::RemoveNode { node })),
         public_key().prop_map(|node| Call::Consortium(C::SetPartner { node })),
         addresses().prop_map(|addresses| Call::Consortium(C::SetAddresses { addresses })),
-        public_key().prop_map(|user| Call::Consortium(C::AddUser { user })),
+        (public_key(), signature())
+            .prop_map(|(user, proof)| Call::Consortium(C::AddUser { user, proof })),
         public_key().prop_map(|user| Call::Consortium(C::RemoveUser { user })),
         (org_name(), public_key(), any::<u64>()).prop_map(|(seat, target, term)| {
             Call::Standby(standby::Call::Switch { seat, target, term: Term(term) })
         }),
-        (change(), any::<bool>(), height()).prop_map(|(change, force, expires)| {
+        (change(), any::<bool>(), time()).prop_map(|(change, force, expires)| {
             Call::Consortium(C::Propose { change, force, expires })
         }),
         any::<u64>().prop_map(|motion| Call::Consortium(C::Vote { motion })),

@@ -1,14 +1,13 @@
 //! The command line of `tandem org`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use tandem_chain::limits::MAX_MOTION_LIFE;
 use tandem_chain::types::{OrgName, Power};
 
-use super::{Sending, power};
-
-/// Heights after which a motion expires when nothing is said: a day of an idle chain on `wan`.
-const EXPIRES_IN: u64 = 172_800;
+use super::{Sending, power, time};
 
 #[derive(Debug, Subcommand)]
 pub enum Org {
@@ -125,6 +124,13 @@ pub enum Propose {
     },
 }
 
+/// A motion's life from the newest block on, which is some time before the one that it comes into.
+fn life(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_mins(1)..=MAX_MOTION_LIFE - Duration::from_hours(24);
+    let found = time(text)?;
+    if bounds.contains(&found) { Ok(found) } else { Err("a motion lives for 1m to 89d".to_owned()) }
+}
+
 /// Options of all proposals.
 #[derive(Clone, Debug, Args)]
 pub struct Proposing {
@@ -135,9 +141,9 @@ pub struct Proposing {
     /// threshold
     #[arg(long)]
     pub force: bool,
-    /// Heights after which it cannot be voted on any more, at most 1000000
-    #[arg(long, default_value_t = EXPIRES_IN, value_name = "HEIGHTS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub expires_in: u64,
+    /// Time after which it cannot be voted on any more, such as 30m, 12h or 7d: at most 89d
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = life)]
+    pub expires_in: Duration,
     #[command(flatten)]
     pub sending: Sending,
 }

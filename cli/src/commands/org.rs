@@ -1,11 +1,11 @@
 //! `tandem org`.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::json;
 use tandem_chain::codec;
 use tandem_chain::modules::Call;
-use tandem_chain::modules::consortium::{self, Change, Decision, registration_proof};
-use tandem_chain::types::{Height, OrgName};
+use tandem_chain::modules::consortium::{self, Change, Decision, MotionStatus, registration_proof};
+use tandem_chain::types::{Height, OrgName, Timestamp};
 use tandem_node::client::{Client, TxInfo};
 use tandem_node::genesis_files::{set_parameters, set_policy};
 use tandem_node::rpc::shapes::motions::{MotionEntry, MotionInfo, Motions, PolicyInfo, Tried};
@@ -31,8 +31,12 @@ pub async fn org(global: &Global, command: Org) -> anyhow::Result<()> {
         }
         Org::Vote { motion, sending } => {
             let client = input::client(global).await?;
+            // What there is not, the ledger refuses.
+            if let Ok(info) = client.motion(motion).await {
+                tell(global, &sending, &motion_text(&info))?;
+            }
             let call = Call::Consortium(consortium::Call::Vote { motion });
-            decide(global, &client, call, &sending).await
+            decide(global, &client, call, &sending, None).await
         }
         Org::Motions { motion: Some(motion), .. } => {
             let info = input::client(global).await?.motion(motion).await?;
@@ -91,28 +95,42 @@ async fn propose(
     let tried = client.try_change(&change).await?;
     if proposing.dry_run {
         output::show(global, &tried, tried_text)?;
-    } else if !global.json && tried.summary.is_some() {
-        output::print(&tried_text(&tried))?;
+    } else if tried.summary.is_some() {
+        tell(global, &proposing.sending, &tried_text(&tried))?;
     }
-    let unless_forced = tried.unsafe_because.filter(|_| !proposing.force);
-    if let Some(reason) = tried.impossible_because.or(unless_forced) {
-        return Err(RefusedOnPaper(reason).into());
+    let unless_forced = tried.unsafe_because.as_ref().filter(|_| !proposing.force);
+    if let Some(reason) = tried.impossible_because.as_ref().or(unless_forced) {
+        return Err(RefusedOnPaper(reason.clone()).into());
     }
     if proposing.dry_run {
         return Ok(());
     }
-    let height = client.status().await?.sync_info.latest_block_height;
-    let (force, expires) = (proposing.force, height.plus(proposing.expires_in));
+    let newest = client.status().await?.sync_info.latest_block_time;
+    let newest = Timestamp::from_rfc3339(&newest).context("the node's newest block time")?;
+    let (force, expires) = (proposing.force, newest.plus(proposing.expires_in));
     let call = Call::Consortium(consortium::Call::Propose { change, force, expires });
-    decide(global, client, call, &proposing.sending).await
+    decide(global, client, call, &proposing.sending, Some(&tried)).await
 }
 
-/// Sends a motion or a vote and tells what came of it.
+/// Says what is about to be sent. Where that is printed instead, it stands alone on standard output.
+fn tell(global: &Global, sending: &Sending, text: &str) -> anyhow::Result<()> {
+    if global.json {
+        return Ok(());
+    }
+    if sending.sign_only {
+        eprintln!("{text}");
+        return Ok(());
+    }
+    output::print(text)
+}
+
+/// Sends a motion or a vote and tells what came of it; with what a motion would do, for scripts.
 async fn decide(
     global: &Global,
     client: &Client,
     call: Call,
     sending: &Sending,
+    tried: Option<&Tried>,
 ) -> anyhow::Result<()> {
     let Some(info) = tx::submit(global, client, call, sending).await? else { return Ok(()) };
     tx::check(&info)?;
@@ -124,6 +142,7 @@ async fn decide(
         "effective": decision.effective.map(|height| height.to_string()),
         "height": info.height.to_string(),
         "hash": info.hash,
+        "tried": tried,
     });
     output::show(global, &answer, |_| decided(&decision, &votes, info.height))
 }
@@ -264,13 +283,25 @@ fn motions_text(found: &Motions) -> String {
             entry.motion.to_string(),
             change_text(&entry.change) + if entry.force { ", by force" } else { "" },
             entry.made_by.to_string(),
-            format!("{} of {}", entry.counted, entry.needed),
-            entry.expires.to_string(),
+            votes_text(entry),
+            entry.expires.clone(),
             status(entry),
         ]
     };
     let heads = ["MOTION", "CHANGE", "MADE BY", "VOTES", "EXPIRES", "STATUS"];
     output::table(heads, found.motions.iter().map(row))
+}
+
+/// Of a motion that is closed, how many voted for it; how many it took is forgotten.
+fn votes_text(entry: &MotionEntry) -> String {
+    match entry.status {
+        MotionStatus::Open => {
+            format!("{} of {} ({} members)", entry.counted, entry.needed, entry.members)
+        }
+        MotionStatus::Carried | MotionStatus::Dropped | MotionStatus::Expired => {
+            entry.votes.len().to_string()
+        }
+    }
 }
 
 fn motion_text(info: &MotionInfo) -> String {
@@ -282,17 +313,8 @@ fn motion_text(info: &MotionInfo) -> String {
         ("by force", output::yes_no(Some(motion.force))),
         ("status", status(motion)),
         ("made by", format!("{}, in block {}", motion.made_by, motion.height)),
-        ("expires", motion.expires.to_string()),
-        (
-            "votes",
-            format!(
-                "{} of the {} that it takes of {} members: {}",
-                motion.counted,
-                motion.needed,
-                motion.members,
-                votes.join(", ")
-            ),
-        ),
+        ("expires", motion.expires.clone()),
+        ("votes", format!("{}: {}", votes_text(motion), votes.join(", "))),
     ];
     facts.extend(details(&motion.change).into_iter().map(|detail| ("to be", detail)));
     if let Some(tried) = tried {

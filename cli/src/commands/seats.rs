@@ -53,7 +53,9 @@ fn text(seats: &Seats, colours: &Colours) -> String {
 /// What is to be said about a seat beyond its grid.
 fn remarks(seat: &Seat, colours: &Colours) -> Vec<String> {
     let mut remarks = Vec::new();
-    if seat.is_down {
+    if seat.holder.is_none() {
+        remarks.push(colours.bad("nobody signs for this seat until a node of its pair is alive"));
+    } else if seat.is_down {
         remarks.push(colours.bad("DOWN: nobody signs for this seat, and no partner can take it"));
     }
     if let Some(left) = seat.blocks_until_switch {

@@ -28,8 +28,9 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
         }
         Tx::User(user) => {
             let (call, sending) = match user {
-                UserTx::Add { user, sending } => {
-                    (consortium::Call::AddUser { user: input::public_key(&user)? }, sending)
+                UserTx::Add { user, proof, sending } => {
+                    let (user, proof) = proved(global, &user, proof, &sending).await?;
+                    (consortium::Call::AddUser { user, proof }, sending)
                 }
                 UserTx::Remove { user, sending } => {
                     (consortium::Call::RemoveUser { user: input::public_key(&user)? }, sending)
@@ -65,17 +66,7 @@ fn record_call(tx: RecordTx) -> anyhow::Result<(records::Call, Sending)> {
 async fn node_call(global: &Global, tx: NodeTx) -> anyhow::Result<(consortium::Call, Sending)> {
     Ok(match tx {
         NodeTx::Register { node, proof, pair, address, sending } => {
-            let (node, proof) = match proof {
-                Some(proof) => {
-                    let proof: Signature = proof.parse().map_err(|_| {
-                        Usage(
-                            "a proof is the 128 hex digits that `tandem keys proof` prints".into(),
-                        )
-                    })?;
-                    (input::public_key(&node)?, proof)
-                }
-                None => prove(global, Path::new(&node), &sending).await?,
-            };
+            let (node, proof) = proved(global, &node, proof, &sending).await?;
             (consortium::Call::RegisterNode { node, proof, pair, addresses: address }, sending)
         }
         NodeTx::Remove { node, sending } => {
@@ -90,20 +81,27 @@ async fn node_call(global: &Global, tx: NodeTx) -> anyhow::Result<(consortium::C
     })
 }
 
-/// A node's proof by its key file, for the organisation of the sending admin key.
-async fn prove(
+/// A key with the proof that is given; or that by its key file, for the organisation of the sending
+/// admin key.
+async fn proved(
     global: &Global,
-    node: &Path,
+    key: &str,
+    proof: Option<String>,
     sending: &Sending,
 ) -> anyhow::Result<(PublicKey, Signature)> {
-    if !node.exists() {
-        let text = "without --proof, NODE is the node's key file; see also `tandem keys proof`";
+    if let Some(proof) = proof {
+        let text = "a proof is the 128 hex digits that `tandem keys proof` prints";
+        let proof: Signature = proof.parse().map_err(|_| Usage(text.to_owned()))?;
+        return Ok((input::public_key(key)?, proof));
+    }
+    if !Path::new(key).exists() {
+        let text = "without --proof, the key is given by its file; see also `tandem keys proof`";
         return Err(Usage(text.to_owned()).into());
     }
-    let node = input::secret_key(node)?;
+    let key = input::secret_key(Path::new(key))?;
     let client = input::client(global).await?;
     let (chain_id, org) = own_org(&client, sending).await?;
-    Ok((node.public(), registration_proof(&chain_id, &org, &node)))
+    Ok((key.public(), registration_proof(&chain_id, &org, &key)))
 }
 
 /// The chain, and the organisation there that the sending key is of.

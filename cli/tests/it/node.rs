@@ -255,6 +255,9 @@ async fn members_join_by_motions_that_are_tried_on_paper_first() {
     let (_, found) = node.ask("org motions").await;
     assert_eq!(found["motions"], json!([]), "nothing was sent");
 
+    // What is to be sent later stands alone on standard output.
+    let unsent = node.run(&format!("{add} --sign-only")).await.done();
+    assert!(unsent.trim().bytes().all(|byte| byte.is_ascii_hexdigit()), "{unsent}");
     let text = node.run(&add).await.done();
     assert!(text.contains(line) && text.contains("motion 1 is carried, in effect"), "{text}");
     let (text, found) = node.ask("org show beta").await;

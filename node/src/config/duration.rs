@@ -18,6 +18,7 @@ pub fn parse(text: &str) -> Option<Duration> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     number.checked_mul(ms).map(Duration::from_millis)
@@ -27,7 +28,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 #[must_use]
 pub fn text(duration: Duration) -> String {
     let ms = duration.as_millis();
-    match [("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
+    match [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
         .iter()
         .find(|(_, unit)| ms.is_multiple_of(*unit))
     {
@@ -74,11 +75,12 @@ mod tests {
         }
         assert_eq!(text(Duration::from_millis(1_500)), "1500ms");
         assert_eq!(text(Duration::from_secs(3_600)), "1h");
+        assert_eq!(parse("7d").map(text).as_deref(), Some("7d"));
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "s", "5", "5 s", "-1s", "1.5s", "1d", "99999999999999999999s"] {
+        for text in ["", "s", "5", "5 s", "-1s", "1.5s", "1w", "99999999999999999999s"] {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse(&format!("{}h", u64::MAX)), None);

@@ -2,7 +2,6 @@
 
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::SecretKey;
-use tandem_chain::modules::consortium::Policy;
 use tandem_chain::types::{Hash, Power};
 
 use super::plan::{Org, Plan};
@@ -16,8 +15,8 @@ pub struct Members {
     pub machines: Vec<Machine>,
     /// Their keys.
     pub secrets: Vec<SecretKey>,
-    /// Admin keys by organisation.
-    pub admins: Vec<SecretKey>,
+    /// Admin keys by organisation: that of genesis, and others to replace it.
+    pub admins: Vec<[SecretKey; 3]>,
     /// Keys of clients, each with its organisation.
     pub users: Vec<(usize, SecretKey)>,
 }
@@ -73,7 +72,9 @@ pub fn members(plan: &Plan) -> Members {
     let seed = plan.seed;
     let machines = machines(&plan.orgs);
     let secrets: Vec<_> = (0..machines.len()).map(|i| secret(seed, "node", i)).collect();
-    let admins: Vec<_> = (0..plan.orgs.len()).map(|i| secret(seed, "admin", i)).collect();
+    let admins: Vec<_> = (0..plan.orgs.len())
+        .map(|i| ["admin", "second admin", "third admin"].map(|kind| secret(seed, kind, i)))
+        .collect();
     let users: Vec<_> =
         (0..plan.clients).map(|i| (i % plan.orgs.len(), secret(seed, "user", i))).collect();
     let nodes_of = |org: usize| {
@@ -85,7 +86,7 @@ pub fn members(plan: &Plan) -> Members {
     };
     let organizations = plan.orgs.iter().enumerate().map(|(i, org)| GenesisOrg {
         name: letters(i).parse().expect("letters are a name"),
-        admin_key: admins[i].public(),
+        admin_key: admins[i][0].public(),
         power: Power(org.power),
         nodes: nodes_of(i).collect(),
         users: users.iter().filter(|(o, _)| *o == i).map(|(_, key)| key.public()).collect(),
@@ -94,7 +95,7 @@ pub fn members(plan: &Plan) -> Members {
         chain_id: format!("sim-{seed}").parse().expect("letters and digits"),
         genesis_time: GENESIS_TIME,
         parameters: plan.parameters.clone(),
-        policy: Policy::default(),
+        policy: plan.policy.clone(),
         organizations: organizations.collect(),
     };
     Members { genesis, machines, secrets, admins, users }

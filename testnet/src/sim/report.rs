@@ -232,10 +232,12 @@ impl fmt::Display for Counts {
             self.late_holders
         )?;
         let Changes { joined, left, suspended, restored, powers, .. } = self.changes;
+        let Changes { admin_keys, policies, .. } = self.changes;
         writeln!(
             f,
             "{joined} organisations joined, {left} removed, {suspended} suspended, {restored} \
-             restored; {powers} powers changed; {} seats opened, closed or filled by that",
+             restored; {powers} powers, {admin_keys} admin keys and {policies} policies changed; {} \
+             seats opened, closed or filled by that",
             self.membership
         )?;
         let judged: Vec<String> =

@@ -122,7 +122,7 @@ pub struct World {
     pub(super) genesis: Genesis,
     pub(super) genesis_state: State,
     pub(super) states: States,
-    pub(super) admins: Vec<SecretKey>,
+    pub(super) admins: Vec<[SecretKey; 3]>,
     /// Of the nodes, by index.
     pub(super) secrets: Vec<SecretKey>,
     /// Those of genesis come first.

@@ -130,9 +130,8 @@ fn a_call_that_fails_leaves_a_receipt_and_nothing_else() {
 #[test]
 fn later_transactions_of_a_block_see_what_earlier_ones_did() {
     let mut chain = Chain::new();
-    let user = Call::Consortium(crate::modules::consortium::Call::AddUser { user: key("new") });
     let txs = vec![
-        chain.tx("a-admin", user),
+        chain.tx("a-admin", add_user("a", "new")),
         chain.tx("new", create("x")),
         chain.tx("new", put("x", "k", "1", Some(0))),
         chain.tx("a1", put("x", "k", "2", Some(1))),

@@ -10,6 +10,7 @@ use crate::evidence::Evidence;
 use crate::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use crate::keys::{PublicKey, SecretKey, Signature};
 use crate::ledger::{Event, Execution, Ledger, Receipt};
+use crate::limits::MAX_MOTION_LIFE;
 use crate::liveness::{LivenessRecord, SignedRecord};
 use crate::modules::consortium::Change;
 use crate::modules::{Call, consortium, parameters::Parameters, records, standby};
@@ -18,6 +19,9 @@ use crate::tree;
 use crate::tx::{Tx, TxBody};
 use crate::types::{Address, Hash, Height, OrgName, Power, Round, Term, Timestamp};
 use crate::vote::{Vote, VoteKind};
+
+/// Time of every genesis here.
+pub(crate) const GENESIS_TIME: Timestamp = Timestamp(1_700_000_000_000_000_000);
 
 /// The secret key of a name, such as `a1`.
 pub(crate) fn secret(name: &str) -> SecretKey {
@@ -53,7 +57,7 @@ pub(crate) fn genesis_with(orgs: &[(&str, u64)]) -> Genesis {
     });
     Genesis {
         chain_id: "test-1".parse().unwrap(),
-        genesis_time: Timestamp::from_millis(1_700_000_000_000),
+        genesis_time: GENESIS_TIME,
         parameters: Parameters::lan(),
         policy: consortium::Policy::default(),
         organizations: organizations.collect(),
@@ -130,6 +134,11 @@ impl Chain {
 
     pub(crate) fn store(&self) -> &MemoryStore {
         self.ledger.store()
+    }
+
+    /// Time of the newest block.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.ledger.tip().time
     }
 
     pub(crate) fn height(&self) -> u64 {
@@ -298,6 +307,11 @@ pub(crate) fn register(org_name: &str, node: &str, pair: bool) -> Call {
     })
 }
 
+pub(crate) fn add_user(org_name: &str, user: &str) -> Call {
+    let proof = consortium::registration_proof(&genesis().chain_id, &org(org_name), &secret(user));
+    Call::Consortium(consortium::Call::AddUser { user: key(user), proof })
+}
+
 pub(crate) fn remove(node: &str) -> Call {
     Call::Consortium(consortium::Call::RemoveNode { node: key(node) })
 }
@@ -307,9 +321,13 @@ pub(crate) fn set_partner(node: &str) -> Call {
 }
 
 /// A motion that never expires within a test.
-pub(crate) fn propose(change: Change) -> Call {
-    let (force, expires) = (false, Height(1_000));
+pub(crate) fn motion(change: Change, force: bool) -> Call {
+    let expires = GENESIS_TIME.plus(MAX_MOTION_LIFE);
     Call::Consortium(consortium::Call::Propose { change, force, expires })
+}
+
+pub(crate) fn propose(change: Change) -> Call {
+    motion(change, false)
 }
 
 pub(crate) fn vote(motion: u64) -> Call {

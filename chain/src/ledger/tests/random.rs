@@ -37,7 +37,7 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
         1 => (admin, remove(&node)),
         2 => (admin, set_partner(&node)),
         3 => (node, Call::Consortium(consortium::Call::SetAddresses { addresses: vec![] })),
-        4 => (admin, Call::Consortium(consortium::Call::AddUser { user: key(&user) })),
+        4 => (admin, add_user(org_name, &user)),
         5 => (admin, Call::Consortium(consortium::Call::RemoveUser { user: key(&user) })),
         6..=8 => {
             let seats = standby::seats(chain.store()).unwrap();
@@ -73,11 +73,6 @@ fn change(name: &str, which: u8) -> Change {
         7 => Change::SetPower { name, power },
         _ => Change::ReplaceAdminKey { name, key: admin_key },
     }
-}
-
-fn motion(change: Change, force: bool) -> Call {
-    let expires = Height(1_000);
-    Call::Consortium(consortium::Call::Propose { change, force, expires })
 }
 
 /// `barred` are the keys that were barred so far.

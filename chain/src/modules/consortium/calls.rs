@@ -26,7 +26,7 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         }
         Call::RemoveNode { node } => remove_node(ctx, sender, node),
         Call::SetPartner { node } => set_partner(ctx, sender, node),
-        Call::AddUser { user } => add_user(ctx, sender, user),
+        Call::AddUser { user, proof } => add_user(ctx, sender, user, proof),
         Call::RemoveUser { user } => remove_user(ctx, sender, user),
         Call::SetAddresses { addresses } => set_addresses(ctx, sender, addresses),
         Call::Propose { change, force, expires } => {
@@ -170,8 +170,14 @@ fn set_addresses(
     Ok(Vec::new())
 }
 
-fn add_user(ctx: &mut Context, sender: &Sender, user: &PublicKey) -> Result<Vec<u8>, Error> {
+fn add_user(
+    ctx: &mut Context,
+    sender: &Sender,
+    user: &PublicKey,
+    proof: &Signature,
+) -> Result<Vec<u8>, Error> {
     check_new_key(&mut ctx.state, user)?;
+    check_proof(ctx, sender, user, proof)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
     if entry.users >= MAX_USERS_PER_ORG as u64 {
         let max = MAX_USERS_PER_ORG;

@@ -15,7 +15,6 @@ use crate::keys::PublicKey;
 use crate::ledger::context::Context;
 use crate::ledger::state::State;
 use crate::modules::consortium::change::tell;
-use crate::modules::consortium::motions;
 use crate::modules::consortium::state::{
     delete_key, delete_org, org, org_names, put_org, put_org_names, take_users,
 };
@@ -98,7 +97,6 @@ pub(super) fn remove(ctx: &mut Context, name: &OrgName) -> Result<Height, Error>
     put_org(&mut ctx.state, name, &entry);
     take_users(&mut ctx.state, name)?;
     set(&mut ctx.state, name, Some(Closed { is_removed: true, last }))?;
-    motions::drop_of(ctx, name)?;
     if last.is_none() {
         forget(&mut ctx.state, name)?;
         standby::forget_seat(&mut ctx.state, name)?;

@@ -4,8 +4,8 @@
 //! node that signed twice is barred, whatever its key is by then and in whichever organisation: it
 //! leaves the register as soon as no role table names it, and never enters the chain again.
 //!
-//! A node is registered with a proof that its key is held by who registers it:
-//! [`registration_proof`], the node's signature over its organisation and key. An admin key that an
+//! A node or user is registered with a proof that its key is held by who registers it:
+//! [`registration_proof`], the key's signature over its organisation and itself. An admin key that an
 //! organisation sets itself comes with the same proof.
 //!
 //! Members come and go, and the rules change, by *motions* (`motions`): each proposes a [`Change`]
@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::keys::{Domain, PublicKey, Signature, Signer};
 use crate::limits::MAX_ADDRESSES_PER_NODE;
-use crate::types::{ChainId, Height, OrgName, Power};
+use crate::types::{ChainId, OrgName, Power, Timestamp};
 
 pub(crate) use address::address_faults;
 pub use address::check_addresses;
@@ -96,6 +96,9 @@ pub enum Call {
     AddUser {
         /// The key.
         user: PublicKey,
+        /// Proof that it is held by who registers it: [`registration_proof`]. Without one, an
+        /// organisation could take the key that others are about to give a role.
+        proof: Signature,
     },
     /// Takes such a key back; signed by the admin key.
     RemoveUser {
@@ -110,9 +113,9 @@ pub enum Call {
         /// Whether to carry it out though fewer seats than a quorum would be online after it: that
         /// takes the policy's highest threshold.
         force: bool,
-        /// The last height at which it can be voted on: this block's or one of the next
-        /// [`crate::limits::MAX_MOTION_BLOCKS`].
-        expires: Height,
+        /// The last block time at which it can be voted on: [`crate::limits::MIN_MOTION_LIFE`] to
+        /// [`crate::limits::MAX_MOTION_LIFE`] after this block's.
+        expires: Timestamp,
     },
     /// A vote for a motion; signed by the admin key of a member that has not voted for it.
     Vote {
@@ -128,14 +131,15 @@ pub enum Call {
     },
 }
 
-/// A node's proof that it is to be a node of an organisation, for [`Call::RegisterNode`].
+/// A key's proof that it is to be of an organisation, for [`Call::RegisterNode`], [`Call::AddUser`] and
+/// [`Call::SetAdminKey`].
 #[must_use]
-pub fn registration_proof(chain_id: &ChainId, org: &OrgName, node: &impl Signer) -> Signature {
-    node.sign(&registration_bytes(chain_id, org, &node.public()))
+pub fn registration_proof(chain_id: &ChainId, org: &OrgName, key: &impl Signer) -> Signature {
+    key.sign(&registration_bytes(chain_id, org, &key.public()))
 }
 
-fn registration_bytes(chain_id: &ChainId, org: &OrgName, node: &PublicKey) -> Vec<u8> {
-    Domain::Registration.sign_bytes(chain_id, &(org, node))
+fn registration_bytes(chain_id: &ChainId, org: &OrgName, key: &PublicKey) -> Vec<u8> {
+    Domain::Registration.sign_bytes(chain_id, &(org, key))
 }
 
 /// An organisation in the state.

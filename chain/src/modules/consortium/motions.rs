@@ -3,7 +3,7 @@
 //! A motion is carried out in the block in which the votes for it reach the threshold of the policy.
 //! What counts is the policy and the members of that moment: each vote is weighed against them when
 //! it comes in. Each organisation has one vote, that of who is suspended does not count, and making
-//! a motion is a vote for it. Where the change cannot be made at that moment the vote fails with the
+//! a motion is a vote for it. A vote that was given before and is enough by now is sent once more. Where the change cannot be made at that moment the vote fails with the
 //! reason, and can be sent again later.
 //!
 //! | state key | value |
@@ -21,13 +21,15 @@ use crate::error::Error;
 use crate::ledger::Event;
 use crate::ledger::context::Context;
 use crate::ledger::state::{State, key_of, missing};
-use crate::limits::{MAX_MOTION_BLOCKS, MAX_MOTION_HISTORY, MAX_OPEN_MOTIONS_PER_ORG};
+use crate::limits::{
+    MAX_MOTION_HISTORY, MAX_MOTION_LIFE, MAX_OPEN_MOTIONS_PER_ORG, MIN_MOTION_LIFE,
+};
 use crate::modules::Sender;
 use crate::modules::consortium::change::refused;
 use crate::modules::consortium::state::read_policy;
 use crate::modules::consortium::weigh::{Sheet, weigh};
 use crate::modules::consortium::{Change, closed};
-use crate::types::{Height, OrgName};
+use crate::types::{Height, OrgName, Timestamp};
 
 const DOCKET: &str = "consortium/docket";
 const MOTION: &str = "consortium/motion/";
@@ -39,8 +41,8 @@ pub struct Motion {
     pub made_by: OrgName,
     /// The block in which it was made.
     pub height: Height,
-    /// The last block in which it can be voted on.
-    pub expires: Height,
+    /// The last block time at which it can be voted on.
+    pub expires: Timestamp,
     /// What it proposes.
     pub change: Change,
     /// Whether it is to be carried out though fewer seats than a quorum would be online after it.
@@ -61,7 +63,8 @@ pub enum Outcome {
         /// Height from which it is in effect.
         effective: Height,
     },
-    /// The organisation that made it, or that it is about, was removed.
+    /// The organisation that made it, or that it is about, was removed; or that which made it was
+    /// given another admin key; or other parameters or another policy were set, which it would undo.
     Dropped {
         /// The block that did it.
         height: Height,
@@ -82,8 +85,8 @@ pub struct Docket {
 pub struct Opened {
     /// The organisation that made it.
     pub made_by: OrgName,
-    /// The last block in which it can be voted on; the next motion clears it away after that.
-    pub expires: Height,
+    /// The last block time at which it can be voted on; the next motion clears it away after that.
+    pub expires: Timestamp,
 }
 
 /// What the receipt of a motion or a vote returns.
@@ -106,6 +109,14 @@ pub struct Tally {
     pub members: u64,
 }
 
+impl Tally {
+    /// Whether it takes no more votes.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.votes >= self.needed
+    }
+}
+
 impl Docket {
     pub(super) fn read(state: &mut State) -> Result<Self, Error> {
         let found = state.read("docket", DOCKET.as_bytes())?;
@@ -121,9 +132,9 @@ impl Docket {
         number + MAX_MOTION_HISTORY < self.next
     }
 
-    /// Takes off what has expired before block `height`.
-    fn clear(&mut self, state: &mut State, height: Height) {
-        let is_over = |opened: &Opened| opened.expires < height;
+    /// Takes off what has expired before a block of that time.
+    fn clear(&mut self, state: &mut State, time: Timestamp) {
+        let is_over = |opened: &Opened| opened.expires < time;
         let over: Vec<u64> =
             self.open.iter().filter(|(_, o)| is_over(o)).map(|(number, _)| *number).collect();
         for number in over {
@@ -194,16 +205,18 @@ pub(super) fn propose(
     sender: &Sender,
     change: &Change,
     force: bool,
-    expires: Height,
+    expires: Timestamp,
 ) -> Result<Vec<u8>, Error> {
-    let (first, last) = (ctx.height, ctx.height.plus(MAX_MOTION_BLOCKS));
+    let (first, last) = (ctx.time.plus(MIN_MOTION_LIFE), ctx.time.plus(MAX_MOTION_LIFE));
     if !(first..=last).contains(&expires) {
-        let reason =
-            format!("a motion made at {first} can expire at {first} to {last}, not {expires}");
-        return Err(refused(reason));
+        let [time, first, last, expires] =
+            [ctx.time, first, last, expires].map(Timestamp::to_rfc3339);
+        return Err(refused(format!(
+            "a motion made at {time} can expire at {first} to {last}, not at {expires}"
+        )));
     }
     let mut docket = Docket::read(&mut ctx.state)?;
-    docket.clear(&mut ctx.state, ctx.height);
+    docket.clear(&mut ctx.state, ctx.time);
     let of_org = docket.open.values().filter(|opened| opened.made_by == sender.org).count();
     if of_org >= MAX_OPEN_MOTIONS_PER_ORG {
         let (what, max) = ("open motions of one organisation", MAX_OPEN_MOTIONS_PER_ORG);
@@ -233,18 +246,18 @@ pub(super) fn vote(ctx: &mut Context, sender: &Sender, number: u64) -> Result<Ve
             return Err(refused(format!("motion {number} was carried in block {height}")));
         }
         Some(Outcome::Dropped { height }) => {
-            let reason = "the organisation that made it, or that it is about, was removed";
             return Err(refused(format!(
-                "motion {number} was dropped in block {height}: {reason}"
+                "motion {number} was dropped in block {height}, by what was carried then"
             )));
         }
-        None if motion.expires < ctx.height => {
-            let reason = format!("motion {number} expired at height {}", motion.expires);
+        None if motion.expires < ctx.time => {
+            let reason = format!("motion {number} expired at {}", motion.expires.to_rfc3339());
             return Err(refused(reason));
         }
         None => {}
     }
-    if motion.votes.contains(&sender.org) {
+    // Fewer votes may be enough by now: then whoever has voted already carries it by saying so again.
+    if motion.votes.contains(&sender.org) && !tally(&mut ctx.state, &motion)?.is_enough() {
         let name = format!("of {} for motion {number}", sender.org);
         return Err(Error::Exists { what: "vote", name });
     }
@@ -271,7 +284,7 @@ fn count(
         ],
     ));
     let mut effective = None;
-    if tally.votes >= tally.needed {
+    if tally.is_enough() {
         let mut docket = Docket::read(&mut ctx.state)?;
         docket.open.remove(&number);
         docket.write(&mut ctx.state);
@@ -285,24 +298,46 @@ fn count(
 fn carry_out(ctx: &mut Context, number: u64, motion: &mut Motion) -> Result<Height, Error> {
     check(ctx, &motion.change, motion.force)?;
     let effective = motion.change.carry_out(ctx)?;
+    match &motion.change {
+        Change::RemoveOrg { name } => drop_of(ctx, name, true)?,
+        Change::ReplaceAdminKey { name, .. } => drop_of(ctx, name, false)?,
+        Change::SetParameters(_) | Change::SetPolicy(_) => {
+            let kind = motion.change.kind();
+            close_open(ctx, |other| other.change.kind() == kind, |_| false)?;
+        }
+        Change::AddOrg { .. }
+        | Change::SuspendOrg { .. }
+        | Change::RestoreOrg { .. }
+        | Change::SetPower { .. } => {}
+    }
     motion.outcome = Some(Outcome::Carried { height: ctx.height, effective });
     let attributes = [("motion", number.to_string()), ("effective_height", effective.to_string())];
     ctx.events.push(Event::new("motion_carried", attributes));
     Ok(effective)
 }
 
-/// An organisation is removed: open motions that it made, or that are about it, are dropped, and it
-/// has voted for none.
-pub(super) fn drop_of(ctx: &mut Context, name: &OrgName) -> Result<(), Error> {
+/// An organisation is removed, or its admin key was in other hands: open motions that it made are
+/// dropped, and it has voted for none; with it, those about it, too.
+fn drop_of(ctx: &mut Context, name: &OrgName, is_removed: bool) -> Result<(), Error> {
+    let is_about = |motion: &Motion| is_removed && motion.change.about() == Some(name);
+    let is_dropped = |motion: &Motion| motion.made_by == *name || is_about(motion);
+    close_open(ctx, is_dropped, |motion| motion.votes.remove(name))
+}
+
+/// Drops open motions, and changes others; `change` says whether it did.
+fn close_open(
+    ctx: &mut Context,
+    is_dropped: impl Fn(&Motion) -> bool,
+    change: impl Fn(&mut Motion) -> bool,
+) -> Result<(), Error> {
     let mut docket = Docket::read(&mut ctx.state)?;
-    for (number, opened) in docket.open.clone() {
+    for number in docket.open.clone().into_keys() {
         let motion = find(&mut ctx.state, number)?;
         let mut motion = motion.ok_or_else(|| missing("open motion"))?;
-        let is_dropped = opened.made_by == *name || motion.change.about() == Some(name);
-        if is_dropped {
+        if is_dropped(&motion) {
             motion.outcome = Some(Outcome::Dropped { height: ctx.height });
             docket.open.remove(&number);
-        } else if !motion.votes.remove(name) {
+        } else if !change(&mut motion) {
             continue;
         }
         put(&mut ctx.state, &docket, number, &motion);

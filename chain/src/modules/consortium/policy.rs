@@ -8,7 +8,9 @@
 //! | any one | 1 |
 //! | more than half | n / 2 + 1 |
 //! | more than two thirds | 2n / 3 + 1 |
-//! | all | n; about one of them n - 1, and never fewer than more than two thirds |
+//! | all | n |
+//!
+//! Of three members or more, what is about one of them never takes more than the n - 1 others.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +31,7 @@ pub enum Threshold {
     MoreThanHalf,
     /// More than two thirds of the members.
     MoreThanTwoThirds,
-    /// Every member but the one that the change is about.
+    /// Every member.
     All,
 }
 
@@ -39,16 +41,16 @@ impl Threshold {
         [Self::AnyOne, Self::MoreThanHalf, Self::MoreThanTwoThirds, Self::All];
 
     /// Votes that it takes of so many members; whether the change is about one of them. Two members
-    /// can never do without each other above [`Threshold::AnyOne`].
+    /// can never do without each other above [`Threshold::AnyOne`]: else each could remove the other.
     #[must_use]
     pub fn needed(self, members: u64, is_about_one: bool) -> u64 {
-        let two_thirds = members * 2 / 3 + 1;
-        match self {
+        let votes = match self {
             Self::AnyOne => 1,
             Self::MoreThanHalf => members / 2 + 1,
-            Self::MoreThanTwoThirds => two_thirds,
-            Self::All => members.saturating_sub(u64::from(is_about_one)).max(two_thirds),
-        }
+            Self::MoreThanTwoThirds => members * 2 / 3 + 1,
+            Self::All => members,
+        };
+        if is_about_one && members > 2 { votes.min(members - 1) } else { votes }
     }
 
     fn name(self) -> &'static str {
@@ -155,13 +157,36 @@ impl Policy {
             .collect()
     }
 
-    /// The threshold of a change, and the highest there is for one that is forced.
+    /// What is allowed, and should be known, for people: ways around the threshold for the policy.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let about_votes = [
+            ("add", self.add),
+            ("remove", self.remove),
+            ("suspend", self.suspend),
+            ("admin_key", self.admin_key),
+        ];
+        let below = about_votes.into_iter().filter(|(_, threshold)| *threshold < self.policy);
+        below
+            .map(|(name, threshold)| {
+                format!(
+                    "the policy's threshold for {name} is {threshold}, below that for policy, {}: \
+                     who changes the number of votes by it can change the policy then",
+                    self.policy
+                )
+            })
+            .collect()
+    }
+
+    /// The threshold of a change, and the highest there is for one that is forced. A new organisation
+    /// with more power than 1 takes that of power, too.
     #[must_use]
     pub fn threshold(&self, change: &Change, is_forced: bool) -> Threshold {
         if is_forced {
             return self.policy;
         }
         match change {
+            Change::AddOrg { power, .. } if power.0 > 1 => self.add.max(self.power),
             Change::AddOrg { .. } => self.add,
             Change::RemoveOrg { .. } => self.remove,
             Change::SuspendOrg { .. } => self.suspend,
@@ -180,21 +205,20 @@ mod tests {
 
     #[test]
     fn each_threshold_takes_so_many_votes() {
-        // Members, and votes for any one, more than half, more than two thirds, all; all about one.
+        // Members, and votes for any one, more than half, more than two thirds, all; the same about one.
         let table = [
-            (1, [1, 1, 1, 1, 1]),
-            (2, [1, 2, 2, 2, 2]),
-            (3, [1, 2, 3, 3, 3]),
-            (4, [1, 3, 3, 4, 3]),
-            (5, [1, 3, 4, 5, 4]),
-            (6, [1, 4, 5, 6, 5]),
-            (7, [1, 4, 5, 7, 6]),
-            (100, [1, 51, 67, 100, 99]),
+            (1, [1, 1, 1, 1], [1, 1, 1, 1]),
+            (2, [1, 2, 2, 2], [1, 2, 2, 2]),
+            (3, [1, 2, 3, 3], [1, 2, 2, 2]),
+            (4, [1, 3, 3, 4], [1, 3, 3, 3]),
+            (5, [1, 3, 4, 5], [1, 3, 4, 4]),
+            (6, [1, 4, 5, 6], [1, 4, 5, 5]),
+            (7, [1, 4, 5, 7], [1, 4, 5, 6]),
+            (100, [1, 51, 67, 100], [1, 51, 67, 99]),
         ];
-        for (members, expected) in table {
-            let mut got = Threshold::ALL.map(|t| t.needed(members, false)).to_vec();
-            got.push(Threshold::All.needed(members, true));
-            assert_eq!(got, expected, "{members} members");
+        for (members, expected, about_one) in table {
+            assert_eq!(Threshold::ALL.map(|t| t.needed(members, false)), expected, "{members}");
+            assert_eq!(Threshold::ALL.map(|t| t.needed(members, true)), about_one, "{members}");
             for about in [false, true] {
                 let needed = Threshold::ALL.map(|t| t.needed(members, about));
                 assert!(needed.is_sorted(), "a later one never takes fewer");
@@ -213,6 +237,12 @@ mod tests {
         let faults = policy.faults();
         assert_eq!(faults.len(), 1);
         assert!(faults[0].contains("remove is all, above that for policy, more-than-half"));
+        assert_eq!(policy.warnings(), [""; 0]);
+        let policy = Policy { suspend: Threshold::AnyOne, ..Policy::uniform(Threshold::All) };
+        assert_eq!(policy.faults(), [""; 0]);
+        let warnings = policy.warnings();
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("suspend is any-one, below that for policy, all"));
         let error = "most".parse::<Threshold>().unwrap_err().to_string();
         assert!(error.contains("any-one, more-than-half") && error.contains("\"most\""));
     }

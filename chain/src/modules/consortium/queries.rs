@@ -117,7 +117,7 @@ pub enum MotionStatus {
     Open,
     /// Its change was made.
     Carried,
-    /// The organisation that made it, or that it is about, was removed.
+    /// Something else was carried that closed it: [`Outcome::Dropped`].
     Dropped,
     /// Too few voted for it in time.
     Expired,
@@ -141,8 +141,8 @@ pub fn motion(store: &dyn Store, number: u64) -> Result<Option<MotionView>, Erro
     let status = match motion.outcome {
         Some(Outcome::Carried { .. }) => MotionStatus::Carried,
         Some(Outcome::Dropped { .. }) => MotionStatus::Dropped,
-        // The next block is the first that could hold a vote.
-        None if motion.expires <= Last::read(state)?.height => MotionStatus::Expired,
+        // The next block, which could hold a vote, is a later one.
+        None if motion.expires <= Last::read(state)?.time => MotionStatus::Expired,
         None => MotionStatus::Open,
     };
     let tally = tally(state, &motion)?;

@@ -17,10 +17,6 @@ fn call(call: consortium::Call) -> Call {
     Call::Consortium(call)
 }
 
-fn add_user(name: &str) -> Call {
-    call(consortium::Call::AddUser { user: key(name) })
-}
-
 fn remove_user(name: &str) -> Call {
     call(consortium::Call::RemoveUser { user: key(name) })
 }
@@ -88,16 +84,28 @@ fn calls_are_checked_and_leave_nothing_when_they_fail() {
         ("bad addresses", "a2", set_addresses(&["x"]), 1),
         ("too many addresses", "a2", set_addresses(&["/ip4/1.2.3.4/tcp/5"; 9]), 19),
         // Users.
-        ("add a user", "a-admin", add_user("new"), 0),
+        ("add a user", "a-admin", add_user("a", "new"), 0),
         (
             "add a weak user",
             "a-admin",
-            call(consortium::Call::AddUser { user: PublicKey(weak) }),
+            call(consortium::Call::AddUser {
+                user: PublicKey(weak),
+                proof: registration_proof(&chain_id, &org("a"), &secret("new")),
+            }),
             18,
         ),
-        ("add a node as user", "a-admin", add_user("a1"), 11),
-        ("add another's user", "a-admin", add_user("b-user"), 11),
-        ("add by a user", "a-user", add_user("new"), 12),
+        (
+            "add a key that another holds",
+            "a-admin",
+            call(consortium::Call::AddUser {
+                user: key("new"),
+                proof: registration_proof(&chain_id, &org("b"), &secret("new")),
+            }),
+            2,
+        ),
+        ("add a node as user", "a-admin", add_user("a", "a1"), 11),
+        ("add another's user", "a-admin", add_user("a", "b-user"), 11),
+        ("add by a user", "a-user", add_user("a", "new"), 12),
         ("remove a user", "a-admin", remove_user("a-user"), 0),
         ("remove another's user", "a-admin", remove_user("b-user"), 10),
         ("remove a node as user", "a-admin", remove_user("a1"), 10),
@@ -202,7 +210,7 @@ fn nodes_and_users_of_an_organisation_are_bounded() {
 
     let mut next = Next::default();
     for i in 1..=MAX_USERS_PER_ORG {
-        next = next.tx(chain.tx("a-admin", add_user(&format!("user-{i}"))));
+        next = next.tx(chain.tx("a-admin", add_user("a", &format!("user-{i}"))));
     }
     let receipts = chain.run(&next).receipts;
     let (last, rest) = receipts.split_last().unwrap();
@@ -211,7 +219,7 @@ fn nodes_and_users_of_an_organisation_are_bounded() {
     let count = organization(chain.store(), &org("a")).unwrap().unwrap().users;
     assert_eq!(count, MAX_USERS_PER_ORG as u64);
     assert!(chain.send("a-admin", remove_user("user-7")).is_ok());
-    assert!(chain.send("a-admin", add_user("another")).is_ok());
+    assert!(chain.send("a-admin", add_user("a", "another")).is_ok());
 
     let all = users(chain.store(), &org("a"), None, usize::MAX).unwrap();
     assert_eq!(all.len(), MAX_USERS_PER_ORG);

@@ -166,11 +166,18 @@ pub(crate) fn weigh(sheet: &Sheet, change: &Change) -> Weighed {
     let is_short = weighed.after.online < weighed.after.quorum;
     match change {
         Change::AddOrg { name, .. } | Change::RestoreOrg { name } => {
+            let live = paper.0.values().filter(|member| member.is_live);
+            let lightest = live.map(|member| member.power.0).min().unwrap_or_default();
             if is_short {
                 weighed.warnings.push(format!(
                     "the seat of {name} stays left out until its node is alive: the {} that are \
                      online are fewer than the quorum of {} with it",
                     weighed.after.online, weighed.after.quorum
+                ));
+            } else if weighed.after.online.0 - lightest < weighed.after.quorum.0 {
+                weighed.warnings.push(format!(
+                    "until the node of {name} is alive, the chain stops while one of the seats that \
+                     are online now is down"
                 ));
             }
         }
@@ -182,7 +189,8 @@ pub(crate) fn weigh(sheet: &Sheet, change: &Change) -> Weighed {
                 ));
             }
         }
-        Change::ReplaceAdminKey { .. } | Change::SetParameters(_) | Change::SetPolicy(_) => {}
+        Change::SetPolicy(policy) => weighed.warnings.extend(policy.warnings()),
+        Change::ReplaceAdminKey { .. } | Change::SetParameters(_) => {}
     }
     if matches!(change, Change::RemoveOrg { .. } | Change::SuspendOrg { .. }) {
         weighed.impossible_because = if !paper.0.values().any(|member| member.is_voter) {

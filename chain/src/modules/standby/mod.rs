@@ -9,7 +9,8 @@
 //! | planned | a [`Call::Switch`] | `calls` |
 //! | automatic | the holder was dead and its partner alive for long enough | `automatic`, by `rule` |
 //!
-//! A seat changes its holder or pair once a block; a second change is refused.
+//! A seat changes its holder or pair once a block, and a second change is refused, but by a motion that
+//! suspends or removes its organisation.
 //!
 //! | state key | value |
 //! |---|---|

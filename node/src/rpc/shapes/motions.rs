@@ -25,7 +25,7 @@ pub struct PolicyInfo {
 }
 
 impl PolicyInfo {
-    /// Kinds of changes that are about one of the members.
+    /// Kinds of changes that are about one of the members: see [`Change::about`].
     const ABOUT_ONE: [&'static str; 4] = ["remove", "suspend", "power", "admin_key"];
 
     /// What a policy means for so many members.
@@ -58,9 +58,8 @@ pub struct MotionEntry {
     /// The block in which it was made.
     #[serde(with = "text")]
     pub height: Height,
-    /// The last block in which it can be voted on.
-    #[serde(with = "text")]
-    pub expires: Height,
+    /// The last block time at which it can be voted on.
+    pub expires: String,
     /// What it proposes.
     pub change: Change,
     /// Whether it is to be carried out though fewer seats than a quorum would be online after it.
@@ -70,7 +69,8 @@ pub struct MotionEntry {
     /// How many of these votes count: those of members that are not suspended.
     #[serde(with = "text")]
     pub counted: u64,
-    /// Votes that it takes, by the policy and the members of now.
+    /// Votes that it takes, by the policy and the members of now: those of then are forgotten when it
+    /// is closed.
     #[serde(with = "text")]
     pub needed: u64,
     /// Organisations that have a vote.
@@ -93,7 +93,7 @@ impl From<MotionView> for MotionEntry {
             status,
             made_by: motion.made_by,
             height: motion.height,
-            expires: motion.expires,
+            expires: motion.expires.to_rfc3339(),
             change: motion.change,
             force: motion.force,
             votes: motion.votes.into_iter().collect(),

@@ -1,6 +1,7 @@
 //! Motions, the policy, and changes on paper.
 
 use serde_json::json;
+use tandem_chain::limits::MAX_MOTION_LIFE;
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, Change, MotionStatus, Threshold};
 use tandem_chain::types::{Height, Power};
@@ -9,7 +10,7 @@ use super::node;
 use crate::testing;
 
 fn propose(change: Change) -> Call {
-    let (force, expires) = (false, Height(100));
+    let (force, expires) = (false, testing::genesis().genesis_time.plus(MAX_MOTION_LIFE));
     Call::Consortium(consortium::Call::Propose { change, force, expires })
 }
 

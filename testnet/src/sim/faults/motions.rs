@@ -1,15 +1,20 @@
 //! Changes of the consortium while faults last: members make motions, and vote on them a while later.
 //! Some are refused, since nobody is as it says, or too few seats would be online.
 
+use std::time::Duration;
+
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, Change};
-use tandem_chain::types::{OrgName, Power};
+use tandem_chain::types::{OrgName, Power, Timestamp};
 
+use crate::sim::plan::any_policy;
 use crate::sim::queue::S;
 use crate::sim::world::{Event, Phase, World};
 
-/// Blocks for which a motion can be voted on.
-const EXPIRES_IN: u64 = 200;
+/// Times for which a motion can be voted on, in milliseconds, from the newest block on: the short ones
+/// are at times too short for the block that it comes into, and refused.
+const SHORT_MS: u64 = 10_500;
+const LONG_MS: u64 = 30_000;
 
 impl World {
     /// A member proposes other parameters.
@@ -19,23 +24,31 @@ impl World {
         true
     }
 
-    /// A member proposes that another joins, leaves, is suspended or restored, or has another power.
+    /// A member proposes that another joins, leaves, is suspended or restored, has another power or
+    /// another admin key, or another policy; or it replaces its own admin key.
     pub(super) fn order_motion(&mut self) -> bool {
         let org = self.random.index(self.plan.orgs.len());
         let name: OrgName = self.genesis.organizations[org].name.clone();
         let power = Power(self.random.between(1, 3));
+        let key = self.random.index(3);
+        let key = self.admins[org][key].clone();
         let change = match self.invariants.is_suspended(name.as_str()) {
             // A machine of it registers later, by the orders for nodes.
-            None => {
-                let admin_key = self.genesis.organizations[org].admin_key;
-                Change::AddOrg { name, admin_key, power }
-            }
+            None => Change::AddOrg { name, admin_key: key.public(), power },
             Some(true) if self.random.chance(800) => Change::RestoreOrg { name },
-            Some(_) => match self.random.below(10) {
+            Some(_) => match self.random.below(14) {
                 0..=2 => Change::RemoveOrg { name },
                 3..=6 => Change::SuspendOrg { name },
                 7 => Change::RestoreOrg { name },
-                _ => Change::SetPower { name, power },
+                8..=9 => Change::SetPower { name, power },
+                10..=11 => Change::ReplaceAdminKey { name, key: key.public() },
+                12 => Change::SetPolicy(any_policy(&mut self.random)),
+                _ => {
+                    let proof = consortium::registration_proof(&self.genesis.chain_id, &name, &key);
+                    let call = consortium::Call::SetAdminKey { key: key.public(), proof };
+                    self.order(org, Call::Consortium(call));
+                    return true;
+                }
             },
         };
         self.propose(change);
@@ -44,8 +57,10 @@ impl World {
 
     fn propose(&mut self, change: Change) {
         let org = self.random.index(self.plan.orgs.len());
-        let expires = self.invariants.height().plus(EXPIRES_IN);
-        let call = consortium::Call::Propose { change, force: false, expires };
+        let life = Duration::from_millis(self.random.between(SHORT_MS, LONG_MS));
+        let expires = Timestamp(self.invariants.time()).plus(life);
+        let force = self.plan.may_force && self.random.chance(150);
+        let call = consortium::Call::Propose { change, force, expires };
         self.order(org, Call::Consortium(call));
         let delay = self.random.between(S / 2, 2 * S);
         self.queue.after(delay, Event::Ballot);

@@ -98,8 +98,15 @@ impl World {
     /// Hands in a call by an organisation's admin.
     pub(super) fn order(&mut self, org: usize, call: Call) {
         self.tell(|w| format!("{} orders {call:?}", w.genesis.organizations[org].name));
-        let key = self.admins[org].clone();
+        let key = self.admin(org).clone();
         self.order_by(&key, call);
+    }
+
+    /// The admin key that an organisation has now, or had at genesis.
+    pub(super) fn admin(&self, org: usize) -> &SecretKey {
+        let present = self.invariants.admin(self.genesis.organizations[org].name.as_str());
+        let keys = &self.admins[org];
+        keys.iter().find(|key| Some(key.public()) == present).unwrap_or(&keys[0])
     }
 
     /// Hands in a call by the owner of a key.

@@ -35,6 +35,10 @@ pub struct Changes {
     pub restored: u64,
     /// Voting powers that were changed.
     pub powers: u64,
+    /// Admin keys that were replaced.
+    pub admin_keys: u64,
+    /// Policies that were set.
+    pub policies: u64,
     /// Calls of these kinds that changed nothing.
     pub refused: u64,
 }
@@ -51,6 +55,8 @@ impl Changes {
         self.suspended += other.suspended;
         self.restored += other.restored;
         self.powers += other.powers;
+        self.admin_keys += other.admin_keys;
+        self.policies += other.policies;
         self.refused += other.refused;
     }
 }
@@ -58,6 +64,8 @@ impl Changes {
 /// A block at whose calls one looks.
 pub(super) struct Scene<'a> {
     pub(super) k: u64,
+    /// Its time.
+    pub(super) time: u64,
     /// The role table of k + 1.
     pub(super) next: &'a Table,
     pub(super) is_alive: &'a dyn Fn(&PublicKey) -> bool,
@@ -83,6 +91,9 @@ impl Seats {
                             self.propose(&mut scene, sender, change, *force, expires.0)
                         }
                         consortium::Call::Vote { motion } => self.vote(&mut scene, sender, *motion),
+                        consortium::Call::SetAdminKey { key, .. } => {
+                            self.set_admin_key(sender, *key).map(|()| Counted::TooFew)
+                        }
                         _ => self.member_call(&mut scene, sender, call).map(|()| Counted::TooFew),
                     };
                     match counted {

@@ -439,7 +439,13 @@ impl Invariants {
     /// Numbers of the motions that can be voted on in the next block.
     #[must_use]
     pub fn open_motions(&self) -> Vec<u64> {
-        self.chain.seats.open_motions(self.chain.height() + 1)
+        self.chain.seats.open_motions(self.time() + 1)
+    }
+
+    /// An organisation's admin key; none when it is no member.
+    #[must_use]
+    pub fn admin(&self, org: &str) -> Option<PublicKey> {
+        self.chain.seats.admin(org)
     }
 
     /// Whether an organisation is suspended; none when it is no member.

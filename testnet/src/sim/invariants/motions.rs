@@ -2,10 +2,11 @@
 //! and what those that are carried do to seats and nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
-use tandem_chain::limits::{MAX_MOTION_BLOCKS, MAX_OPEN_MOTIONS_PER_ORG, MAX_ORGS};
+use tandem_chain::limits::{MAX_MOTION_LIFE, MAX_OPEN_MOTIONS_PER_ORG, MAX_ORGS, MIN_MOTION_LIFE};
 use tandem_chain::modules::consortium::{Change, Policy, Threshold};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::records;
@@ -65,10 +66,26 @@ impl Motions {
         self.users.contains_key(key)
     }
 
-    /// Numbers of the motions that can be voted on at a height.
-    pub(super) fn open(&self, height: u64) -> Vec<u64> {
-        let open = self.open.iter().filter(|(_, motion)| height <= motion.expires);
+    /// Numbers of the motions that can be voted on in a block of a time.
+    pub(super) fn open(&self, time: u64) -> Vec<u64> {
+        let open = self.open.iter().filter(|(_, motion)| time <= motion.expires);
         open.map(|(number, _)| *number).collect()
+    }
+}
+
+impl Motions {
+    /// What an organisation moved and voted for is not its will any more.
+    fn forget_will_of(&mut self, name: &str) {
+        self.open.retain(|_, motion| motion.made_by != name);
+        for motion in self.open.values_mut() {
+            motion.votes.remove(name);
+        }
+    }
+
+    /// What replaces all parameters, or the policy, drops the others that would.
+    fn drop_kind(&mut self, change: &Change) {
+        let kind = std::mem::discriminant(change);
+        self.open.retain(|_, motion| std::mem::discriminant(&motion.change) != kind);
     }
 }
 
@@ -78,9 +95,11 @@ fn takes(threshold: Threshold, members: u64, is_about_one: bool) -> u64 {
         Threshold::AnyOne => votes >= 1,
         Threshold::MoreThanHalf => 2 * votes > members,
         Threshold::MoreThanTwoThirds => 3 * votes > 2 * members,
-        Threshold::All => 3 * votes > 2 * members && votes + u64::from(is_about_one) >= members,
+        Threshold::All => votes >= members,
     };
-    (0..=members).find(|votes| is_enough(*votes)).unwrap_or(members)
+    // Of more than two, the one that it is about can be done without.
+    let most = if is_about_one && members > 2 { members - 1 } else { members };
+    (0..=most).find(|votes| is_enough(*votes)).unwrap_or(most)
 }
 
 impl Seats {
@@ -99,10 +118,11 @@ impl Seats {
         expires: u64,
     ) -> Option<Counted> {
         let made_by = self.admin_of(sender)?;
-        let open = self.motions.open(scene.k);
+        let open = self.motions.open(scene.time);
         let own = open.iter().filter(|number| self.motions.open[number].made_by == made_by);
         let is_full = own.count() >= MAX_OPEN_MOTIONS_PER_ORG;
-        let is_in_time = (scene.k..=scene.k + MAX_MOTION_BLOCKS).contains(&expires);
+        let after = |life: Duration| scene.time + u64::try_from(life.as_nanos()).expect("90 days");
+        let is_in_time = (after(MIN_MOTION_LIFE)..=after(MAX_MOTION_LIFE)).contains(&expires);
         if is_full || !is_in_time || !self.may_be(scene, change, is_forced) {
             return None;
         }
@@ -125,9 +145,10 @@ impl Seats {
     ) -> Option<Counted> {
         let voter = self.admin_of(sender)?;
         let mut motion = self.motions.open.get(&number)?.clone();
-        if scene.k > motion.expires || !motion.votes.insert(voter) {
+        if scene.time > motion.expires {
             return None;
         }
+        let is_new = motion.votes.insert(voter);
         // Its own change must not drop it while it is made.
         let before = self.motions.open.remove(&number);
         let counted = self.count_votes(scene, &motion);
@@ -138,7 +159,7 @@ impl Seats {
             }
             Some(Counted::Carried(_)) => {}
         }
-        counted
+        counted.filter(|counted| is_new || matches!(counted, Counted::Carried(_)))
     }
 
     /// Carries a motion out if there are enough votes; none when that is refused.
@@ -148,6 +169,7 @@ impl Seats {
         let policy = &self.motions.policy;
         let threshold = match &motion.change {
             _ if motion.is_forced => policy.policy,
+            Change::AddOrg { power, .. } if power.0 > 1 => policy.add.max(policy.power),
             Change::AddOrg { .. } => policy.add,
             Change::RemoveOrg { .. } => policy.remove,
             Change::SuspendOrg { .. } => policy.suspend,
@@ -169,15 +191,28 @@ impl Seats {
         self.carry(scene, &motion.change)
     }
 
+    /// Whether a key has no role and may have one.
+    fn is_free(&self, key: &PublicKey) -> bool {
+        let has_role = self.seats.values().any(|seat| seat.admin == *key && !seat.is_removed())
+            || self.members.contains_key(key)
+            || self.seats.values().any(|seat| seat.shelved.contains(key))
+            || self.motions.is_user(key);
+        !has_role && !self.barred.contains(key) && key.check().is_ok()
+    }
+
+    /// An organisation replaces its admin key: what it moved and voted for stays.
+    pub(super) fn set_admin_key(&mut self, sender: PublicKey, key: PublicKey) -> Option<()> {
+        let name = self.admin_of(sender)?;
+        if !self.is_free(&key) {
+            return None;
+        }
+        self.seats.get_mut(&name)?.admin = key;
+        self.changes.admin_keys += 1;
+        Some(())
+    }
+
     /// Whether a change can be made, and leaves a quorum online unless it is forced.
     fn may_be(&self, scene: &Scene, change: &Change, is_forced: bool) -> bool {
-        let is_free = |key: &PublicKey| {
-            let has_role = self.seats.values().any(|seat| seat.admin == *key && !seat.is_removed())
-                || self.members.contains_key(key)
-                || self.seats.values().any(|seat| seat.shelved.contains(key))
-                || self.motions.is_user(key);
-            !has_role && !self.barred.contains(key) && key.check().is_ok()
-        };
         let seat = |name: &tandem_chain::types::OrgName| {
             self.seats.get(name.as_str()).filter(|seat| !seat.is_removed())
         };
@@ -185,10 +220,14 @@ impl Seats {
             Change::AddOrg { name, admin_key, power } => {
                 let owns = self.motions.data_sets.values().any(|owner| owner == name.as_str());
                 let is_new = !self.seats.contains_key(name.as_str());
-                is_new && !owns && self.seats.len() < MAX_ORGS && is_free(admin_key) && power.0 > 0
+                is_new
+                    && !owns
+                    && self.seats.len() < MAX_ORGS
+                    && self.is_free(admin_key)
+                    && power.0 > 0
             }
             Change::RestoreOrg { name } => seat(name).is_some_and(Seat::is_closed),
-            Change::ReplaceAdminKey { name, key } => seat(name).is_some() && is_free(key),
+            Change::ReplaceAdminKey { name, key } => seat(name).is_some() && self.is_free(key),
             Change::SetParameters(parameters) => parameters.faults().is_empty(),
             Change::SetPolicy(policy) => policy.faults().is_empty(),
             Change::RemoveOrg { name } => {
@@ -233,9 +272,6 @@ impl Seats {
                 self.changes.joined += 1;
             }
             Change::RemoveOrg { name } | Change::SuspendOrg { name } => {
-                if !is_first(name.as_str()) {
-                    return None;
-                }
                 self.close(scene, name.as_str(), matches!(change, Change::RemoveOrg { .. }));
             }
             Change::RestoreOrg { name } => {
@@ -250,18 +286,22 @@ impl Seats {
                 self.changes.restored += 1;
             }
             Change::SetPower { name, power } => {
-                if !is_first(name.as_str()) {
-                    return None;
-                }
                 let seat = self.seats.get_mut(name.as_str())?;
                 (seat.power, seat.effective, seat.count) = (power.0, k + 2, 0);
                 self.changes.powers += 1;
             }
             Change::ReplaceAdminKey { name, key } => {
                 self.seats.get_mut(name.as_str())?.admin = *key;
+                self.motions.forget_will_of(name.as_str());
+                self.changes.admin_keys += 1;
             }
-            Change::SetPolicy(policy) => self.motions.policy = policy.clone(),
+            Change::SetPolicy(policy) => {
+                self.motions.policy = policy.clone();
+                self.motions.drop_kind(change);
+                self.changes.policies += 1;
+            }
             Change::SetParameters(parameters) => {
+                self.motions.drop_kind(change);
                 self.changes.parameters += 1;
                 return Some(Counted::Carried(Some(parameters.clone())));
             }
@@ -269,14 +309,15 @@ impl Seats {
         Some(Counted::Carried(None))
     }
 
-    /// An organisation is suspended or removed. Its holder alone stays reachable for a block.
+    /// An organisation is suspended or removed. The holder of the next height alone stays reachable
+    /// for a block.
     fn close(&mut self, scene: &mut Scene, name: &str, is_removed: bool) {
         let Some(seat) = self.seats.get_mut(name) else { return };
-        let last = seat.holder;
-        if last.is_some() {
+        let last = scene.next.get(name).map(|seat| seat.holder);
+        if seat.holder.is_some() {
             scene.moved.push(seat.give(scene.k, name, None, Reason::Membership));
-            seat.leaving = last;
         }
+        seat.leaving = last;
         (seat.effective, seat.count) = (scene.k + 2, 0);
         seat.standing = if is_removed { Standing::Removed } else { Standing::Suspended };
         let of_org = self.members.iter().filter(|(key, org)| *org == name && last != Some(**key));
@@ -292,14 +333,10 @@ impl Seats {
         seat.shelved.clear();
         seat.pair.clear();
         self.motions.users.retain(|_, org| org != name);
-        let is_of = |motion: &Open| {
-            let about = motion.change.about();
-            motion.made_by == name || about.is_some_and(|about| about.as_str() == name)
-        };
-        self.motions.open.retain(|_, motion| !is_of(motion));
-        for motion in self.motions.open.values_mut() {
-            motion.votes.remove(name);
-        }
+        let is_about =
+            |motion: &Open| motion.change.about().is_some_and(|about| about.as_str() == name);
+        self.motions.open.retain(|_, motion| !is_about(motion));
+        self.motions.forget_will_of(name);
         self.changes.left += 1;
         if last.is_none() {
             self.forget(name);

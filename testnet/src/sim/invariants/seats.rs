@@ -206,9 +206,14 @@ impl Seats {
         self.seats.iter().map(|(name, seat)| (name.clone(), seat.term)).collect()
     }
 
-    /// Numbers of the motions that can be voted on at a height.
-    pub(super) fn open_motions(&self, height: u64) -> Vec<u64> {
-        self.motions.open(height)
+    /// Numbers of the motions that can be voted on in a block of a time.
+    pub(super) fn open_motions(&self, time: u64) -> Vec<u64> {
+        self.motions.open(time)
+    }
+
+    /// An organisation's admin key; none when it is no member.
+    pub(super) fn admin(&self, org: &str) -> Option<PublicKey> {
+        self.seats.get(org).filter(|seat| !seat.is_removed()).map(|seat| seat.admin)
     }
 
     /// Whether an organisation is suspended; none when it is no member.
@@ -273,6 +278,7 @@ impl Seats {
         self.fill(k, &is_alive, &mut moved);
         let scene = Scene {
             k,
+            time: block.header.time.0,
             next: &next,
             is_alive: &is_alive,
             has_record: alive.is_some(),

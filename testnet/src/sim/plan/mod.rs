@@ -5,6 +5,7 @@ mod focus;
 
 use std::fmt;
 
+use tandem_chain::modules::consortium::{Policy, Threshold};
 use tandem_chain::modules::parameters::Parameters;
 
 pub use self::fault::{CrashPoint, Fault};
@@ -110,6 +111,10 @@ pub struct Plan {
     pub parameters: Parameters,
     /// What they were made from.
     preset: Parameters,
+    /// Policy of the consortium at genesis.
+    pub policy: Policy,
+    /// Whether some motions are forced.
+    pub may_force: bool,
     /// Signatures.
     pub scheme: Scheme,
     /// Links.
@@ -199,6 +204,8 @@ impl Plan {
             orgs,
             preset,
             parameters,
+            policy: Policy::default(),
+            may_force: false,
         };
         let lying: u64 = plan.lying().map(|org| plan.orgs[org].power).sum();
         plan.beyond_f = lying > f;
@@ -209,6 +216,9 @@ impl Plan {
         let light = usize::try_from(room / heaviest).expect("few organisations");
         let may_stay_dead = random.chance(700) && !shape.calm && focus.loses();
         plan.stay_dead = if may_stay_dead { light } else { 0 };
+        if focus == Focus::Motions {
+            (plan.policy, plan.may_force) = (any_policy(random), true);
+        }
         if shape.calm {
             // A transaction now and then, so that most blocks hold one.
             (plan.clients, plan.load_interval, plan.fault_time) = (1, 200 * MS, 60 * S);
@@ -258,6 +268,28 @@ impl Plan {
             ..other
         }
     }
+}
+
+/// Any policy that may be.
+pub fn any_policy(random: &mut Random) -> Policy {
+    let mut any = || random.pick(&Threshold::ALL);
+    let mut policy = Policy {
+        add: any(),
+        remove: any(),
+        suspend: any(),
+        restore: any(),
+        power: any(),
+        admin_key: any(),
+        parameters: any(),
+        policy: Threshold::AnyOne,
+    };
+    policy.policy = policy
+        .by_name()
+        .map(|(_, threshold)| threshold)
+        .into_iter()
+        .max()
+        .unwrap_or(Threshold::All);
+    policy
 }
 
 fn orgs(random: &mut Random, focus: Focus, shape: Shape) -> Vec<Org> {

@@ -131,12 +131,9 @@ fn a_name_that_owns_data_sets_is_not_used_again() {
 #[test]
 fn users_that_were_added_and_taken_back_in_the_block_of_a_removal_leave_nothing() {
     let mut chain = started();
-    let user = |name: &str| {
-        crate::modules::Call::Consortium(consortium::Call::AddUser { user: key(name) })
-    };
     let gone =
         crate::modules::Call::Consortium(consortium::Call::RemoveUser { user: key("d-user") });
-    let mut next = Next::default().tx(chain.tx("d-admin", user("d-new")));
+    let mut next = Next::default().tx(chain.tx("d-admin", add_user("d", "d-new")));
     next = next.tx(chain.tx("d-admin", gone));
     for (i, admin) in ALL[..3].iter().enumerate() {
         let call = if i == 0 { propose(remove_org("d")) } else { vote(1) };
@@ -245,17 +242,42 @@ fn a_holder_that_is_removed_while_its_switch_runs_is_not_switched() {
 }
 
 #[test]
-fn a_seat_changes_once_a_block_whoever_orders_it() {
+fn no_switch_of_its_own_keeps_an_organisation_from_being_closed() {
+    for change in [suspend("d"), remove_org("d")] {
+        let mut chain = started();
+        let mut next = Next::default().tx(chain.tx("a-admin", propose(change.clone())));
+        next = next.tx(chain.tx("b-admin", vote(1)));
+        next = next.tx(chain.tx("d-admin", switch("d", "d2", 0)));
+        next = next.tx(chain.tx("c-admin", vote(1)));
+        let receipts = chain.run(&next).receipts;
+        assert_eq!(receipts[3].code, 0);
+        assert!(is_carried(&receipts[4]), "{change:?}: {receipts:?}");
+        assert_eq!(chain.holders(), "a1/0 b1/0 c1/0 -/2");
+        // It is d1 that signs for the next height, and it alone of d stays for a block.
+        assert!(chain.ledger.tip().next_table.by_key(&key("d1")).is_some());
+        assert!(is_registered(&chain, "d1") && !is_registered(&chain, "d2"));
+        chain.run(&Next::default());
+        assert!(!is_registered(&chain, "d1"));
+        assert!(chain.ledger.tip().next_table.by_key(&key("d1")).is_none());
+    }
+}
+
+#[test]
+fn a_member_that_is_suspended_and_removed_in_one_block_leaves_once() {
     let mut chain = started();
-    let mut next = Next::default().tx(chain.tx("a-admin", propose(suspend("d"))));
-    next = next.tx(chain.tx("b-admin", vote(1)));
-    next = next.tx(chain.tx("d-admin", switch("d", "d2", 0)));
-    next = next.tx(chain.tx("c-admin", vote(1)));
+    let mut next = Next::default();
+    for (number, change) in [(1, suspend("d")), (2, remove_org("d"))] {
+        for (i, admin) in ALL[..3].iter().enumerate() {
+            let call = if i == 0 { propose(change.clone()) } else { vote(number) };
+            next = next.tx(chain.tx(admin, call));
+        }
+    }
     let receipts = chain.run(&next).receipts;
-    assert_eq!((receipts[3].code, receipts[4].code), (0, 15));
-    assert_eq!(chain.holders(), "a1/0 b1/0 c1/0 d2/1");
-    assert!(is_carried(&chain.send("c-admin", vote(1))), "in the next block it is done");
-    assert_eq!(chain.holders(), "a1/0 b1/0 c1/0 -/2");
+    assert!(is_carried(&receipts[3]) && is_carried(&receipts[5]), "of three by now, two");
+    assert!(is_registered(&chain, "d1"));
+    chain.run_many(2, &Next::default());
+    assert!(!is_registered(&chain, "d1"));
+    assert_eq!(chain.holders(), "a1/0 b1/0 c1/0");
 }
 
 #[test]

@@ -1,17 +1,21 @@
 //! Who may move and vote, how votes are counted, and what becomes of motions.
 
+use std::time::Duration;
+
 use crate::codec;
 use crate::keys::PublicKey;
 use crate::ledger::Receipt;
 use crate::ledger::tests::kit::*;
-use crate::limits::{MAX_MOTION_BLOCKS, MAX_MOTION_HISTORY, MAX_OPEN_MOTIONS_PER_ORG};
+use crate::limits::{
+    MAX_MOTION_HISTORY, MAX_MOTION_LIFE, MAX_OPEN_MOTIONS_PER_ORG, MIN_MOTION_LIFE,
+};
 use crate::modules::Call;
 use crate::modules::consortium::{
     self, Change, Decision, MotionStatus, Outcome, Policy, Threshold, motion, motions, policy,
     registration_proof,
 };
 use crate::modules::parameters::{self, Parameters};
-use crate::types::{Height, Power};
+use crate::types::{Height, Power, Timestamp};
 
 pub(super) const ALL: [&str; 4] = ["a-admin", "b-admin", "c-admin", "d-admin"];
 
@@ -40,8 +44,7 @@ fn parameters(failover_blocks: u64) -> Change {
     Change::SetParameters(Parameters { failover_blocks, ..Parameters::lan() })
 }
 
-fn proposed(change: Change, force: bool, expires: u64) -> Call {
-    let expires = Height(expires);
+fn proposed(change: Change, force: bool, expires: Timestamp) -> Call {
     Call::Consortium(consortium::Call::Propose { change, force, expires })
 }
 
@@ -97,7 +100,8 @@ fn who_may_not_move_or_vote_is_refused() {
         admin_key: key,
         power: Power(power),
     };
-    let latest = MAX_MOTION_BLOCKS;
+    let after = |life: Duration| GENESIS_TIME.plus(life);
+    let too_late = after(MAX_MOTION_LIFE + Duration::from_hours(1));
     let cases = [
         ("by a node", "a1", propose(add("e")), 12, "admin key"),
         ("by a user", "a-user", propose(add("e")), 12, "admin key"),
@@ -121,8 +125,14 @@ fn who_may_not_move_or_vote_is_refused() {
         ("a weak admin key", "a-admin", propose(weak_key), 18, "small order"),
         ("bad parameters", "a-admin", propose(Change::SetParameters(started)), 16, "idle_block"),
         ("a bad policy", "a-admin", propose(Change::SetPolicy(bad_policy)), 17, "power is all"),
-        ("expired", "a-admin", proposed(parameters(9), false, 0), 17, "can expire at"),
-        ("too late", "a-admin", proposed(parameters(9), false, latest + 99), 17, "can expire at"),
+        (
+            "too soon",
+            "a-admin",
+            proposed(parameters(9), false, after(MIN_MOTION_LIFE)),
+            17,
+            "can expire at",
+        ),
+        ("too late", "a-admin", proposed(parameters(9), false, too_late), 17, "can expire at"),
         ("vote for nothing", "a-admin", vote(7), 10, "motion 7 does not exist"),
         ("vote by a node", "a1", vote(1), 12, "admin key"),
         ("vote by a user", "a-user", vote(1), 12, "admin key"),
@@ -155,17 +165,18 @@ fn a_motion_can_be_voted_on_up_to_the_height_at_which_it_expires() {
     let mut chain = Chain::new();
     chain.is_checked = false;
     for (wait, code) in [(0, 0), (1, 17)] {
-        let expires = chain.height() + 6;
+        let expires = chain.time().plus(MIN_MOTION_LIFE + Duration::from_millis(600));
         let number =
             decision(&chain.send("a-admin", proposed(parameters(20 + wait), false, expires)))
                 .motion;
         assert!(chain.send("b-admin", vote(number)).is_ok());
-        chain.run_many(3 + wait, &Next::default());
-        assert_eq!(chain.height() + 1, expires + wait);
+        // The vote's block is the 106th after the time of the one before the motion.
+        chain.run_many(103 + wait, &Next::default());
+        assert_eq!(chain.time().plus(Duration::from_millis(100 - 100 * wait)), expires);
         let receipt = chain.send("c-admin", vote(number));
         assert_eq!(receipt.code, code, "{receipt:?}");
         if code != 0 {
-            assert!(receipt.log.contains(&format!("expired at height {expires}")));
+            assert!(receipt.log.contains(&format!("expired at {}", expires.to_rfc3339())));
             let view = motion(chain.store(), number).unwrap().unwrap();
             assert_eq!(view.status, MotionStatus::Expired);
             assert_eq!(motions(chain.store(), true, None, 10).unwrap(), []);
@@ -177,7 +188,7 @@ fn a_motion_can_be_voted_on_up_to_the_height_at_which_it_expires() {
 fn open_motions_of_an_organisation_are_bounded_and_expired_ones_make_room() {
     let mut chain = Chain::new();
     chain.is_checked = false;
-    let expires = chain.height() + 20;
+    let expires = chain.time().plus(MIN_MOTION_LIFE + Duration::from_secs(2));
     for blocks in 0..MAX_OPEN_MOTIONS_PER_ORG as u64 {
         let call = proposed(parameters(50 + blocks), false, expires);
         assert!(chain.send("a-admin", call).is_ok());
@@ -185,17 +196,17 @@ fn open_motions_of_an_organisation_are_bounded_and_expired_ones_make_room() {
     assert_eq!(chain.send("a-admin", propose(parameters(90))).code, 19);
     assert!(chain.send("b-admin", propose(parameters(90))).is_ok(), "another has its own");
     assert_eq!(motions(chain.store(), true, None, 100).unwrap().len(), 9);
-    chain.run_many(expires - chain.height(), &Next::default());
+    chain.run(&Next::default().after_ms(12_000));
     assert!(chain.send("a-admin", propose(parameters(91))).is_ok());
     let open = motions(chain.store(), true, None, 100).unwrap();
     assert_eq!(open.iter().map(|view| view.number).collect::<Vec<_>>(), [10, 9]);
     let all = motions(chain.store(), false, Some(10), 3).unwrap();
     assert_eq!(all.iter().map(|view| view.number).collect::<Vec<_>>(), [9, 8, 7]);
-    // Carried ones make room at once.
+    // Carried ones make room at once, and so do those that they close.
     for admin in ["b-admin", "c-admin"] {
         assert!(chain.send(admin, vote(10)).is_ok());
     }
-    assert_eq!(motions(chain.store(), true, None, 100).unwrap().len(), 1);
+    assert_eq!(motions(chain.store(), true, None, 100).unwrap(), []);
 }
 
 #[test]
@@ -236,6 +247,53 @@ fn the_policy_of_the_moment_counts_votes() {
 }
 
 #[test]
+fn votes_that_have_come_to_be_enough_are_given_once_more() {
+    let mut chain = Chain::new();
+    chain.run_many(2, &Next::default());
+    assert!(chain.send("a-admin", propose(parameters(20))).is_ok());
+    assert!(chain.send("b-admin", vote(1)).is_ok());
+    assert_eq!(chain.send("b-admin", vote(1)).code, 11, "two of three that it takes");
+    assert!(is_carried(&chain.carry(suspend("d"), &ALL[..3], Next::default())[2]));
+    let tally = motion(chain.store(), 1).unwrap().unwrap().tally;
+    assert_eq!((tally.votes, tally.needed), (2, 2));
+    assert!(is_carried(&chain.send("a-admin", vote(1))));
+    assert_eq!(chain.ledger.tip().parameters.failover_blocks, 20);
+}
+
+#[test]
+fn what_would_undo_parameters_or_a_policy_that_were_set_since_is_dropped() {
+    let policy = |add| Change::SetPolicy(Policy { add, ..Policy::default() });
+    for (older, newer, other) in [
+        (parameters(20), parameters(30), policy(Threshold::AnyOne)),
+        (policy(Threshold::AnyOne), Change::SetPolicy(Policy::uniform(Threshold::All)), add("e")),
+    ] {
+        let mut chain = Chain::new();
+        for change in [older, other] {
+            assert!(chain.send("a-admin", propose(change)).is_ok());
+        }
+        assert!(is_carried(&chain.carry(newer, &ALL, Next::default())[2]));
+        let status = |number| motion(chain.store(), number).unwrap().unwrap().status;
+        assert_eq!(
+            [1, 2, 3].map(status),
+            [MotionStatus::Dropped, MotionStatus::Open, MotionStatus::Carried]
+        );
+        let receipt = chain.send("b-admin", vote(1));
+        assert!(receipt.code == 17 && receipt.log.contains("was dropped in block"), "{receipt:?}");
+    }
+}
+
+#[test]
+fn a_new_seat_with_more_power_than_one_takes_the_threshold_of_powers_too() {
+    let policy = Policy { add: Threshold::AnyOne, ..Policy::uniform(Threshold::All) };
+    for (power, carried) in [(1, true), (2, false)] {
+        let mut chain = with_policy(policy.clone());
+        let (name, admin_key) = (org("e"), key("e-admin"));
+        let change = Change::AddOrg { name, admin_key, power: Power(power) };
+        assert_eq!(is_carried(&chain.send("a-admin", propose(change))), carried, "{power}");
+    }
+}
+
+#[test]
 fn a_suspended_organisation_has_no_vote_and_its_old_one_does_not_count() {
     let mut chain = Chain::new();
     chain.run_many(2, &Next::default());
@@ -271,11 +329,18 @@ fn an_admin_key_is_replaced_by_its_organisation_or_by_the_others() {
     assert_eq!(chain.send("b-admin", propose(parameters(20))).code, 7, "the old key is useless");
     assert!(chain.send("b-new", propose(parameters(20))).is_ok());
     // The others give it one when it has lost it; three of four, which may be without it.
+    assert!(chain.send("c-admin", propose(add("e"))).is_ok());
+    assert!(chain.send("b-new", vote(2)).is_ok());
     let lost = Change::ReplaceAdminKey { name: org("b"), key: key("b-third") };
     let receipts = chain.carry(lost, &["a-admin", "c-admin", "d-admin"], Next::default());
     assert!(!is_carried(&receipts[1]) && is_carried(&receipts[2]));
     assert_eq!(chain.send("b-new", vote(1)).code, 7);
-    assert_eq!(chain.send("b-third", vote(1)).code, 11, "its organisation has voted already");
+    // What the lost key moved and voted for is not its organisation's any more.
+    let view = motion(chain.store(), 1).unwrap().unwrap();
+    assert_eq!((view.status, chain.send("b-third", vote(1)).code), (MotionStatus::Dropped, 17));
+    let view = motion(chain.store(), 2).unwrap().unwrap();
+    assert_eq!((view.status, view.motion.votes.len()), (MotionStatus::Open, 1));
+    assert!(!is_carried(&chain.send("b-third", vote(2))));
     // One alone never takes another's.
     let mut two = Chain::with(genesis_with(&[("a", 1), ("b", 1)]));
     let theft = Change::ReplaceAdminKey { name: org("b"), key: key("a-second") };

@@ -163,7 +163,13 @@ fn changes_are_weighed_with_their_numbers() {
 #[test]
 fn what_is_allowed_and_should_be_known_is_a_warning() {
     let warnings = |powers: &[i64], change: &Change| weigh(&sheet(powers), change).warnings;
-    assert_eq!(warnings(&[1, 1, 1, 1], &add("e")), [""; 0]);
+    // Of six all but one are more than the quorum of five with the seventh, of four they are as many.
+    assert_eq!(warnings(&[1; 6], &add("g")), [""; 0]);
+    let tight = warnings(&[1; 4], &add("e"));
+    assert!(tight.len() == 1 && tight[0].contains("until the node of e is alive, the chain stops"));
+    let policy = Policy { policy: Threshold::All, ..Policy::default() };
+    let around = warnings(&[1; 4], &Change::SetPolicy(policy));
+    assert!(around.len() == 4 && around[0].contains("threshold for add is more-than-half, below"));
     let few = warnings(&[1, 1, 1, 1], &remove_org("a"));
     assert!(few.len() == 1 && few[0].contains("3 seat(s) with power 3 together, so f = 0"));
     let heavy = warnings(&[1, 1, 1, 1], &power("b", 2));
@@ -184,15 +190,11 @@ fn the_ledger_refuses_what_would_stop_it_unless_it_is_forced_by_the_highest_thre
         assert_eq!(receipt.code, 17);
         assert!(receipt.log.contains("fewer than a quorum, so the chain would stop"));
     }
-    let forced = |change| {
-        let (force, expires) = (true, Height(1_000));
-        Call::Consortium(consortium::Call::Propose { change, force, expires })
-    };
     let tx = chain.tx("a-admin", propose(remove_org("a")));
     let receipt = chain.run(&dead(&["d1"]).tx(tx)).receipts[1].clone();
     assert!(receipt.log.contains(reason), "{}", receipt.log);
     // Any one may remove, but not by force: all others are needed, the one it is about is not.
-    let mut next = dead(&["d1"]).tx(chain.tx("b-admin", forced(remove_org("a"))));
+    let mut next = dead(&["d1"]).tx(chain.tx("b-admin", motion(remove_org("a"), true)));
     for admin in ["c-admin", "d-admin"] {
         next = next.tx(chain.tx(admin, vote(1)));
     }
@@ -204,19 +206,15 @@ fn the_ledger_refuses_what_would_stop_it_unless_it_is_forced_by_the_highest_thre
 
 #[test]
 fn the_last_seat_and_the_last_member_stay_whatever_is_forced() {
-    let forced = |change| {
-        let (force, expires) = (true, Height(1_000));
-        Call::Consortium(consortium::Call::Propose { change, force, expires })
-    };
     let mut chain = Chain::with(genesis_with(&[("a", 1)]));
     for change in [remove_org("a"), suspend("a")] {
-        let receipt = chain.send("a-admin", forced(change));
+        let receipt = chain.send("a-admin", motion(change, true));
         assert_eq!(receipt.code, 17);
         assert!(receipt.log.contains("no organisation with a vote would be left"), "{receipt:?}");
     }
     // One that has joined and has no node yet has a vote, and no seat that could go on.
     assert!(chain.send("a-admin", propose(add("e"))).is_ok());
-    let receipt = chain.send("a-admin", forced(remove_org("a")));
+    let receipt = chain.send("a-admin", motion(remove_org("a"), true));
     let reason = "seats 1 -> 0, quorum 1 -> 1, online after this 0: no seat would be left";
     assert!(receipt.code == 17 && receipt.log.contains(reason), "{receipt:?}");
 }
