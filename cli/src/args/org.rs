@@ -124,11 +124,11 @@ pub enum Propose {
     },
 }
 
-/// A motion's life from the newest block on, which is some time before the one that it comes into.
+/// A motion's life from the newest block on. The block that it comes into is later.
 fn life(text: &str) -> Result<Duration, String> {
-    let bounds = Duration::from_mins(1)..=MAX_MOTION_LIFE - Duration::from_hours(24);
     let found = time(text)?;
-    if bounds.contains(&found) { Ok(found) } else { Err("a motion lives for 1m to 89d".to_owned()) }
+    let bounds = Duration::from_secs(60)..=MAX_MOTION_LIFE;
+    if bounds.contains(&found) { Ok(found) } else { Err("a motion lives for 1m to 90d".to_owned()) }
 }
 
 /// Options of all proposals.
@@ -141,7 +141,7 @@ pub struct Proposing {
     /// threshold
     #[arg(long)]
     pub force: bool,
-    /// Time after which it cannot be voted on any more, such as 30m, 12h or 7d: at most 89d
+    /// Time after which it cannot be voted on any more, such as 30m, 12h or 7d: at most 90d
     #[arg(long, default_value = "7d", value_name = "TIME", value_parser = life)]
     pub expires_in: Duration,
     #[command(flatten)]

@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::evidence_pool::EvidencePool;
 use crate::ledger::{is_committed, may_send};
 use crate::limits::MAX_TX_VALIDITY;
-use crate::modules::Call;
 use crate::types::{Hash, Height};
 
 #[test]

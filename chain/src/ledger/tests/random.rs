@@ -10,7 +10,7 @@ use crate::keys::PublicKey;
 use crate::ledger::{Ledger, may_send};
 use crate::modules::consortium::{self, Change, KeyRole};
 use crate::modules::{Call, standby};
-use crate::types::{Height, Power};
+use crate::types::Power;
 
 /// One thing to do; numbers choose among few names, so that calls meet.
 type Step = (u8, u8, u8, u8);

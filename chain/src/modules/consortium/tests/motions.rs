@@ -101,7 +101,7 @@ fn who_may_not_move_or_vote_is_refused() {
         power: Power(power),
     };
     let after = |life: Duration| GENESIS_TIME.plus(life);
-    let too_late = after(MAX_MOTION_LIFE + Duration::from_hours(1));
+    let too_late = after(MAX_MOTION_LIFE + Duration::from_secs(3_600));
     let cases = [
         ("by a node", "a1", propose(add("e")), 12, "admin key"),
         ("by a user", "a-user", propose(add("e")), 12, "admin key"),

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use super::motions::{ALL, add, is_carried, power, remove_org, restore, suspend, with_policy};
 use crate::ledger::tests::kit::*;
-use crate::modules::Call;
 use crate::modules::consortium::weigh::{Member, Sheet, weigh};
-use crate::modules::consortium::{self, Change, Policy, Threshold, try_change};
+use crate::modules::consortium::{Change, Policy, Threshold, try_change};
 use crate::modules::parameters::Parameters;
-use crate::types::{Height, Power};
+use crate::types::Power;
 
 /// Members `a`, `b` and so on with a power each; a dead one's stands as its negative.
 fn sheet(powers: &[i64]) -> Sheet {
