@@ -60,7 +60,7 @@ done
 # Every order of events, every change of a byte and every short history take minutes unoptimised. The
 # tests of the switch module are those that are named after it.
 change tandem-consensus 2 "$@" -- --lib --tests -- --skip orders --skip a_changed_byte_or_length
-change tandem-chain 0 "${standby[@]}" "$@" -- --lib -- standby --skip oracle
+change tandem-chain 0 "${standby[@]}" "$@" -- --lib -- standby consortium --skip oracle
 
 # Names of changes, without the line and column where they are made.
 names() { sed -E 's/^([^:]+):[0-9]+:[0-9]+: /\1: /'; }
