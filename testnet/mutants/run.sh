@@ -58,7 +58,7 @@ for option in "$@"; do
     case $option in -f* | --file*) standby=() ;; esac
 done
 # Every order of events, every change of a byte and every short history take minutes unoptimised. The
-# tests of the switch module are those that are named after it.
+# tests of the switch module are those that are named after it, and those of who joins and leaves.
 change tandem-consensus 2 "$@" -- --lib --tests -- --skip orders --skip a_changed_byte_or_length
 change tandem-chain 0 "${standby[@]}" "$@" -- --lib -- standby consortium --skip oracle
 

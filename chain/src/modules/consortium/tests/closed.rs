@@ -118,6 +118,25 @@ fn a_removed_organisation_leaves_the_table_the_register_and_the_chain() {
 }
 
 #[test]
+fn each_seat_s_term_goes_on_by_itself_when_its_name_is_used_again() {
+    let mut chain = started();
+    assert!(chain.send("d-admin", switch("d", "d2", 0)).is_ok());
+    // c leaves in term 1, d in term 2.
+    for name in ["d", "c"] {
+        done(&mut chain, remove_org(name));
+        chain.run_many(2, &Next::default());
+    }
+    for name in ["c", "d"] {
+        done(&mut chain, add(name));
+    }
+    assert_eq!(chain.holders(), "a1/0 b1/0 -/1 -/2");
+    // What was remembered is taken: a name that leaves unused again does so in the same term.
+    done(&mut chain, remove_org("d"));
+    done(&mut chain, add("d"));
+    assert_eq!(chain.holders(), "a1/0 b1/0 -/1 -/2");
+}
+
+#[test]
 fn a_name_that_owns_data_sets_is_not_used_again() {
     let mut chain = started();
     assert!(chain.send("d-user", create("x")).is_ok());
