@@ -5,6 +5,7 @@ use crate::ledger::may_send;
 use crate::ledger::tests::kit::*;
 use crate::modules::consortium::{self, Change, KeyRole, MotionStatus, motion, organization};
 use crate::modules::standby::{Reason, history};
+use crate::store::{Column, Store};
 use crate::types::Height;
 
 fn started() -> Chain {
@@ -130,10 +131,18 @@ fn each_seat_s_term_goes_on_by_itself_when_its_name_is_used_again() {
         done(&mut chain, add(name));
     }
     assert_eq!(chain.holders(), "a1/0 b1/0 -/1 -/2");
-    // What was remembered is taken: a name that leaves unused again does so in the same term.
+    let remembered = |chain: &Chain| {
+        chain.store().scan(Column::State, b"standby/past_term/", None, 9).unwrap().len()
+    };
+    assert_eq!(remembered(&chain), 0, "what was remembered is taken");
     done(&mut chain, remove_org("d"));
+    assert_eq!(remembered(&chain), 1);
     done(&mut chain, add("d"));
     assert_eq!(chain.holders(), "a1/0 b1/0 -/1 -/2");
+    // Nothing is remembered of a seat that nobody held.
+    done(&mut chain, add("e"));
+    done(&mut chain, remove_org("e"));
+    assert_eq!(remembered(&chain), 0);
 }
 
 #[test]
