@@ -52,6 +52,14 @@ fn a_new_organisation_gets_its_seat_when_it_names_a_node() {
         chain.send("b-admin", vote(2));
         chain.send("c-admin", vote(2))
     }));
+    // A seat that came in this block is filled from the next on.
+    let mut other = started();
+    let mut next = Next::default();
+    for (i, admin) in ALL[..3].iter().enumerate() {
+        next = next.tx(other.tx(admin, if i == 0 { propose(add("e")) } else { vote(1) }));
+    }
+    let receipts = other.run(&next.tx(other.clone().tx("e-admin", register("e", "e1", true))));
+    assert_eq!(receipts.receipts.last().map(|receipt| receipt.code), Some(15));
     // Its second node is its standby, which takes the seat like any other's.
     assert!(chain.send("e-admin", register("e", "e3", true)).is_ok());
     chain.run_many(14, &dead(&["e1"]));
@@ -71,6 +79,12 @@ fn a_seat_that_could_stop_the_chain_waits_until_its_node_is_alive() {
     chain.run(&Next::default());
     assert_eq!(chain.holders(), "a1/0 e1/1");
     assert_eq!(history(chain.store(), 0, 1).unwrap()[0].reason, Reason::Membership);
+    // The third seat, too: without it two of three are just no quorum.
+    let mut two = Chain::with(genesis_with(&[("a", 1), ("b", 1)]));
+    two.run_many(2, &Next::default());
+    two.carry(add("e"), &["a-admin", "b-admin"], Next::default());
+    assert!(two.send("e-admin", register("e", "e1", true)).is_ok());
+    assert_eq!(two.holders(), "a1/0 b1/0 -/0");
     // One that is alive as an observer takes the seat as soon as it is named.
     let both = ["a-admin", "e-admin"];
     assert!(is_carried(&chain.carry(add("f"), &both, Next::default())[1]));
