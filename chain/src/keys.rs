@@ -73,6 +73,8 @@ pub enum Domain {
     Registration,
     /// An invitation of a node that is not known yet, by its organisation's admin key.
     Invitation,
+    /// A claim of an invitation for one node, by the invitation's one-time key.
+    Claim,
     /// A proof, by a node's key, that a guest at a member speaks for it.
     Visit,
 }
@@ -85,6 +87,7 @@ impl Domain {
             Self::Follow => b"tandem/follow/1\0",
             Self::Registration => b"tandem/registration/1\0",
             Self::Invitation => b"tandem/invitation/1\0",
+            Self::Claim => b"tandem/claim/1\0",
             Self::Visit => b"tandem/visit/1\0",
         }
     }

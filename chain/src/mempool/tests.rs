@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ledger::tests::kit::{Chain, Next, create, invitation, invited, put, secret, switch};
+use crate::ledger::tests::kit::{
+    Chain, Next, claim, create, invitation, invited, put, secret, switch,
+};
 use crate::limits::{MAX_RECORD_VALUE_BYTES, MAX_TX_BYTES};
 use crate::modules::consortium::InvitedAs;
 use crate::tx::TxBody;
@@ -138,7 +140,8 @@ fn one_sender_shuts_out_nobody() {
 fn registrations_by_invitations_of_one_organisation_count_together_whoever_sends_them() {
     let mut pool = Mempool::new();
     let by = |org_name: &str, node: &str| {
-        tx_with(node, 1, 10, invited(&invitation(org_name, 1, InvitedAs::Observer, 10)))
+        let it = invitation(org_name, 1, InvitedAs::Observer, 10);
+        tx_with(node, 1, 10, invited(node, &it))
     };
     for i in 0..MAX_MEMPOOL_INVITED_TXS {
         assert_eq!(pool.add(by("a", &format!("new-{i}")), Height(0)), Ok(()));
@@ -151,8 +154,10 @@ fn registrations_by_invitations_of_one_organisation_count_together_whoever_sends
     assert_eq!(pool.add(tx("a-admin", 1, 10), Height(0)), Ok(()));
     pool.remove(&by("a", "new-0").hash());
     assert_eq!(pool.add(by("a", "one-more"), Height(0)), Ok(()));
+    let invitation = invitation("c", 1, InvitedAs::Observer, 10);
     let long = Call::Consortium(consortium::Call::RegisterInvited {
-        invitation: invitation("c", 1, InvitedAs::Observer, 10),
+        claim: claim("new", &invitation),
+        invitation,
         addresses: vec!["x".repeat(MAX_MEMPOOL_INVITED_TXS * MAX_INVITED_TX_BYTES)],
     });
     let refused = pool.add(tx_with("new", 1, 10, long), Height(0));

@@ -220,6 +220,7 @@ pub fn with_every_call() -> Chain {
     let proof_of_user = consortium::registration_proof(&chain_id(), &org("alpha"), &secret(51));
     let proof_of_admin = consortium::registration_proof(&chain_id(), &org("beta"), &secret(112));
     let invitation = samples::invitation(consortium::InvitedAs::Replacement { lost: public(21) });
+    let claim = invitation.claim(&secret(120), &public(42));
     let blocks: [Vec<(u8, Call)>; 5] = [
         vec![
             (101, Call::Records(R::Create { data_set: data_set() })),
@@ -265,7 +266,7 @@ pub fn with_every_call() -> Chain {
             vote(103, 4),
             propose(Change::SetParameters(parameters)),
             (102, Call::Consortium(C::SetAdminKey { key: public(112), proof: proof_of_admin })),
-            (42, Call::Consortium(C::RegisterInvited { invitation, addresses: Vec::new() })),
+            (42, Call::Consortium(C::RegisterInvited { invitation, claim, addresses: Vec::new() })),
         ],
     ];
     for calls in blocks {

@@ -187,7 +187,7 @@ pub fn invitation(part: consortium::InvitedAs) -> consortium::Invitation {
     let body = consortium::InvitationBody {
         chain_id: chain_id(),
         org: org("alpha"),
-        nonce: consortium::InvitationNonce([9; 16]),
+        claim: public(120),
         part,
         valid_until: time(86_400_000),
     };
@@ -200,7 +200,8 @@ pub fn calls() -> Vec<(&'static str, Call)> {
     use records::Call as R;
     let node = public(14);
     let addresses = vec!["/ip4/192.0.2.14/tcp/26656".to_owned()];
-    let (places, standby) = (addresses.clone(), invitation(consortium::InvitedAs::Standby));
+    let (places, invitation) = (addresses.clone(), invitation(consortium::InvitedAs::Standby));
+    let claim = invitation.claim(&secret(120), &public(21));
     let data_set = || "prices.eu".parse().expect("a name");
     let key = b"2026-11-22".to_vec();
     let register = C::RegisterNode {
@@ -223,7 +224,7 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         ),
         (
             "consortium.register_invited",
-            Call::Consortium(C::RegisterInvited { invitation: standby, addresses: places }),
+            Call::Consortium(C::RegisterInvited { invitation, claim, addresses: places }),
         ),
     ]);
     let mut calls = vec![
@@ -340,5 +341,6 @@ pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
         ("liveness record", Domain::LivenessRecord.sign_bytes(&id, &record().record)),
         ("registration", Domain::Registration.sign_bytes(&id, &(org("alpha"), public(14)))),
         ("invitation", Domain::Invitation.sign_bytes(&id, &invited.body)),
+        ("claim", Domain::Claim.sign_bytes(&id, &(org("alpha"), public(14)))),
     ]
 }

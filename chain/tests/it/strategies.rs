@@ -139,10 +139,9 @@ fn invitation() -> impl Strategy<Value = consortium::Invitation> {
         Just(InvitedAs::Observer),
         public_key().prop_map(|lost| InvitedAs::Replacement { lost }),
     ];
-    let nonce = any::<[u8; 16]>().prop_map(consortium::InvitationNonce);
-    (chain_id(), org_name(), nonce, part, time(), signature()).prop_map(
-        |(chain_id, org, nonce, part, valid_until, signature)| {
-            let body = consortium::InvitationBody { chain_id, org, nonce, part, valid_until };
+    (chain_id(), org_name(), public_key(), part, time(), signature()).prop_map(
+        |(chain_id, org, claim, part, valid_until, signature)| {
+            let body = consortium::InvitationBody { chain_id, org, claim, part, valid_until };
             consortium::Invitation { body, signature }
         },
     )
@@ -177,8 +176,8 @@ fn call() -> impl Strategy<Value = Call> {
         any::<u64>().prop_map(|motion| Call::Consortium(C::Vote { motion })),
         (public_key(), signature())
             .prop_map(|(key, proof)| Call::Consortium(C::SetAdminKey { key, proof })),
-        (invitation(), addresses()).prop_map(|(invitation, addresses)| {
-            Call::Consortium(C::RegisterInvited { invitation, addresses })
+        (invitation(), signature(), addresses()).prop_map(|(invitation, claim, addresses)| {
+            Call::Consortium(C::RegisterInvited { invitation, claim, addresses })
         }),
         data_set_name().prop_map(|data_set| Call::Records(R::Create { data_set })),
         (data_set_name(), bytes(), bytes(), expected()).prop_map(

@@ -2,11 +2,9 @@
 
 use anyhow::bail;
 use serde_json::json;
-use tandem_chain::keys::PublicKey;
+use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::modules::Call;
-use tandem_chain::modules::consortium::{
-    self, Invitation, InvitationBody, InvitationNonce, InvitedAs,
-};
+use tandem_chain::modules::consortium::{self, Invitation, InvitationBody, InvitedAs};
 use tandem_chain::types::OrgName;
 use tandem_node::join::token::MAX_MEMBERS;
 use tandem_node::join::{Token, TokenMember};
@@ -59,10 +57,12 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     }
     let found = client.nodes().await?;
     check_part(&part, &org, &found)?;
+    // Of a one-time key, which whoever has the token uses in the admin key's place.
+    let seed: [u8; 32] = rand::random();
     let body = InvitationBody {
         chain_id,
         org: org.clone(),
-        nonce: InvitationNonce(rand::random()),
+        claim: SecretKey::from_seed(&seed).public(),
         part,
         valid_until: status.sync_info.time()?.plus(args.valid),
     };
@@ -76,7 +76,7 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     }
     let names = members.iter().map(|member| output::short(&member.key)).collect::<Vec<_>>();
     let invitation = Invitation::sign(body, &admin);
-    let token = Token { invitation, genesis: status.tandem.genesis_hash, members }.to_text();
+    let token = Token { invitation, seed, genesis: status.tandem.genesis_hash, members }.to_text();
     let answer = json!({
         "token": token,
         "organization": org,
@@ -160,7 +160,6 @@ async fn list(global: &Global) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use tandem_chain::keys::SecretKey;
     use tandem_chain::types::Height;
 
     use super::*;

@@ -183,12 +183,12 @@ fn examine(
         }
         Ok(())
     };
-    if let Call::Consortium(consortium::Call::RegisterInvited { invitation, addresses }) =
+    if let Call::Consortium(consortium::Call::RegisterInvited { invitation, claim, addresses }) =
         &body.call
     {
         // Once it is committed its sender is known, and the invitation used.
         check_new()?;
-        check_invited(&*shared.store, tip, &body.sender, invitation, addresses)?;
+        check_invited(&*shared.store, tip, &body.sender, invitation, claim, addresses)?;
     } else {
         senders.may_send(shared, &body.sender)?;
         check_new()?;

@@ -285,13 +285,7 @@ impl Newcomer<'_> {
     async fn call_on(&self, member: &TokenMember) -> Result<(Visit, Greeting), String> {
         // A key for this visit alone: its own may be registered already, and then is a member's.
         let guest = SecretKey::from_seed(&rand::random());
-        let hello = GuestHello::new(
-            self.token.genesis,
-            &self.token.invitation,
-            self.secret,
-            &guest.public(),
-            &member.key,
-        );
+        let hello = GuestHello::new(self.token, self.secret, &guest.public(), &member.key);
         let hello = codec::encode(&hello);
         let opened = Visit::open(&guest, member.key, &member.addresses, &hello).await;
         let (visit, word) = opened.map_err(|error| error.to_string())?;
@@ -418,6 +412,7 @@ impl Newcomer<'_> {
             nonce: rand::random(),
             valid_until: height.plus(VALID_FOR),
             call: Call::Consortium(consortium::Call::RegisterInvited {
+                claim: invitation.claim(&self.token.one_time(), &self.secret.public()),
                 invitation,
                 addresses: addresses.to_vec(),
             }),

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
-use tandem_chain::limits::{MAX_INVITED_TX_BYTES, MAX_TX_BYTES};
+use tandem_chain::limits::MAX_INVITED_TX_BYTES;
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, KeyRole, Standing};
 use tandem_chain::tip::Tip;
@@ -166,7 +166,7 @@ impl Inner {
 
     /// Takes in the registration that the guest was received for. None for any other transaction.
     async fn register(&self, hello: &GuestHello, bytes: Vec<u8>) -> Option<Answer> {
-        if bytes.len() > MAX_INVITED_TX_BYTES.min(MAX_TX_BYTES) {
+        if bytes.len() > MAX_INVITED_TX_BYTES {
             return None;
         }
         let tx = Tx::decode(bytes.clone()).ok()?;

@@ -8,9 +8,7 @@ use tandem_chain::codec;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::modules::Call;
-use tandem_chain::modules::consortium::{
-    self, Change, Invitation, InvitationBody, InvitationNonce, InvitedAs,
-};
+use tandem_chain::modules::consortium::{self, Change, Invitation, InvitationBody, InvitedAs};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Hash, Height, Power, Timestamp};
@@ -121,13 +119,14 @@ impl Member {
         let body = InvitationBody {
             chain_id: testing::genesis().chain_id,
             org: "alpha".parse().unwrap(),
-            nonce: InvitationNonce([number; 16]),
+            claim: SecretKey::from_seed(&[number; 32]).public(),
             part,
             valid_until: time_of(valid_until),
         };
         let addresses = vec![self.network.listening().to_string()];
         Token {
             invitation: Invitation::sign(body, &testing::admin(0)),
+            seed: [number; 32],
             genesis: testing::genesis().hash(),
             members: vec![TokenMember { key: self.key, addresses }],
         }
@@ -375,8 +374,7 @@ async fn a_registration_that_meets_another_change_of_its_seat_is_made_anew() {
 /// A visit of `node` with an invitation, and the greeting.
 async fn call(member: &Member, token: &Token, node: &SecretKey) -> (Visit, Greeting) {
     let guest = SecretKey::from_seed(&rand::random());
-    let hello =
-        GuestHello::new(token.genesis, &token.invitation, node, &guest.public(), &member.key);
+    let hello = GuestHello::new(token, node, &guest.public(), &member.key);
     let addresses = &token.members[0].addresses;
     let opened = Visit::open(&guest, member.key, addresses, &codec::encode(&hello)).await;
     let (visit, word) = opened.unwrap();
@@ -391,6 +389,7 @@ async fn ask(visit: &mut Visit, question: &Question) -> Result<Answer, NetworkEr
 fn registration(token: &Token, sender: &SecretKey) -> Tx {
     let call = consortium::Call::RegisterInvited {
         invitation: token.invitation.clone(),
+        claim: token.invitation.claim(&token.one_time(), &sender.public()),
         addresses: Vec::new(),
     };
     Chain::new().sign(sender, 1, Call::Consortium(call))

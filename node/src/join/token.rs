@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tandem_chain::codec;
-use tandem_chain::keys::PublicKey;
+use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::limits::MAX_ADDRESSES_PER_NODE;
 use tandem_chain::modules::consortium::{Invitation, check_addresses};
 use tandem_chain::types::Hash;
@@ -27,6 +27,9 @@ pub const MAX_TOKEN_LEN: usize = 16 * 1024;
 pub struct Token {
     /// The invitation, which names the chain and the organisation.
     pub invitation: Invitation,
+    /// Seed of the invitation's one-time key. It is what makes the token a secret, and goes no further
+    /// than this machine.
+    pub seed: [u8; 32],
     /// Hash of the chain's genesis: trust on first contact.
     pub genesis: Hash,
     /// Members to begin with.
@@ -76,6 +79,12 @@ pub enum TokenError {
 }
 
 impl Token {
+    /// The invitation's one-time key.
+    #[must_use]
+    pub fn one_time(&self) -> SecretKey {
+        SecretKey::from_seed(&self.seed)
+    }
+
     /// The token as text.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -108,6 +117,9 @@ impl Token {
         let content = |reason: String| TokenError::Content { reason };
         let token: Self = codec::decode_canonical("join token", bytes, MAX_TOKEN_LEN)
             .map_err(|error| content(error.to_string()))?;
+        if token.one_time().public() != token.invitation.body.claim {
+            return Err(content("its key is not the one that its invitation names".to_owned()));
+        }
         if token.members.is_empty() {
             return Err(content("it names no member".to_owned()));
         }
@@ -124,8 +136,7 @@ impl Token {
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
-    use tandem_chain::keys::SecretKey;
-    use tandem_chain::modules::consortium::{InvitationBody, InvitationNonce, InvitedAs};
+    use tandem_chain::modules::consortium::{InvitationBody, InvitedAs};
     use tandem_chain::types::Timestamp;
 
     use super::*;
@@ -135,7 +146,7 @@ pub(super) mod tests {
         let body = InvitationBody {
             chain_id: "testing".parse().unwrap(),
             org: "alpha".parse().unwrap(),
-            nonce: InvitationNonce([7; 16]),
+            claim: SecretKey::from_seed(&[7; 32]).public(),
             part: InvitedAs::Observer,
             valid_until: Timestamp::from_millis(1_800_000_600_000),
         };
@@ -144,7 +155,7 @@ pub(super) mod tests {
             addresses: vec!["/ip4/192.0.2.1/tcp/26656".to_owned()],
         };
         let invitation = Invitation::sign(body, admin);
-        Token { invitation, genesis: Hash([3; 32]), members: vec![member] }
+        Token { invitation, seed: [7; 32], genesis: Hash([3; 32]), members: vec![member] }
     }
 
     fn sample() -> Token {
@@ -208,6 +219,7 @@ pub(super) mod tests {
             let error = Token::parse(&token.to_text()).unwrap_err().to_string();
             assert!(error.contains("is whole") && error.contains(word), "{error}");
         };
+        content(&Token { seed: [8; 32], ..sample() }, "its key is not the one");
         content(&Token { members: Vec::new(), ..sample() }, "no member");
         let mut bad = sample();
         bad.members[0].addresses.clear();
@@ -233,7 +245,7 @@ pub(super) mod tests {
             &24_u64.to_le_bytes(),
             b"/ip4/192.0.2.1/tcp/26656",
         ];
-        assert_eq!(bytes, [&invitation[..], &[3; 32], &member.concat()].concat());
+        assert_eq!(bytes, [&invitation[..], &[7; 32], &[3; 32], &member.concat()].concat());
         assert_eq!(token.to_text(), text_of(&bytes));
         assert!(token.to_text().starts_with("tandem1_BwAAAAAAAAB0ZXN0aW5n"));
     }

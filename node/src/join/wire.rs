@@ -5,6 +5,7 @@ use tandem_chain::keys::{Domain, PublicKey, Signature, Signer};
 use tandem_chain::modules::consortium::Invitation;
 use tandem_chain::types::{ChainId, Hash, Height, TxHash};
 
+use super::token::Token;
 use crate::network::PROTOCOL_VERSION;
 
 /// Bytes of genesis in one answer.
@@ -22,37 +23,38 @@ pub struct GuestHello {
     pub genesis: Hash,
     /// Its invitation.
     pub invitation: Invitation,
+    /// The claim of the invitation for the node, by the one-time key of the token.
+    pub claim: Signature,
     /// Key of the node that is to be registered, or was.
     pub node: PublicKey,
     /// That key's signature, in [`Domain::Visit`] over (guest's key, member's key, invitation's
-    /// number): it binds the connection, whose key is one for this visit alone.
+    /// one-time key): it binds the connection, whose key is one for this visit alone.
     pub proof: Signature,
 }
 
 impl GuestHello {
-    /// A guest with the key `guest`, that shows an invitation to `member` and speaks for `node`.
-    pub fn new(
-        genesis: Hash,
-        invitation: &Invitation,
-        node: &impl Signer,
-        guest: &PublicKey,
-        member: &PublicKey,
-    ) -> Self {
-        let proof = node.sign(&proof_bytes(invitation, guest, member));
-        let invitation = invitation.clone();
-        Self { protocol: PROTOCOL_VERSION, genesis, invitation, node: node.public(), proof }
+    /// A guest with the key `guest`, that shows a token's invitation to `member` and speaks for
+    /// `node`. Nothing in it is of use to who sees it.
+    pub fn new(token: &Token, node: &impl Signer, guest: &PublicKey, member: &PublicKey) -> Self {
+        let invitation = token.invitation.clone();
+        let claim = invitation.claim(&token.one_time(), &node.public());
+        let proof = node.sign(&proof_bytes(&invitation, guest, member));
+        let (protocol, genesis) = (PROTOCOL_VERSION, token.genesis);
+        Self { protocol, genesis, invitation, claim, node: node.public(), proof }
     }
 
-    /// Whether the proof is the node's, for a visit of `guest` at `member`.
+    /// Whether the claim is the one-time key's, and the proof the node's, for a visit of `guest` at
+    /// `member`.
     #[must_use]
     pub fn is_proved(&self, guest: &PublicKey, member: &PublicKey) -> bool {
         self.node.verifies(&proof_bytes(&self.invitation, guest, member), &self.proof)
+            && self.invitation.verify_claim(&self.node, &self.claim).is_ok()
     }
 }
 
 fn proof_bytes(invitation: &Invitation, guest: &PublicKey, member: &PublicKey) -> Vec<u8> {
     let chain_id: &ChainId = &invitation.body.chain_id;
-    Domain::Visit.sign_bytes(chain_id, &(guest, member, invitation.body.nonce))
+    Domain::Visit.sign_bytes(chain_id, &(guest, member, invitation.body.claim))
 }
 
 /// A member's first frame.
@@ -162,8 +164,7 @@ mod tests {
 
     fn hello() -> GuestHello {
         let [node, guest, member] = [5, 6, 1].map(secret);
-        let invitation = token(&secret(100)).invitation;
-        GuestHello::new(Hash([3; 32]), &invitation, &node, &guest.public(), &member.public())
+        GuestHello::new(&token(&secret(100)), &node, &guest.public(), &member.public())
     }
 
     #[test]
@@ -174,8 +175,15 @@ mod tests {
         assert!(!hello.is_proved(&other, &member) && !hello.is_proved(&guest, &other));
         let another = GuestHello { node: other, ..hello.clone() };
         assert!(!another.is_proved(&guest, &member));
+        // Whoever sees it cannot take its invitation for a node of its own.
+        let (thief, one_time) = (secret(9), secret(7));
+        let proof = thief.sign(&proof_bytes(&hello.invitation, &guest, &member));
+        let mut stolen = GuestHello { node: thief.public(), proof, ..hello.clone() };
+        assert!(!stolen.is_proved(&guest, &member));
+        stolen.claim = hello.invitation.claim(&one_time, &thief.public());
+        assert!(stolen.is_proved(&guest, &member), "but for the claim it would be good");
         let mut another = hello;
-        another.invitation.body.nonce.0[0] ^= 1;
+        another.invitation.body.claim = other;
         assert!(!another.is_proved(&guest, &member));
     }
 
@@ -187,13 +195,14 @@ mod tests {
             &[1, 0, 0, 0][..],
             &[3; 32],
             &invitation,
+            hello.claim.as_bytes(),
             hello.node.as_bytes(),
             hello.proof.as_bytes(),
         ];
         assert_eq!(codec::encode(&hello), expected.concat());
         let signed = proof_bytes(&hello.invitation, &PublicKey([6; 32]), &PublicKey([1; 32]));
         let mut bytes = b"tandem/visit/1\0\x07\0\0\0\0\0\0\0testing".to_vec();
-        bytes.extend([6; 32].iter().chain(&[1; 32]).chain(&[7; 16]));
+        bytes.extend([6; 32].iter().chain(&[1; 32]).chain(secret(7).public().as_bytes()));
         assert_eq!(signed, bytes);
 
         let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();

@@ -7,9 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use tandem_chain::codec;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::SecretKey;
-use tandem_chain::modules::consortium::{
-    self, Invitation, InvitationBody, InvitationNonce, InvitedAs,
-};
+use tandem_chain::modules::consortium::{self, Invitation, InvitationBody, InvitedAs};
 use tandem_chain::modules::{Call, records};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::Height;
@@ -64,7 +62,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     machine.stop().await?;
 
     // The protocol of guests, with an invitation that no admin key has signed.
-    let forged = token(&layout, &genesis, &stranger, 1);
+    let forged = token(&layout, &genesis, &stranger);
     for node in &layout.nodes {
         let visited = visit(&forged, &stranger, node).await;
         let unheard = matches!(visited, Err(NetworkError::NotReceived { .. }));
@@ -77,6 +75,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     let create = Call::Records(records::Call::Create { data_set: "stolen".parse()? });
     let register = Call::Consortium(consortium::Call::RegisterInvited {
         invitation: forged.invitation.clone(),
+        claim: forged.invitation.claim(&forged.one_time(), &stranger.public()),
         addresses: Vec::new(),
     });
     for (what, call, code) in
@@ -147,24 +146,25 @@ async fn refusals(stage: &Stage, layout: &Layout) -> Result<u64> {
 }
 
 /// A token of the first organisation, good for a day, signed by whatever key.
-fn token(layout: &Layout, genesis: &Genesis, by: &SecretKey, number: u8) -> Token {
+fn token(layout: &Layout, genesis: &Genesis, by: &SecretKey) -> Token {
+    let seed: [u8; 32] = rand::random();
     let body = InvitationBody {
         chain_id: layout.chain_id.clone(),
         org: layout.orgs[0].clone(),
-        nonce: InvitationNonce([number; 16]),
+        claim: SecretKey::from_seed(&seed).public(),
         part: InvitedAs::Observer,
         valid_until: genesis.genesis_time.plus(Duration::from_secs(86_400)),
     };
     let member =
         |node: &Node| TokenMember { key: node.key, addresses: vec![homes::address(node.p2p_port)] };
     let members = layout.nodes.iter().take(1).map(member).collect();
-    Token { invitation: Invitation::sign(body, by), genesis: genesis.hash(), members }
+    Token { invitation: Invitation::sign(body, by), seed, genesis: genesis.hash(), members }
 }
 
 /// Calls on a node with a token; its first word.
 async fn visit(token: &Token, node: &SecretKey, at: &Node) -> Result<Greeting, NetworkError> {
     let guest = SecretKey::from_seed(&rand::random());
-    let hello = GuestHello::new(token.genesis, &token.invitation, node, &guest.public(), &at.key);
+    let hello = GuestHello::new(token, node, &guest.public(), &at.key);
     let addresses = [homes::address(at.p2p_port)];
     let (_visit, word) = Visit::open(&guest, at.key, &addresses, &codec::encode(&hello)).await?;
     // What cannot be read is no greeting, and is told as such.

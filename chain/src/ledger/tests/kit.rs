@@ -317,6 +317,11 @@ pub(crate) fn time_of(height: u64) -> Timestamp {
     GENESIS_TIME.plus(Duration::from_millis(100 * height))
 }
 
+/// The one-time key of an [`invitation`].
+pub(crate) fn one_time(number: u8) -> SecretKey {
+    secret(&format!("one-time-{number}"))
+}
+
 /// An invitation by an organisation's admin key; its number tells it from others. It is good up to a
 /// block of [`time_of`] a height.
 pub(crate) fn invitation(
@@ -328,18 +333,27 @@ pub(crate) fn invitation(
     let body = consortium::InvitationBody {
         chain_id: genesis().chain_id,
         org: org(org_name),
-        nonce: consortium::InvitationNonce([number; 16]),
+        claim: one_time(number).public(),
         part,
         valid_until: time_of(valid_until),
     };
     consortium::Invitation::sign(body, &secret(&format!("{org_name}-admin")))
 }
 
-pub(crate) fn invited(invitation: &consortium::Invitation) -> Call {
+/// A registration of a node by an invitation, which is claimed for it.
+pub(crate) fn invited(node: &str, invitation: &consortium::Invitation) -> Call {
     Call::Consortium(consortium::Call::RegisterInvited {
         invitation: invitation.clone(),
+        claim: claim(node, invitation),
         addresses: vec!["/dns4/example.com/tcp/26656".to_owned()],
     })
+}
+
+/// An invitation of here claimed for a node.
+pub(crate) fn claim(node: &str, it: &consortium::Invitation) -> Signature {
+    let mut keys = (0..=u8::MAX).map(one_time);
+    let one_time = keys.find(|key| key.public() == it.body.claim).expect("an invitation of here");
+    it.claim(&one_time, &key(node))
 }
 
 pub(crate) fn remove(node: &str) -> Call {

@@ -51,7 +51,8 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
                 _ => InvitedAs::Replacement { lost: key(&format!("{name}{}", 1 + one % 6)) },
             };
             let until = chain.height() + u64::from(three % 16);
-            (node, invited(&invitation(name, three % 5, part, until)))
+            let call = invited(&node, &invitation(name, three % 5, part, until));
+            (node, call)
         }
         9 => (user, create(&data_set)),
         10 => (admin, create(&data_set)),

@@ -34,8 +34,8 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         }
         Call::Vote { motion } => motions::vote(ctx, sender, *motion),
         Call::SetAdminKey { key, proof } => set_admin_key(ctx, sender, key, proof),
-        Call::RegisterInvited { invitation, addresses } => {
-            invitations::register(ctx, sender, invitation, addresses)
+        Call::RegisterInvited { invitation, claim, addresses } => {
+            invitations::register(ctx, sender, invitation, claim, addresses)
         }
     }
 }
@@ -113,11 +113,12 @@ pub(super) fn check_no_holder(
     sender: &Sender,
     node: &PublicKey,
 ) -> Result<(), Error> {
-    if standby::is_holder(ctx, &sender.org, node)? {
-        let reason = "the node holds the seat: switch to its partner first";
-        return Err(Error::Refused { reason: reason.to_owned() });
-    }
-    Ok(())
+    if standby::is_holder(ctx, &sender.org, node)? { Err(holds_seat()) } else { Ok(()) }
+}
+
+/// A node is not taken out of the register.
+pub(super) fn holds_seat() -> Error {
+    Error::Refused { reason: "the node holds the seat: switch to its partner first".to_owned() }
 }
 
 fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {

@@ -1,10 +1,14 @@
 //! Invitations: a node comes into the register though no admin key names it.
 //!
-//! An organisation's admin key signs what a newcomer may be, with a random number and the block time
-//! until which that holds. Whoever has the invitation registers one key by it, its own, in a
-//! transaction that this key signs: [`Call::RegisterInvited`](super::Call::RegisterInvited). The
-//! number is remembered until the invitation has expired, so that it is good for one node; also when
-//! the organisation is removed meanwhile, since one of its name may come with the same admin key.
+//! An organisation's admin key signs what a newcomer may be, a *one-time key*, and the block time until
+//! which that holds. Whoever has the one-time key registers one node by it, its own, in a transaction
+//! that the node's key signs: [`Call::RegisterInvited`](super::Call::RegisterInvited). An invitation is
+//! seen by others before it is in a block, so it counts for nothing by itself: with it comes a *claim*,
+//! the one-time key's signature over the node's key, which nobody else can make for another node.
+//!
+//! The one-time key is remembered until the invitation has expired, so that it is good for one node;
+//! also when the organisation is removed meanwhile, since one of its name may come with the same admin
+//! key.
 //!
 //! An invitation counts as long as its organisation could invite anew: not while that is suspended,
 //! nor when it was removed, has another admin key, or had its admin key barred.
@@ -23,7 +27,7 @@ use crate::ledger::state::State;
 use crate::limits::{MAX_INVITATION_LIFE, MAX_USED_INVITATIONS_PER_ORG};
 use crate::modules::Sender;
 use crate::modules::consortium::calls::{
-    check_no_holder, check_room, node_event, not_found, pair_changed,
+    check_no_holder, check_room, holds_seat, node_event, not_found, pair_changed,
 };
 use crate::modules::consortium::change::refused;
 use crate::modules::consortium::state::{
@@ -33,13 +37,7 @@ use crate::modules::consortium::state::{
 use crate::modules::consortium::{KeyRole, Node, Org, check_addresses, closed};
 use crate::store::Store;
 use crate::tip::Tip;
-use crate::types::{ChainId, OrgName, Timestamp, byte_array};
-
-byte_array!(
-    /// Random bytes by which an organisation's invitations differ.
-    InvitationNonce,
-    16
-);
+use crate::types::{ChainId, OrgName, Timestamp};
 
 /// What a newcomer is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +61,9 @@ pub struct InvitationBody {
     pub chain_id: ChainId,
     /// The organisation that the node is to be of.
     pub org: OrgName,
-    /// Random: no two invitations have the same.
-    pub nonce: InvitationNonce,
+    /// The one-time key, by which invitations are told from each other: whoever holds it may use this
+    /// one.
+    pub claim: PublicKey,
     /// What the node is to be.
     pub part: InvitedAs,
     /// Last block time at which it may be used; at most [`MAX_INVITATION_LIFE`] after the block of
@@ -72,7 +71,8 @@ pub struct InvitationBody {
     pub valid_until: Timestamp,
 }
 
-/// An invitation of one node, good for whoever has it first.
+/// An invitation of one node. It is no secret: who uses it shows with [`Invitation::claim`] that it
+/// holds the one-time key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
     /// What it says.
@@ -84,8 +84,8 @@ pub struct Invitation {
 /// An invitation that was used, as the state remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedInvitation {
-    /// Its number.
-    pub nonce: InvitationNonce,
+    /// Its one-time key.
+    pub claim: PublicKey,
     /// When it would have expired, and may be forgotten.
     pub valid_until: Timestamp,
     /// The node that it was used for.
@@ -123,6 +123,29 @@ impl Invitation {
             Err(Error::BadSignature { what: "invitation", key: *admin })
         }
     }
+
+    /// Claims it for a node, with its one-time key.
+    #[must_use]
+    pub fn claim(&self, one_time: &impl Signer, node: &PublicKey) -> Signature {
+        one_time.sign(&self.claim_bytes(node))
+    }
+
+    /// Checks that it is claimed for a node.
+    ///
+    /// # Errors
+    /// [`Error::BadSignature`].
+    pub fn verify_claim(&self, node: &PublicKey, claim: &Signature) -> Result<(), Error> {
+        let key = self.body.claim;
+        if key.verifies(&self.claim_bytes(node), claim) {
+            Ok(())
+        } else {
+            Err(Error::BadSignature { what: "claim of an invitation", key })
+        }
+    }
+
+    fn claim_bytes(&self, node: &PublicKey) -> Vec<u8> {
+        Domain::Claim.sign_bytes(&self.body.chain_id, &(&self.body.org, node))
+    }
 }
 
 fn sign_bytes(body: &InvitationBody) -> Vec<u8> {
@@ -144,13 +167,12 @@ pub fn standing(store: &dyn Store, tip: &Tip, invitation: &Invitation) -> Result
     check_may_invite(state, &invitation.body.org, &org)?;
     check_window(invitation, next_time(tip))?;
     let used = used_invitations(state, &invitation.body.org)?;
-    let use_of_it = used.iter().find(|used| used.nonce == invitation.body.nonce);
+    let use_of_it = used.iter().find(|used| used.claim == invitation.body.claim);
     Ok(use_of_it.map_or(Standing::Open, |used| Standing::Used { by: used.node }))
 }
 
 /// Whether `node` may register by an invitation in the block after `tip`, as far as the store tells:
-/// all that [`Call::RegisterInvited`](super::Call::RegisterInvited) checks, but whether a node that
-/// is to be replaced holds the seat.
+/// all that [`Call::RegisterInvited`](super::Call::RegisterInvited) checks.
 ///
 /// # Errors
 /// Those of the call.
@@ -159,10 +181,19 @@ pub fn check_invited(
     tip: &Tip,
     node: &PublicKey,
     invitation: &Invitation,
+    claim: &Signature,
     addresses: &[String],
 ) -> Result<(), Error> {
     let state = &mut State::new(store);
-    admit(state, &tip.chain_id, next_time(tip), node, invitation, addresses).map(drop)
+    admit(state, &tip.chain_id, next_time(tip), node, invitation, claim, addresses)?;
+    match &invitation.body.part {
+        // Whoever holds the seat two heights after the tip holds it when the next block is executed,
+        // whatever stands in that.
+        InvitedAs::Replacement { lost } if tip.next_next_table.by_key(lost).is_some() => {
+            Err(holds_seat())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The earliest time of the next block.
@@ -216,13 +247,14 @@ struct Admitted {
     used: Vec<UsedInvitation>,
 }
 
-/// Checks a registration by an invitation, the signature at the end since it costs the most.
+/// Checks a registration by an invitation, the signatures at the end since they cost the most.
 fn admit(
     state: &mut State,
     chain_id: &ChainId,
     time: Timestamp,
     node: &PublicKey,
     invitation: &Invitation,
+    claim: &Signature,
     addresses: &[String],
 ) -> Result<Admitted, Error> {
     let mut org = inviting(state, chain_id, invitation)?;
@@ -230,9 +262,9 @@ fn admit(
     check_window(invitation, time)?;
     check_addresses(addresses)?;
     check_new_key(state, node)?;
-    let InvitationBody { org: name, nonce, part, valid_until, .. } = &invitation.body;
+    let InvitationBody { org: name, claim: one_time, part, valid_until, .. } = &invitation.body;
     let mut used = used_invitations(state, name)?;
-    if let Some(used) = used.iter().find(|used| used.nonce == *nonce) {
+    if let Some(used) = used.iter().find(|used| used.claim == *one_time) {
         return Err(Error::InvitationUsed { node: used.node });
     }
     used.retain(|used| used.valid_until >= time);
@@ -240,7 +272,7 @@ fn admit(
         let (what, max) = ("used invitations that have not expired", MAX_USED_INVITATIONS_PER_ORG);
         return Err(Error::TooMany { what, max, got: max + 1 });
     }
-    used.push(UsedInvitation { nonce: *nonce, valid_until: *valid_until, node: *node });
+    used.push(UsedInvitation { claim: *one_time, valid_until: *valid_until, node: *node });
     let pair = match part {
         InvitedAs::Standby => true,
         InvitedAs::Observer => false,
@@ -251,6 +283,7 @@ fn admit(
     check_room(&org, pair)?;
     org.nodes.insert(*node, Node { pair, addresses: addresses.to_vec() });
     invitation.verify(&org.admin_key)?;
+    invitation.verify_claim(node, claim)?;
     Ok(Admitted { org, pair, used })
 }
 
@@ -260,10 +293,11 @@ pub(super) fn register(
     ctx: &mut Context,
     sender: &Sender,
     invitation: &Invitation,
+    claim: &Signature,
     addresses: &[String],
 ) -> Result<Vec<u8>, Error> {
     let (chain_id, time, node) = (&ctx.tip.chain_id, ctx.time, sender.key);
-    let admitted = admit(&mut ctx.state, chain_id, time, &node, invitation, addresses)?;
+    let admitted = admit(&mut ctx.state, chain_id, time, &node, invitation, claim, addresses)?;
     if let InvitedAs::Replacement { lost } = &invitation.body.part {
         check_no_holder(ctx, sender, lost)?;
         delete_key(&mut ctx.state, lost)?;

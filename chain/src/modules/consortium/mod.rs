@@ -53,8 +53,7 @@ pub(crate) use calls::execute;
 pub use change::Change;
 pub use closed::Closed;
 pub use invitations::{
-    Invitation, InvitationBody, InvitationNonce, InvitedAs, Standing, UsedInvitation,
-    check_invited, standing,
+    Invitation, InvitationBody, InvitedAs, Standing, UsedInvitation, check_invited, standing,
 };
 pub use motions::{Decision, Docket, Motion, Opened, Outcome, Tally};
 pub use policy::{Policy, Threshold};
@@ -142,6 +141,8 @@ pub enum Call {
     RegisterInvited {
         /// The invitation.
         invitation: Invitation,
+        /// Its one-time key's signature for the sender: [`Invitation::claim`].
+        claim: Signature,
         /// Where it listens for peers.
         #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
         addresses: Vec<String>,
