@@ -141,6 +141,8 @@ pub(super) const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 pub(super) const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 /// Log lines about strangers are written at most this often.
 pub(super) const STRANGERS_LOGGED: Duration = Duration::from_secs(10);
+/// Time between two moves of a node to another address, at least, that make it dialled at once.
+pub(super) const MOVES_APART: Duration = Duration::from_secs(1);
 /// Log lines about connections over a limit are written at most this often, for each limit.
 pub(super) const REFUSALS_LOGGED: Duration = Duration::from_secs(1);
 

@@ -126,8 +126,7 @@ impl Manager {
         for (id, key) in others.iter().chain(&guides) {
             let on_chain = nodes.get(key).map_or(&[][..], Vec::as_slice);
             let peer = self.state.peers.entry(*key).or_insert_with(|| Peer::new(*id));
-            peer.set_addresses(self.configured.addresses_of(key, on_chain), now);
-            if peer.moved && peer.is_idle() {
+            if peer.set_addresses(self.configured.addresses_of(key, on_chain), now) {
                 // What is under way would only use up time: it is given up. An error means no more
                 // than that there is no connection to close.
                 let _ = self.swarm.disconnect_peer_id(*id);

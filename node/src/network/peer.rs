@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::dial::BackOff;
 use super::error::End;
-use super::limits::FRESH;
+use super::limits::{FRESH, MOVES_APART};
 use super::link::{Heard, Stop};
 
 /// A connection with a peer.
@@ -43,6 +43,8 @@ pub(super) struct Peer {
     /// That attempt goes to addresses which are not its own any more: the next one is due as soon as
     /// it has ended.
     pub(super) moved: bool,
+    /// When it was last dialled at once, or is to be, since it had moved.
+    moved_at: Option<Instant>,
     /// When the next attempt is due.
     pub(super) due: Option<Instant>,
     /// The fault that was logged last, so that one that repeats is logged once.
@@ -61,6 +63,7 @@ impl Peer {
             back_off: BackOff::default(),
             dialling: false,
             moved: false,
+            moved_at: None,
             due: None,
             fault: None,
         }
@@ -85,16 +88,29 @@ impl Peer {
         self.connections.insert(id, connection);
     }
 
-    /// Takes over where it is to be dialled, and when: at once if that is news.
-    pub(super) fn set_addresses(&mut self, addresses: Vec<Multiaddr>, now: Instant) {
+    /// Takes over where it is to be dialled, and when: at once if that is news, but not again within
+    /// [`MOVES_APART`]. Whether an attempt that is under way is to be given up for it.
+    pub(super) fn set_addresses(&mut self, addresses: Vec<Multiaddr>, now: Instant) -> bool {
         if self.allowed && self.addresses == addresses {
-            return;
+            return false;
         }
+        let is_first = self.addresses.is_empty() && self.moved_at.is_none();
         self.allowed = true;
         self.addresses = addresses;
-        self.back_off.reset();
-        self.moved = self.dialling;
-        self.due = self.wants_dial().then_some(now);
+        // It is to be dialled anyway for a move before: where it is then.
+        let waits = self.moved_at.filter(|at| *at > now || self.due == Some(*at));
+        let at = waits
+            .unwrap_or_else(|| self.moved_at.map_or(now, |before| now.max(before + MOVES_APART)));
+        if !is_first {
+            self.moved_at = Some(at);
+        }
+        let is_now = waits.is_none() && at == now;
+        if is_now {
+            self.back_off.reset();
+            self.moved = self.dialling;
+        }
+        self.due = self.wants_dial().then_some(at);
+        is_now && self.moved && self.is_idle()
     }
 
     /// An attempt to connect has ended without a connection.
@@ -300,6 +316,35 @@ mod tests {
         (peer.due, peer.dialling) = (None, true);
         peer.not_reached(later(5));
         assert_eq!(peer.due, None);
+    }
+
+    #[test]
+    fn a_peer_that_moves_again_and_again_is_dialled_at_a_pace() {
+        let mut peer = Peer::new(PeerId::random());
+        let (start, step) = (Instant::now(), Duration::from_millis(100));
+        // Dialled, without success, whenever that is due, while it moves every 100 ms.
+        let (mut dials, mut given_up) = (Vec::new(), 0);
+        for i in 0..100_u32 {
+            let now = start + step * i;
+            let address = format!("/ip4/127.0.0.1/tcp/{}", 1 + i).parse().unwrap();
+            given_up += u32::from(peer.set_addresses(vec![address], now));
+            if peer.due.is_some_and(|due| due <= now) {
+                dials.push(now);
+                (peer.due, peer.dialling) = (None, true);
+            } else if i % 2 == 1 {
+                peer.not_reached(now);
+            }
+        }
+        // Ten seconds: the first is no move, and the others are a second apart.
+        assert!((9..=12).contains(&dials.len()) && given_up <= 10, "{dials:?} {given_up}");
+        // While an attempt is under way that is a moment old, nothing is cut off.
+        let mut peer = Peer::new(PeerId::random());
+        let at = |port: u16| vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()];
+        assert!(!peer.set_addresses(at(1), start));
+        assert!(!peer.set_addresses(at(2), start));
+        (peer.due, peer.dialling) = (None, true);
+        assert!(!peer.set_addresses(at(3), start + step) && !peer.moved);
+        assert!(peer.set_addresses(at(4), start + 3 * MOVES_APART) && peer.moved);
     }
 
     #[test]
