@@ -4,6 +4,7 @@
 //! its own registration stands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -16,14 +17,18 @@ use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Hash, OrgName, TxHash};
 use tandem_chain::{Error, codec};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error};
 
 use super::wire::{Answer, Executed, Greeting, GuestHello, MAX_CHUNK_BYTES, Question, reason};
 use crate::admission::Admission;
 use crate::network::limits::{MAX_GUEST_HELLO_BYTES, MAX_GUEST_REQUEST_BYTES};
-use crate::network::{Guest, Host, PROTOCOL_VERSION, Welcome};
+use crate::network::{Guest, GuestId, Host, PROTOCOL_VERSION, Welcome};
 use crate::storage::Database;
+
+/// Time between two looks of a guest at its registration, at least: each may read a block.
+const LOOKS_APART: Duration = Duration::from_millis(100);
 
 /// Receives guests. Cheap to clone: all clones are one.
 #[derive(Clone)]
@@ -113,7 +118,12 @@ impl Inner {
                 debug!(%visitor, %error, "a stranger");
                 return Welcome::Stranger;
             }
-            _ if registered => None,
+            // It has no more to ask for, whatever has become of its invitation.
+            _ if registered => {
+                let word = codec::encode(&Greeting::Received { height: tip.height, registered });
+                let reason = "it is registered already".to_owned();
+                return Welcome::Told { word, node: hello.node, reason };
+            }
             Ok(Standing::Open) => None,
             // The database may be a block ahead of the tip that this node tells.
             Ok(Standing::Used { by }) if by == hello.node && self.has_joined(&by, &org) => None,
@@ -122,37 +132,80 @@ impl Inner {
         };
         if let Some(error) = refusal {
             let (code, reason) = (error.code(), reason(&error.to_string()));
-            return Welcome::Refused(codec::encode(&Greeting::Refused { code, reason }));
+            let word = codec::encode(&Greeting::Refused { code, reason: reason.clone() });
+            return Welcome::Told { word, node: hello.node, reason };
         }
         let greeting = codec::encode(&Greeting::Received { height: tip.height, registered });
-        Welcome::Guest(greeting, Arc::new(Served { inner: self, hello }))
+        let served = Served { inner: self, hello: Arc::new(hello), looks: Arc::default() };
+        Welcome::Guest(greeting, Arc::new(served))
     }
 }
 
-/// A guest that is received.
+/// A guest that is received. Cheap to clone: all clones are one.
+#[derive(Clone)]
 struct Served {
     inner: Arc<Inner>,
-    hello: GuestHello,
+    hello: Arc<GuestHello>,
+    looks: Arc<Mutex<Looks>>,
+}
+
+/// A guest's looks at its registration.
+#[derive(Default)]
+struct Looks {
+    /// When the next is due.
+    due: Option<Instant>,
+    /// The receipt of its own transaction that was found: it stays what it is.
+    found: Option<(TxHash, Executed)>,
 }
 
 impl Guest for Served {
-    fn node(&self) -> PublicKey {
-        self.hello.node
+    fn id(&self) -> GuestId {
+        let GuestHello { node, invitation, .. } = &*self.hello;
+        let (invitation, org) = (invitation.body.claim, invitation.body.org.clone());
+        GuestId { node: *node, invitation, org }
     }
 
     fn answer(&self, question: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
-        let (inner, hello) = (Arc::clone(&self.inner), self.hello.clone());
+        let served = self.clone();
         async move {
             let question =
                 codec::decode_canonical("question", &question, MAX_GUEST_REQUEST_BYTES).ok()?;
             let answer = match question {
-                Question::Genesis { offset } => inner.chunk(offset),
-                Question::Register { tx } => inner.register(&hello, tx).await?,
-                Question::Standing { tx } => inner.standing(hello, tx).await?,
+                Question::Genesis { offset } => served.inner.chunk(offset),
+                Question::Register { tx } => served.inner.register(&served.hello, tx).await?,
+                Question::Standing { tx } => served.standing(tx).await?,
             };
             Some(codec::encode(&answer))
         }
         .boxed()
+    }
+}
+
+impl Served {
+    async fn standing(self, tx: TxHash) -> Option<Answer> {
+        let mut looks = self.looks.lock().await;
+        if let Some(due) = looks.due {
+            sleep_until(due).await;
+        }
+        looks.due = Some(Instant::now() + LOOKS_APART);
+        let known = looks.found.clone().filter(|(of, _)| *of == tx).map(|(_, receipt)| receipt);
+        let (inner, hello) = (Arc::clone(&self.inner), Arc::clone(&self.hello));
+        let look = move || {
+            // The height first: when the receipt is not there at a height, it is in no block up to it.
+            let height = inner.tip().height;
+            let registered = inner.is_registered(&hello.node, &hello.invitation.body.org);
+            let receipt = match known {
+                Some(receipt) => Some(receipt),
+                None => inner.receipt(&hello.node, &tx)?,
+            };
+            Ok((height, registered, receipt))
+        };
+        let looked: Result<_, Error> = tokio::task::spawn_blocking(look).await.ok()?;
+        let (height, registered, receipt) = looked
+            .inspect_err(|error| error!(%error, "a receipt cannot be read from the database"))
+            .ok()?;
+        looks.found = receipt.clone().map(|receipt| (tx, receipt));
+        Some(Answer::Standing { height, registered, receipt })
     }
 }
 
@@ -187,33 +240,20 @@ impl Inner {
         })
     }
 
-    async fn standing(self: Arc<Self>, hello: GuestHello, tx: TxHash) -> Option<Answer> {
-        let look = move || {
-            // The height first: when the receipt is not there at a height, it is in no block up to it.
-            let height = self.tip().height;
-            let registered = self.is_registered(&hello.node, &hello.invitation.body.org);
-            let receipt = self.receipt(&hello.node, &tx)?;
-            Ok(Answer::Standing { height, registered, receipt })
-        };
-        let looked: Result<Answer, Error> = tokio::task::spawn_blocking(look).await.ok()?;
-        looked
-            .inspect_err(|error| error!(%error, "a receipt cannot be read from the database"))
-            .ok()
-    }
-
     /// The receipt of the node's own transaction; of any other there is none.
     fn receipt(&self, node: &PublicKey, tx: &TxHash) -> Result<Option<Executed>, Error> {
         let Some((height, index)) = self.db.tx(tx)? else { return Ok(None) };
-        let (block, results) = (self.db.block(height)?, self.db.results(height)?);
-        let own = block.is_some_and(|block| {
-            let of_node = |own: &Tx| own.hash() == *tx && own.body().sender == *node;
-            block.block.txs.iter().any(of_node)
+        let (Some(block), Some(place)) = (self.db.block(height)?, index.checked_sub(1)) else {
+            return Ok(None);
+        };
+        let own = block.block.txs.get(place as usize);
+        if own.is_none_or(|own| own.hash() != *tx || own.body().sender != *node) {
+            return Ok(None);
+        }
+        let receipt = self.db.results(height)?.and_then(|all| {
+            let receipt = all.receipts.into_iter().nth(index as usize)?;
+            Some(Executed { height, code: receipt.code, log: reason(&receipt.log) })
         });
-        let receipt = results.and_then(|all| all.receipts.into_iter().nth(index as usize));
-        Ok(receipt.filter(|_| own).map(|receipt| Executed {
-            height,
-            code: receipt.code,
-            log: reason(&receipt.log),
-        }))
+        Ok(receipt)
     }
 }

@@ -13,6 +13,7 @@ use super::counters::Counters;
 use super::error::End;
 use super::events::EventSender;
 use super::guest::{Host, VisitEnd};
+use super::guests::Guests;
 use super::hello::Hello;
 use super::link::Link;
 use super::manager::Registered;
@@ -36,8 +37,8 @@ pub(super) struct Context {
     pub(super) serving: Arc<Semaphore>,
     /// Who receives guests; nobody does before it is set.
     pub(super) host: OnceLock<Arc<dyn Host>>,
-    /// One permit per guest.
-    pub(super) guests: Arc<Semaphore>,
+    /// The guests inside.
+    pub(super) guests: Guests,
 }
 
 impl Context {
@@ -60,6 +61,8 @@ impl Context {
 /// What the manager hears.
 #[derive(Debug)]
 pub(super) enum FromLink {
+    /// A connection with a key that is not registered has shown that it was invited.
+    Invited { id: ConnectionId },
     /// A visit has ended, on a connection with a key that is not registered.
     VisitEnded { peer: PeerId, id: ConnectionId, address: Multiaddr, end: VisitEnd },
     /// The other side wants this connection to be the link.

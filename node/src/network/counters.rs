@@ -45,6 +45,9 @@ counters! {
     refused_unregistered,
     /// Visits of guests whose invitation was good.
     guests_received,
+    /// Visits that ended with one word: the invitation is of no use any more, or the node is registered
+    /// already.
+    guests_told,
     /// Visits that were ended since the guest was over a limit, or did what none may.
     guests_ended,
     /// Connections refused since too many are open, or in the handshake.

@@ -16,16 +16,16 @@ use libp2p::swarm::behaviour::{
     ConnectionClosed, ConnectionEstablished, DialFailure, ListenFailure,
 };
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, THandlerOutEvent,
-    ToSwarm,
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId, connection_limits};
 use tandem_chain::keys::PublicKey;
 
-use super::hall::Hall;
+use super::hall::{GivesWay, Hall};
 use super::handshakes::Handshakes;
-use super::limits::MAX_CONNECTIONS_PER_PEER;
-use super::streams::{Handler, OF_GUESTS, OF_MEMBERS, Purpose, Streams};
+use super::limits::{MAX_CONNECTIONS_PER_PEER, MAX_STREAMS_OF_STRANGER, MAX_STREAMS_WAITING};
+use super::streams::{Handler, OF_GUESTS, OF_MEMBERS, Streams};
 
 /// The swarm's behaviour: limits come first, so that what the gate lets in stays.
 #[derive(NetworkBehaviour)]
@@ -45,7 +45,7 @@ impl Behaviour {
 
 /// The key that the other side has shown is not registered.
 #[derive(Debug)]
-pub(super) struct NotRegistered;
+struct NotRegistered;
 
 impl fmt::Display for NotRegistered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,6 +65,8 @@ pub(super) struct Gate {
     pub(super) handshakes: Handshakes,
     /// Where those are who are not registered.
     pub(super) hall: Hall,
+    /// Connections of strangers that have given way to others.
+    to_close: Vec<GivesWay>,
     /// Connections that were let in, until they are taken by [`Gate::take`].
     arrived: HashMap<ConnectionId, Streams>,
 }
@@ -90,8 +92,12 @@ impl Gate {
         self.arrived.remove(&connection)
     }
 
-    fn let_in(&mut self, connection: ConnectionId, may_open: &'static [Purpose]) -> Handler {
-        let (handler, streams) = Handler::new(may_open);
+    fn let_in(&mut self, connection: ConnectionId, is_member: bool) -> Handler {
+        let (handler, streams) = if is_member {
+            Handler::new(OF_MEMBERS, MAX_STREAMS_WAITING)
+        } else {
+            Handler::new(OF_GUESTS, MAX_STREAMS_OF_STRANGER)
+        };
         self.arrived.insert(connection, streams);
         handler
     }
@@ -118,11 +124,11 @@ impl NetworkBehaviour for Gate {
         remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
         if self.registered.contains_key(&peer) {
-            Ok(self.let_in(connection, OF_MEMBERS))
-        } else if self.hall.enter(connection, peer, remote) {
-            Ok(self.let_in(connection, OF_GUESTS))
+            Ok(self.let_in(connection, true))
         } else {
-            Err(ConnectionDenied::new(NotRegistered))
+            let gives_way = self.hall.enter(connection, peer, remote);
+            self.to_close.extend(gives_way.map_err(ConnectionDenied::new)?);
+            Ok(self.let_in(connection, false))
         }
     }
 
@@ -136,7 +142,7 @@ impl NetworkBehaviour for Gate {
     ) -> Result<Handler, ConnectionDenied> {
         // Asked again, since it may have been removed while it was dialled.
         if self.key(&peer).is_some() {
-            Ok(self.let_in(connection, OF_MEMBERS))
+            Ok(self.let_in(connection, true))
         } else {
             Err(ConnectionDenied::new(NotRegistered))
         }
@@ -171,7 +177,14 @@ impl NetworkBehaviour for Gate {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Infallible, THandlerInEvent<Self>>> {
-        Poll::Pending
+        // The swarm asks whenever it has asked whether to let someone in.
+        match self.to_close.pop() {
+            Some((peer_id, id)) => {
+                let connection = CloseConnection::One(id);
+                Poll::Ready(ToSwarm::CloseConnection { peer_id, connection })
+            }
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The reception of guests: whoever is not registered, and shows that a member has invited it.
 //!
 //! A guest has one stream, on which it shows what it has, and then asks one thing after another. What
-//! its words mean is its [`Host`]'s affair; here are the bounds: on the number of guests, on the
-//! length of every frame, on questions, bytes and time of a visit, and on the pace. Whoever shows
+//! its words mean is its [`Host`]'s affair; here are the bounds: on the number of guests (`guests`), on
+//! the length of every frame, on questions, bytes and time of a visit, and on the pace. Whoever shows
 //! nothing that counts is sent away without a byte.
 
 use std::fmt;
@@ -13,15 +13,17 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Stream};
 use tandem_chain::keys::PublicKey;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::debug;
 
 use super::context::{Context, FromLink};
 use super::counters::Counters;
 use super::frames::{FrameError, FrameWriter, read_frame};
+use super::guests::GuestId;
 use super::identity::key_of;
 use super::limits::{
-    GUEST_HELLO_TIMEOUT, GUEST_IDLE, GUEST_PACE, GUEST_WAIT, MAX_GUEST_ANSWER_BYTES,
-    MAX_GUEST_HELLO_BYTES, MAX_GUEST_REQUEST_BYTES, MAX_VISIT_BYTES, MAX_VISIT_REQUESTS,
-    REQUEST_STALL_MAX, SERVE_TIMEOUT, VISIT_TIME,
+    GUEST_HELLO_TIMEOUT, GUEST_IDLE, GUEST_PACE, MAX_GUEST_ANSWER_BYTES, MAX_GUEST_HELLO_BYTES,
+    MAX_GUEST_REQUEST_BYTES, MAX_VISIT_BYTES, MAX_VISIT_REQUESTS, REQUEST_STALL_MAX, SERVE_TIMEOUT,
+    VISIT_TIME,
 };
 use super::streams::{Purpose, Streams};
 
@@ -33,8 +35,8 @@ pub trait Host: Send + Sync + 'static {
 
 /// Answers the questions of one guest.
 pub trait Guest: Send + Sync + 'static {
-    /// The node key that it has shown to have, for the log.
-    fn node(&self) -> PublicKey;
+    /// Who it has shown to be.
+    fn id(&self) -> GuestId;
 
     /// The answer to a question; none when it is no question that a guest may ask.
     fn answer(&self, question: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>>;
@@ -44,8 +46,15 @@ pub trait Guest: Send + Sync + 'static {
 pub enum Welcome {
     /// It has shown nothing that counts, and is told nothing.
     Stranger,
-    /// It was invited, and cannot be received any more: it is told why, and no more.
-    Refused(Vec<u8>),
+    /// It was invited, and is told one thing and no more.
+    Told {
+        /// What it is told.
+        word: Vec<u8>,
+        /// The node key that it has shown to have, for the log.
+        node: PublicKey,
+        /// Why it is told no more, for the log.
+        reason: String,
+    },
     /// It is received: what it is told first, and who answers it.
     Guest(Vec<u8>, Arc<dyn Guest>),
 }
@@ -55,6 +64,20 @@ pub enum Welcome {
 pub(super) enum VisitEnd {
     /// It showed no invitation.
     NoInvitation,
+    /// It was invited, and told one thing.
+    Told {
+        /// Its node's key.
+        node: PublicKey,
+        /// Why no more.
+        reason: String,
+    },
+    /// It was invited, and there is no place for it.
+    NoPlace {
+        /// Its node's key.
+        node: PublicKey,
+        /// Which places are taken.
+        limit: &'static str,
+    },
     /// A guest has left.
     Over {
         /// Its node's key.
@@ -73,6 +96,8 @@ impl VisitEnd {
     pub(super) fn count(&self, counters: &Counters) {
         match self {
             Self::NoInvitation => counters.refused_unregistered.count(),
+            Self::Told { .. } => counters.guests_told.count(),
+            Self::NoPlace { .. } => counters.refused_limit.count(),
             Self::Over { .. } => {}
             Self::Broken { .. } => counters.guests_ended.count(),
         }
@@ -102,21 +127,30 @@ impl Reception {
         let (visitor, host) = (key_of(&self.peer)?, Arc::clone(self.context.host.get()?));
         let hello = timeout(GUEST_HELLO_TIMEOUT, self.hello()).await.ok()?;
         let (mut stream, hello) = hello?;
-        let places = Arc::clone(&self.context.guests);
-        let _place = timeout(GUEST_WAIT, places.acquire_owned()).await.ok()?.ok()?;
         match timeout(SERVE_TIMEOUT, host.welcome(visitor, hello)).await.ok()? {
             Welcome::Stranger => None,
-            Welcome::Refused(word) => {
-                // It was invited by a member, though not to this; how it takes it is its affair.
+            Welcome::Told { word, node, reason } => {
+                // How it takes it is its affair.
                 let _ = write(&mut stream, &word).await;
-                None
+                Some(VisitEnd::Told { node, reason })
             }
             Welcome::Guest(word, guest) => {
+                let _ = self.context.manager.send(FromLink::Invited { id: self.id });
+                let id = guest.id();
+                let node = id.node;
+                let place = match self.context.guests.enter(id).await {
+                    Ok(place) => place,
+                    Err(limit) => return Some(VisitEnd::NoPlace { node, limit }),
+                };
                 self.context.counters.guests_received.count();
-                let node = guest.node();
-                tracing::info!(address = %self.address, %node, "a guest is received");
-                let visit = timeout(VISIT_TIME, entertain(&mut stream, &word, &*guest)).await;
-                Some(match visit.unwrap_or(Err("its time is over")) {
+                debug!(address = %self.address, %node, "a guest is received");
+                let visit = timeout(VISIT_TIME, entertain(&mut stream, &word, &*guest));
+                let ended = tokio::select! {
+                    ended = visit => ended.unwrap_or(Err("its time is over")),
+                    // It has come anew.
+                    () = place.taken() => Ok(()),
+                };
+                Some(match ended {
                     Ok(()) => VisitEnd::Over { node },
                     Err(reason) => VisitEnd::Broken { node, reason },
                 })
@@ -127,6 +161,8 @@ impl Reception {
     /// Its one stream, and the first frame on it.
     async fn hello(&mut self) -> Option<(Stream, Vec<u8>)> {
         let (Purpose::Visit, mut stream) = self.streams.opened.recv().await? else { return None };
+        // Any other that it opens is reset.
+        self.streams.opened.close();
         let hello = read_frame(&mut stream, MAX_GUEST_HELLO_BYTES, GUEST_HELLO_TIMEOUT).await;
         Some((stream, hello.ok()?))
     }
@@ -182,7 +218,7 @@ impl fmt::Debug for Welcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stranger => "Stranger",
-            Self::Refused(_) => "Refused",
+            Self::Told { .. } => "Told",
             Self::Guest(..) => "Guest",
         })
     }

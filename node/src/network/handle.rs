@@ -24,10 +24,11 @@ use super::error::{End, Error};
 use super::events::Events;
 use super::gate::Behaviour;
 use super::guest::Host;
+use super::guests::Guests;
 use super::hello::{Hello, PROTOCOL_VERSION};
 use super::identity::keypair;
 use super::limits::{
-    HANDSHAKE_TIMEOUT, MAX_GUESTS, MAX_REQUEST_BYTES, MAX_REQUESTS_SERVED, MAX_STREAMS_NEGOTIATED,
+    HANDSHAKE_TIMEOUT, MAX_REQUEST_BYTES, MAX_REQUESTS_SERVED, MAX_STREAMS_NEGOTIATED,
 };
 use super::manager::{Manager, Registered, State};
 use super::muxer::Upgrade;
@@ -81,7 +82,7 @@ impl Network {
             manager: to_manager,
             serving: Arc::new(Semaphore::new(MAX_REQUESTS_SERVED)),
             host: OnceLock::new(),
-            guests: Arc::new(Semaphore::new(MAX_GUESTS)),
+            guests: Guests::default(),
         });
         let shutdown = Arc::new(Notify::new());
         let configured = Configured { dial: config.dial, bootstrap: config.bootstrap };
@@ -130,8 +131,8 @@ impl Network {
         });
     }
 
-    /// Says who receives guests: from now on, whoever is not registered may show an invitation. The
-    /// first host stays.
+    /// Says who receives guests: from now on, while this node has caught up, whoever is not registered
+    /// may show an invitation. The first host stays.
     pub fn receive_guests(&self, host: Arc<dyn Host>) {
         let _ = self.0.context.host.set(host);
         self.0.registered.send_modify(|registered| registered.receives_guests = true);
@@ -255,6 +256,14 @@ pub(super) fn swarm(secret: &SecretKey) -> Result<Swarm<Behaviour>, Error> {
         })
         .with_connection_timeout(HANDSHAKE_TIMEOUT)
         .build())
+}
+
+/// Whether a node could listen here now: on an address as [`NetworkConfig::listen`] has it.
+///
+/// # Errors
+/// [`Error::Listen`].
+pub fn try_listen(listen: &str) -> Result<(), Error> {
+    listen_address(listen).map(drop)
 }
 
 /// Reads the address to listen on, and tries it: libp2p would share a port with another process

@@ -56,11 +56,13 @@ pub const MAX_HANDSHAKES_PER_SOURCE: usize = 64;
 /// registered node that listens there.
 pub const MAX_HANDSHAKES_PER_NODE: usize = 4;
 /// Connections with keys that are not registered, guests among them.
-pub const MAX_STRANGERS: usize = 8;
+pub const MAX_STRANGERS: usize = 16;
 /// Those of them that come from one IPv4 address or one IPv6 network.
-pub const MAX_STRANGERS_PER_SOURCE: usize = 4;
+pub const MAX_STRANGERS_PER_SOURCE: usize = 2;
 /// Guests at a time; further ones wait for a moment.
 pub const MAX_GUESTS: usize = 4;
+/// Those of them that are invited by one organisation; further ones are sent away.
+pub const MAX_GUESTS_PER_ORG: usize = 2;
 /// Bytes of the frame by which a guest shows what it has.
 pub const MAX_GUEST_HELLO_BYTES: usize = 4 * 1024;
 /// Bytes of what a guest asks.
@@ -79,6 +81,8 @@ pub(super) const MAX_STREAMS: usize = 32;
 pub(super) const MAX_STREAMS_NEGOTIATED: usize = 16;
 /// New streams of one connection that wait to be taken.
 pub(super) const MAX_STREAMS_WAITING: usize = 16;
+/// Streams of a connection with a key that is not registered.
+pub(super) const MAX_STREAMS_OF_STRANGER: usize = 1;
 /// Bytes of one connection that were received and that no stream has read: its receive windows.
 pub const MAX_CONNECTION_WINDOW: usize = 16 * 1024 * 1024;
 /// Window that every stream has from its start (yamux).
@@ -139,7 +143,7 @@ pub(super) const LINKS_APART: Duration = Duration::from_millis(500);
 pub(super) const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 /// See [`BACK_OFF_MIN`].
 pub(super) const BACK_OFF_MAX: Duration = Duration::from_secs(5);
-/// Log lines about strangers are written at most this often.
+/// Log lines about strangers, and about guests, are written at most this often, for each kind.
 pub(super) const STRANGERS_LOGGED: Duration = Duration::from_secs(10);
 /// Time between two moves of a node to another address, at least, that make it dialled at once.
 pub(super) const MOVES_APART: Duration = Duration::from_secs(1);
@@ -161,6 +165,7 @@ const _: () = {
     assert!(ANSWER_TIME.as_millis() >= FETCH_TIMEOUT.as_millis());
     assert!(MAX_HANDSHAKES_PER_SOURCE < MAX_HANDSHAKES);
     assert!(MAX_STRANGERS_PER_SOURCE < MAX_STRANGERS && MAX_GUESTS < MAX_STRANGERS);
+    assert!(MAX_GUESTS_PER_ORG < MAX_GUESTS);
     assert!(MAX_INVITED_TX_BYTES + 64 <= MAX_GUEST_REQUEST_BYTES);
     // The pace leaves time for all questions of a visit.
     assert!(MAX_VISIT_REQUESTS as u128 * GUEST_PACE.as_millis() <= VISIT_TIME.as_millis());

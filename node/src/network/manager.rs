@@ -19,8 +19,9 @@ use tracing::{debug, error, info, warn};
 use super::context::{Context, FromLink};
 use super::dial::{Configured, has_name, resolve};
 use super::error::End;
-use super::gate::{Behaviour, NotRegistered};
+use super::gate::Behaviour;
 use super::guest::{Reception, VisitEnd};
+use super::hall::NoPlace;
 use super::handshakes::{Crowded, Source};
 use super::identity::{Short, key_of, peer_id};
 use super::limits::{CLOSE_TIMEOUT, REFUSALS_LOGGED, STRANGERS_LOGGED};
@@ -61,8 +62,8 @@ pub(super) struct State {
     visits: HashMap<ConnectionId, AbortHandle>,
     /// Lines about strangers.
     strangers: Sparse,
-    /// Lines about connections over a limit, by the limit.
-    refusals: BTreeMap<&'static str, Sparse>,
+    /// Lines about connections over a limit, by the limit, and about guests, by what is said.
+    lines: BTreeMap<&'static str, Sparse>,
 }
 
 impl Manager {
@@ -152,7 +153,8 @@ impl Manager {
         let members = gate.hall.connections_of(|peer| others.contains_key(peer));
         gate.set(others, guides);
         gate.handshakes.set_nodes_at(nodes_at);
-        gate.hall.open(receives_guests);
+        // One that is behind would judge by what was.
+        gate.hall.open(receives_guests && caught_up);
         for connection in members {
             self.swarm.close_connection(connection);
         }
@@ -276,11 +278,33 @@ impl Manager {
         let key = key_of(&peer);
         match end {
             VisitEnd::NoInvitation => self.on_unregistered(key, address),
-            VisitEnd::Over { node } => info!(%address, node = %Short(node), "a guest has left"),
+            VisitEnd::Told { node, reason } => {
+                if let Some(times) = self.line("told", STRANGERS_LOGGED) {
+                    info!(%address, node = %Short(node), reason, times, "a guest is not received");
+                }
+            }
+            VisitEnd::NoPlace { node, limit } => {
+                if let Some(times) = self.line(limit, REFUSALS_LOGGED) {
+                    let cause = format!("too many {limit}");
+                    info!(%address, node = %Short(node), cause, times, "a guest is not received");
+                }
+            }
+            VisitEnd::Over { node } => {
+                if let Some(times) = self.line("left", STRANGERS_LOGGED) {
+                    info!(%address, node = %Short(node), times, "a guest has left");
+                }
+            }
             VisitEnd::Broken { node, reason } => {
-                warn!(%address, node = %Short(node), reason, "a guest was shown out");
+                if let Some(times) = self.line("shown out", STRANGERS_LOGGED) {
+                    warn!(%address, node = %Short(node), reason, times, "a guest was shown out");
+                }
             }
         }
+    }
+
+    /// Counts an occasion of a kind of line; how many it stands for, when it is due.
+    fn line(&mut self, kind: &'static str, apart: Duration) -> Option<u64> {
+        self.state.lines.entry(kind).or_default().count(apart, Instant::now())
     }
 
     fn on_refused(&mut self, error: &ListenError, address: &Multiaddr, peer: Option<PeerId>) {
@@ -289,11 +313,9 @@ impl Manager {
             debug!(%address, %error, "handshake failed");
             return;
         };
-        let now = Instant::now();
-        if cause.downcast_ref::<NotRegistered>().is_none() {
+        if cause.downcast_ref() != Some(&NoPlace::Closed) {
             counters.refused_limit.count();
-            let refusals = self.state.refusals.entry(limit(cause)).or_default();
-            if let Some(times) = refusals.count(REFUSALS_LOGGED, now) {
+            if let Some(times) = self.line(limit(cause), REFUSALS_LOGGED) {
                 info!(%address, cause = text(cause), times, "connection refused");
             }
             return;
@@ -326,6 +348,7 @@ impl Manager {
 
     fn on_link(&mut self, message: FromLink) {
         match message {
+            FromLink::Invited { id } => self.swarm.behaviour_mut().gate.hall.keep(id),
             FromLink::Ready { peer, id } => {
                 if let Some(peer) = self.state.peers.get_mut(&peer) {
                     peer.follow(id);
@@ -431,6 +454,9 @@ impl Manager {
 
 /// Which limit a connection was refused for.
 fn limit(cause: &ConnectionDenied) -> &'static str {
+    if cause.downcast_ref() == Some(&NoPlace::Full) {
+        return "strangers";
+    }
     match cause.downcast_ref() {
         Some(Crowded::InAll) => "handshakes",
         Some(Crowded::OneSource(_)) => "handshakes with one source",

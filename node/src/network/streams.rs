@@ -87,10 +87,10 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    /// For a connection whose other side may open these streams.
-    pub(super) fn new(accepted: &'static [Purpose]) -> (Self, Streams) {
+    /// For a connection whose other side may open these streams, of which so many may wait.
+    pub(super) fn new(accepted: &'static [Purpose], waiting: usize) -> (Self, Streams) {
         let (open, wanted) = mpsc::channel(MAX_STREAMS_WAITING);
-        let (sender, opened) = mpsc::channel(MAX_STREAMS_WAITING);
+        let (sender, opened) = mpsc::channel(waiting);
         let accepted = Accepted(accepted);
         (Self { accepted, wanted, opened: sender }, Streams { opener: Opener(open), opened })
     }

@@ -11,13 +11,13 @@ use tandem_chain::keys::{PublicKey, SecretKey};
 use tokio::time::timeout;
 
 use super::support::{LIMIT, Node, Puppet, config, secrets, until, write};
-use crate::network::frames::read_frame;
+use crate::network::frames::{FrameError, read_frame};
 use crate::network::limits::{
     GUEST_HELLO_TIMEOUT, MAX_GUEST_ANSWER_BYTES, MAX_GUEST_HELLO_BYTES, MAX_GUEST_REQUEST_BYTES,
     MAX_STRANGERS_PER_SOURCE, MAX_VISIT_BYTES,
 };
 use crate::network::streams::Purpose;
-use crate::network::{Error, Guest, Host, Visit, Welcome};
+use crate::network::{Error, Guest, GuestId, Host, Visit, Welcome};
 
 /// What an invited visitor shows here.
 const INVITED: &[u8] = b"invited";
@@ -35,18 +35,23 @@ impl Host for Porter {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let welcome = match hello.as_slice() {
             INVITED => Welcome::Guest(b"come in".to_vec(), Arc::new(Echo(visitor))),
-            LATE => Welcome::Refused(b"too late".to_vec()),
+            LATE => Welcome::Told {
+                word: b"too late".to_vec(),
+                node: visitor,
+                reason: "it is late".to_owned(),
+            },
             _ => Welcome::Stranger,
         };
         async { welcome }.boxed()
     }
 }
 
+/// Goes by the visitor's key.
 struct Echo(PublicKey);
 
 impl Guest for Echo {
-    fn node(&self) -> PublicKey {
-        self.0
+    fn id(&self) -> GuestId {
+        GuestId { node: self.0, invitation: self.0, org: "alpha".parse().unwrap() }
     }
 
     fn answer(&self, question: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
@@ -64,6 +69,7 @@ async fn receiving() -> (Node, SecretKey) {
     let [member, visitor] = secrets();
     let member = Node::start(config(&member)).await;
     member.network.receive_guests(Arc::new(Porter::default()));
+    member.network.set_caught_up(true);
     (member, visitor)
 }
 
@@ -108,7 +114,8 @@ async fn without_an_invitation_there_is_not_a_byte() {
     let (mut late, word) = visit(&visitor, &member, LATE).await.unwrap();
     assert_eq!(word, b"too late");
     assert_eq!(late.ask(b"please").await, Err(Error::NotConnected { peer: member.key }));
-    assert_eq!(counted(&member, "guests_received"), 0);
+    assert_eq!((counted(&member, "guests_received"), counted(&member, "guests_told")), (0, 1));
+    assert_eq!(counted(&member, "refused_unregistered"), 3, "it is no stranger");
 }
 
 #[tokio::test]
@@ -153,13 +160,18 @@ async fn a_guest_that_asks_what_it_may_not_or_too_much_is_shown_out() {
 #[tokio::test]
 async fn strangers_have_few_places_and_members_do_not_need_them() {
     let (member, visitor) = receiving().await;
+    let another = SecretKey::from_seed(&[76; 32]);
     let mut inside = Vec::new();
-    for _ in 0..MAX_STRANGERS_PER_SOURCE {
-        inside.push(visit(&visitor, &member, INVITED).await.unwrap());
+    for visitor in [&visitor, &another] {
+        inside.push(visit(visitor, &member, INVITED).await.unwrap());
     }
+    assert_eq!(inside.len(), MAX_STRANGERS_PER_SOURCE);
     let other = SecretKey::from_seed(&[77; 32]);
     let refused = visit(&other, &member, INVITED).await.err();
     assert_eq!(refused, Some(Error::NotReceived { peer: member.key }));
+    let network = &member.network;
+    assert_eq!(counted(&member, "refused_limit"), 1, "for want of a place, as is said");
+    assert_eq!(network.counters().refused_unregistered.get(), 0);
     let registered = SecretKey::from_seed(&[78; 32]);
     let mut registered = Node::start(config(&registered)).await;
     member.register(&[(&registered, false)]);
@@ -169,6 +181,46 @@ async fn strangers_have_few_places_and_members_do_not_need_them() {
     inside.pop();
     let received = async { while visit(&other, &member, INVITED).await.is_err() {} };
     timeout(LIMIT, received).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_guest_that_comes_anew_takes_its_own_place() {
+    let (member, visitor) = receiving().await;
+    let (mut first, _) = visit(&visitor, &member, INVITED).await.unwrap();
+    let (mut second, _) = visit(&visitor, &member, INVITED).await.unwrap();
+    assert_eq!(first.ask(b"one").await, Err(Error::NotConnected { peer: member.key }));
+    assert_eq!(second.ask(b"two").await, Ok(b"two".to_vec()));
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_receives_nobody() {
+    let (member, visitor) = receiving().await;
+    member.network.set_caught_up(false);
+    let refused = async { while visit(&visitor, &member, INVITED).await.is_ok() {} };
+    timeout(LIMIT, refused).await.expect("in time");
+    member.network.set_caught_up(true);
+    let received = async { while visit(&visitor, &member, INVITED).await.is_err() {} };
+    timeout(LIMIT, received).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_stranger_has_one_stream() {
+    let (member, visitor) = receiving().await;
+    let puppet = Puppet::connect(&visitor, &member).await;
+    let mut first = puppet.streams.opener.open(Purpose::Visit).await.unwrap();
+    write(&mut first, INVITED).await;
+    assert_eq!(read_frame(&mut first, 100, LIMIT).await.unwrap(), b"come in");
+    // Whatever is opened beside it is reset, while the first lives on.
+    for _ in 0..3 {
+        let mut more = puppet.streams.opener.open(Purpose::Visit).await.unwrap();
+        assert!(
+            read_frame(&mut more, 100, LIMIT / 6)
+                .await
+                .is_err_and(|error| { !matches!(error, FrameError::Stalled) })
+        );
+    }
+    write(&mut first, b"still here").await;
+    assert_eq!(read_frame(&mut first, 100, LIMIT).await.unwrap(), b"still here");
 }
 
 #[tokio::test]
