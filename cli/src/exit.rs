@@ -64,9 +64,14 @@ impl Exit {
                 JoinError::Refused { .. } => Self::Refused,
                 JoinError::Unreachable { .. } => Self::Unreachable,
                 JoinError::Timeout { .. } => Self::Timeout,
-                JoinError::Home(_) | JoinError::OtherHome(_) | JoinError::Genesis { .. } => {
-                    Self::Failed
-                }
+                JoinError::Home(_)
+                | JoinError::OtherHome(_)
+                | JoinError::Config(_)
+                | JoinError::Listen(_)
+                | JoinError::Rpc(_)
+                | JoinError::Storage(_)
+                | JoinError::Chain(_)
+                | JoinError::Genesis { .. } => Self::Failed,
             };
         }
         error.downcast_ref().map_or(Self::Failed, Self::of_client)

@@ -11,6 +11,7 @@ use tandem_chain::block::Certificate;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::Ledger;
+use tandem_chain::tip::Tip;
 use tandem_chain::types::{Hash, Height, Timestamp};
 use tandem_consensus::journal::{Durable, Journal, KeyState, VoteGuard};
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
@@ -22,7 +23,7 @@ use crate::admission::{self, Admission, Forward};
 use crate::config::{Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers};
 use crate::genesis_files;
-use crate::home::{GuardFile, GuardState, Home, HomeError};
+use crate::home::{GuardFile, GuardState, Home, HomeError, files};
 use crate::join::Reception;
 use crate::network::{Channel, Network, NetworkConfig, Rates};
 use crate::rpc;
@@ -241,6 +242,9 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         tip_receiver.clone(),
         admission.clone(),
     )));
+    if home.join_path().exists() {
+        tokio::spawn(end_of_join(home.clone(), me, tip_receiver.clone()));
+    }
     let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
     let rpc = rpc::Setup {
         me,
@@ -265,6 +269,18 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         view: view_sender,
     };
     Ok(Node { network: node_network, driver, rpc, listener, db })
+}
+
+/// A join is over when the node itself finds, by certified blocks, that it is registered: what members
+/// told it was no more than that. Until then `tandem join` goes on with it.
+async fn end_of_join(home: Home, me: PublicKey, mut tip: watch::Receiver<Arc<Tip>>) {
+    let is_registered = |tip: &Arc<Tip>| tip.register.nodes.contains_key(&me);
+    // An error means that the node stops.
+    let Ok(height) = tip.wait_for(is_registered).await.map(|tip| tip.height) else { return };
+    match files::remove(&home.join_path()) {
+        Ok(()) => info!(%height, "this node is in the register: its join is over"),
+        Err(error) => warn!(%error, "the file of the join that is over stays"),
+    }
 }
 
 /// What the replica starts from, and the key's state by the guard file beside it.
@@ -404,6 +420,26 @@ mod tests {
             KeyState::Good => Journal { guard, height: Height(5), ..Journal::new(state) },
             KeyState::Lost => Journal { height: Height(5), ..Journal::new(state) },
         }
+    }
+
+    #[tokio::test]
+    async fn a_join_is_over_when_the_node_finds_itself_in_its_own_register() {
+        let mut chain = crate::testing::Chain::new();
+        let files = Files::new(None, None);
+        std::fs::write(files.home.join_path(), "{}").unwrap();
+        let (tip, receiver) = watch::channel(chain.tip());
+        let registered = crate::testing::validator(0).public();
+        // One that is not: the join stays under way.
+        let stands = || files.home.join_path().exists();
+        let other = end_of_join(files.home.clone(), key(50).public(), receiver.clone());
+        let mut other = std::pin::pin!(other);
+        assert!(futures::poll!(&mut other).is_pending());
+        tip.send_replace(chain.commit(Vec::new()).tip);
+        assert!(futures::poll!(&mut other).is_pending() && stands());
+        end_of_join(files.home.clone(), registered, receiver).await;
+        assert!(!stands());
+        drop(tip);
+        other.await;
     }
 
     #[test]

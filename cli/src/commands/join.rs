@@ -17,6 +17,12 @@ pub fn join(global: &Global, args: Join) -> anyhow::Result<()> {
     let home = Home::new(&global.home);
     let genesis = token.genesis;
     let plan = Plan { token, home: home.clone(), config, patience: args.timeout };
+    if args.address.is_empty() && !home.config_path().exists() && !global.json {
+        eprintln!(
+            "no ADDRESS is given, so that no node dials this one: it has to reach the others, and is \
+             linked with nobody who cannot be reached either"
+        );
+    }
     let tell = |progress: &Progress| {
         if !global.json {
             eprintln!("{progress}");
@@ -54,8 +60,12 @@ fn config(args: &Join) -> anyhow::Result<Config> {
     config.p2p.addresses.clone_from(&args.address);
     if let Some(listen) = &args.listen {
         config.p2p.listen.clone_from(listen);
-    } else if let Some(port) = args.address.first().and_then(|address| port(address)) {
-        config.p2p.listen = format!("/ip4/0.0.0.0/tcp/{port}");
+    } else if let Some((address, port)) =
+        args.address.first().and_then(|at| at.rsplit_once("/tcp/"))
+    {
+        // Another form than that of nodes is refused when it is checked.
+        let any = if is_ip6(address) { "/ip6/::" } else { "/ip4/0.0.0.0" };
+        config.p2p.listen = format!("{any}/tcp/{port}");
     }
     if let Some(listen) = args.rpc_listen {
         config.rpc.listen = listen;
@@ -67,9 +77,8 @@ fn config(args: &Join) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// The port in an address of the form that nodes have; another is refused when it is checked.
-fn port(address: &str) -> Option<&str> {
-    address.rsplit_once("/tcp/").map(|(_, port)| port)
+fn is_ip6(address: &str) -> bool {
+    ["/ip6/", "/dns6/"].iter().any(|start| address.starts_with(start))
 }
 
 #[cfg(test)]
@@ -94,6 +103,9 @@ mod tests {
         assert_eq!(config.p2p.addresses.len(), 2);
         let behind = parse("/ip4/192.0.2.1/tcp/4001 --listen /ip4/10.0.0.1/tcp/9").unwrap();
         assert_eq!(behind.p2p.listen, "/ip4/10.0.0.1/tcp/9");
+        for address in ["/ip6/2001:db8::1/tcp/4001", "/dns6/node.example.org/tcp/4001"] {
+            assert_eq!(parse(address).unwrap().p2p.listen, "/ip6/::/tcp/4001");
+        }
         assert_eq!(parse("").unwrap(), Config::default());
         assert!(parse("192.0.2.1:4001").unwrap_err().to_string().contains("/tcp/PORT"));
     }

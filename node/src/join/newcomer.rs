@@ -1,8 +1,13 @@
 //! The new machine's side: from a token to a home folder whose node is registered and can start.
 //!
 //! Each step leaves behind what the next one needs, and is not done again when it is there: a join
-//! that was interrupted at any moment goes on with the same command. Until the end the token stands
-//! in a file of the home folder, which tells a join that is under way from a home of another node.
+//! that was interrupted at any moment goes on with the same command. The token stands in a file of the
+//! home folder until the started node finds itself in its own register ([`crate::run`]): what members
+//! say before is no more than that. From then on the same command starts the node.
+//!
+//! Of the members in a token one may be stuck, or lie. So each is visited for a short time, one after
+//! another, and what one of them says ends the join only when it is good: a refusal does when all say
+//! the same.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -13,17 +18,20 @@ use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_TX_VALIDITY};
 use tandem_chain::modules::Call;
-use tandem_chain::modules::consortium;
+use tandem_chain::modules::consortium::{self, KeyRole};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{Hash, Height, OrgName};
+use tokio::time::timeout;
 
 use super::token::{MAX_TOKEN_LEN, Token, TokenMember};
 use super::wire::{Answer, Greeting, GuestHello, MAX_CHUNK_BYTES, Question, reason};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::genesis_files;
 use crate::home::{Home, HomeError, files};
-use crate::network::limits::MAX_GUEST_ANSWER_BYTES;
-use crate::network::{Error as NetworkError, Visit};
+use crate::network::limits::{MAX_GUEST_ANSWER_BYTES, VISIT_TIME};
+use crate::network::{Error as NetworkError, Visit, try_listen};
+use crate::rpc;
+use crate::storage::{self, Database, StorageConfig};
 
 /// Heights for which a registration is valid, by the member's height.
 const VALID_FOR: u64 = 1_000;
@@ -31,6 +39,11 @@ const VALID_FOR: u64 = 1_000;
 const LOOK: Duration = Duration::from_millis(200);
 /// Time after which a registration is sent again: sending is harmless.
 const SEND_AGAIN: Duration = Duration::from_secs(3);
+/// Time that one member has to bring the registration into a block, before another is asked to: at
+/// most, and at least.
+const ONE_MEMBER: Duration = Duration::from_secs(10);
+/// See [`ONE_MEMBER`].
+const ONE_MEMBER_MIN: Duration = Duration::from_secs(1);
 /// Time before the members are called on again.
 const CALL_AGAIN: Duration = Duration::from_millis(500);
 /// Codes of an admission that does not decide: full, in the chain already, stopping.
@@ -47,10 +60,10 @@ pub struct Plan {
     pub token: Token,
     /// The home folder, which is made.
     pub home: Home,
-    /// The node's configuration; the members to begin with are added. Its `p2p.addresses` are
-    /// registered.
+    /// The node's configuration, for a home that has none; the members to begin with are added. Its
+    /// `p2p.addresses` are registered.
     pub config: Config,
-    /// Time for the registration to come into a block.
+    /// Time for all of it. Each member is called on once at least.
     pub patience: Duration,
 }
 
@@ -102,16 +115,31 @@ pub enum JoinError {
     /// A file of the home folder.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The home is another's.
+    /// The home is another's, or says otherwise.
     #[error("{0}")]
     OtherHome(String),
+    /// The configuration in the home.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address that the node could not listen on for peers.
+    #[error(transparent)]
+    Listen(#[from] NetworkError),
+    /// An address that it could not answer RPC on.
+    #[error("{0}")]
+    Rpc(std::io::Error),
+    /// The database in the home.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// What stands in it.
+    #[error(transparent)]
+    Chain(#[from] tandem_chain::Error),
     /// No member receives this node.
     #[error("no member of the token receives this node:\n  - {}", reasons.join("\n  - "))]
     Unreachable {
         /// What each said, or did not.
         reasons: Vec<String>,
     },
-    /// A member, or the ledger, refuses the registration.
+    /// The members refuse the registration, all of them; or one does, and no other has been reached.
     #[error("refused: {reason} (code {code})")]
     Refused {
         /// As in receipts.
@@ -136,33 +164,52 @@ pub enum JoinError {
     },
 }
 
-/// Joins, or goes on with a join that was interrupted. At the end the node is in the register as its
-/// token says, and its home is complete: it can start.
+/// Joins, or goes on with a join that was interrupted; or finds that the node has joined. At the end it
+/// is in the register as its token says, by what members say, and its home is complete: it can start.
 ///
 /// # Errors
 /// [`JoinError`].
-pub async fn join(plan: Plan, mut progress: impl FnMut(&Progress)) -> Result<Joined, JoinError> {
-    let Plan { token, home, mut config, patience } = plan;
-    for TokenMember { key, addresses } in &token.members {
-        config.p2p.bootstrap.insert(*key, addresses.clone());
+pub async fn join(plan: Plan, progress: impl FnMut(&Progress)) -> Result<Joined, JoinError> {
+    // Not all newcomers call on one member first, nor does one that was let down by it.
+    join_from(plan, rand::random_range(0..super::token::MAX_MEMBERS), progress).await
+}
+
+/// As [`join`]; the member at `first` in the token, counted around, is the first that is called on.
+pub(super) async fn join_from(
+    plan: Plan,
+    first: usize,
+    mut progress: impl FnMut(&Progress),
+) -> Result<Joined, JoinError> {
+    let Plan { token, home, config, patience } = plan;
+    let org = token.invitation.body.org.clone();
+    if let Some((node, height)) = has_joined(&home, &token)? {
+        progress(&Progress::Registered { height });
+        return Ok(Joined { node, org, genesis: token.genesis, height });
     }
+    let config = configured(&home, &token, config)?;
+    // What would keep the node from its start is found before it is registered.
+    try_listen(&config.p2p.listen)?;
+    drop(rpc::bind(config.rpc.listen).await.map_err(JoinError::Rpc)?);
     let (secret, new) = prepare(&home, &token, &config)?;
     let node = secret.public();
     progress(&Progress::Key { node, new });
-
-    let mut newcomer =
-        Newcomer { token: &token, secret: &secret, progress: &mut progress, turn: 0 };
-    let had_genesis = has_genesis(&home, token.genesis)?;
-    if !had_genesis {
-        let genesis = newcomer.fetch_genesis().await?;
-        files::write_atomic(&home.genesis_path(), genesis.to_json().as_bytes(), 0o644)?;
+    let has_genesis = has_genesis(&home, token.genesis)?;
+    if has_genesis {
+        progress(&Progress::Genesis { hash: token.genesis, new: false });
     }
-    newcomer.tell(Progress::Genesis { hash: token.genesis, new: !had_genesis });
-
-    let height = newcomer.register(&config.p2p.addresses, patience).await?;
-    newcomer.tell(Progress::Registered { height });
-    files::remove(&home.join_path())?;
-    let org = token.invitation.body.org.clone();
+    let height = Newcomer {
+        token: &token,
+        home: &home,
+        secret: &secret,
+        addresses: &config.p2p.addresses,
+        progress: &mut progress,
+        turn: first,
+        has_genesis,
+        tx: None,
+    }
+    .register(patience)
+    .await?;
+    progress(&Progress::Registered { height });
     Ok(Joined { node, org, genesis: token.genesis, height })
 }
 
@@ -173,46 +220,94 @@ struct JoinFile {
     token: String,
 }
 
-/// Makes the home, or finds what an earlier attempt has made of it; the node's key, and whether it is
-/// new. The token's file is written before the key, so that a key without it is another node's.
-fn prepare(home: &Home, token: &Token, config: &Config) -> Result<(SecretKey, bool), JoinError> {
-    let path = home.join_path();
-    let has_key = home.node_key_path().exists();
-    match files::read(&path, 2 * MAX_TOKEN_LEN as u64)? {
-        Some(text) => {
-            let wrong =
-                |reason: String| JoinError::Home(HomeError::Content { path: path.clone(), reason });
-            let file: JoinFile = serde_json::from_str(&text)
-                .map_err(|error| wrong(format!("no file of a join: {error}")))?;
-            let before = Token::parse(&file.token).map_err(|error| wrong(error.to_string()))?;
-            let (old, new) = (&before.invitation.body, &token.invitation.body);
-            if (&old.chain_id, &old.org, before.genesis) != (&new.chain_id, &new.org, token.genesis)
-            {
-                return Err(JoinError::OtherHome(format!(
-                    "{} holds a join of {} to {} that is under way, the token is of {} to {}: \
-                     choose another --home",
-                    home.root().display(),
-                    old.org,
-                    old.chain_id,
-                    new.org,
-                    new.chain_id,
-                )));
-            }
+/// The node of a home whose join is over, and a height of its own at which it is registered; none for
+/// a home without a node, or in which a join is under way.
+fn has_joined(home: &Home, token: &Token) -> Result<Option<(PublicKey, Height)>, JoinError> {
+    if home.join_path().exists() || !home.node_key_path().exists() {
+        return Ok(None);
+    }
+    let node = home.node_key()?.public();
+    let (root, org) = (home.root().display(), &token.invitation.body.org);
+    let other = |what: &str| {
+        Err(JoinError::OtherHome(format!(
+            "{root} holds node {node}, {what}: start it with `tandem start`, or choose another --home"
+        )))
+    };
+    // Without data it has not started, and the database would be made.
+    if !home.data_path().join("CURRENT").exists() {
+        return other("which was not made by `tandem join`");
+    }
+    if !has_genesis(home, token.genesis)? {
+        return other("whose genesis file is gone");
+    }
+    let config = Config::load(&home.config_path())?;
+    let storage = StorageConfig::from(&config.storage);
+    let db = Database::open(&home.data_path(), token.genesis, &storage)?;
+    match consortium::key(&db, &node)? {
+        Some(entry) if entry.role == KeyRole::Node && entry.org == *org => {
+            Ok(Some((node, db.height())))
         }
-        None if has_key => {
+        _ => other(&format!("which is no node of {org} as far as it has followed the chain")),
+    }
+}
+
+/// The configuration of the home, or else the plan's with the token's members, which is not written
+/// yet.
+fn configured(home: &Home, token: &Token, plan: Config) -> Result<Config, JoinError> {
+    let path = home.config_path();
+    if path.exists() {
+        let kept = Config::load(&path)?;
+        let (asked, has) = (&plan.p2p.addresses, &kept.p2p.addresses);
+        if !asked.is_empty() && asked != has {
             return Err(JoinError::OtherHome(format!(
-                "{} holds a node that has joined already: start it with `tandem start`, or choose \
-                 another --home",
-                home.root().display(),
+                "{} is there and is kept: its p2p.addresses are [{}], the command has [{}]; change one \
+                 of them",
+                path.display(),
+                has.join(", "),
+                asked.join(", "),
             )));
         }
-        None => files::create_dir(&home.root().join("config"))?,
+        return Ok(kept);
     }
+    let mut config = plan;
+    for TokenMember { key, addresses } in &token.members {
+        config.p2p.bootstrap.insert(*key, addresses.clone());
+    }
+    Ok(config)
+}
+
+/// Makes the home, or finds what an earlier attempt has made of it; the node's key, and whether it is
+/// new. The token's file is written before the key, so that a key without it is another node's, or one
+/// that has joined.
+fn prepare(home: &Home, token: &Token, config: &Config) -> Result<(SecretKey, bool), JoinError> {
+    let path = home.join_path();
+    if let Some(text) = files::read(&path, 2 * MAX_TOKEN_LEN as u64)? {
+        let wrong =
+            |reason: String| JoinError::Home(HomeError::Content { path: path.clone(), reason });
+        let file: JoinFile = serde_json::from_str(&text)
+            .map_err(|error| wrong(format!("no file of a join: {error}")))?;
+        let before = Token::parse(&file.token).map_err(|error| wrong(error.to_string()))?;
+        let (old, new) = (&before.invitation.body, &token.invitation.body);
+        if (&old.chain_id, &old.org, before.genesis) != (&new.chain_id, &new.org, token.genesis) {
+            return Err(JoinError::OtherHome(format!(
+                "{} holds a join of {} to {} that is under way, the token is of {} to {}: choose \
+                 another --home",
+                home.root().display(),
+                old.org,
+                old.chain_id,
+                new.org,
+                new.chain_id,
+            )));
+        }
+    }
+    files::create_dir(&home.root().join("config"))?;
     let file = JoinFile { token: token.to_text() };
     let text = serde_json::to_string_pretty(&file).expect("a plain struct");
     files::write_atomic(&path, format!("{text}\n").as_bytes(), 0o600)?;
-    files::write_atomic(&home.config_path(), config.to_toml().as_bytes(), 0o644)?;
-    if has_key {
+    if home.node_key_path().exists() {
+        if !home.config_path().exists() {
+            files::write_atomic(&home.config_path(), config.to_toml().as_bytes(), 0o644)?;
+        }
         return Ok((home.node_key()?, false));
     }
     let secret = SecretKey::from_seed(&rand::random());
@@ -237,17 +332,30 @@ fn has_genesis(home: &Home, expected: Hash) -> Result<bool, JoinError> {
 /// The new node among the members.
 struct Newcomer<'a> {
     token: &'a Token,
+    home: &'a Home,
     secret: &'a SecretKey,
+    /// Where the node is reached.
+    addresses: &'a [String],
     progress: &'a mut dyn FnMut(&Progress),
     /// The member that is called on next.
     turn: usize,
+    has_genesis: bool,
+    /// The registration that was made last.
+    tx: Option<Tx>,
 }
 
-/// A visit, and what it began with.
-struct Received {
-    visit: Visit,
-    height: Height,
-    registered: bool,
+/// Why a member was of no help.
+enum Fault {
+    /// Something of this machine: the join is over.
+    Own(JoinError),
+    /// It was not reached, or not understood.
+    Away(String),
+    /// It hands out another genesis.
+    Genesis(String),
+    /// It refuses this node or its registration.
+    Refused { code: u32, reason: String },
+    /// It has the registration, which is in no block yet.
+    Waiting,
 }
 
 impl Newcomer<'_> {
@@ -255,31 +363,78 @@ impl Newcomer<'_> {
         (self.progress)(&progress);
     }
 
-    /// Calls on the members, one after another, until one receives this node.
-    async fn call(&mut self) -> Result<Received, JoinError> {
-        let mut reasons = Vec::new();
-        let mut refused = None;
-        for _ in 0..self.token.members.len() {
-            let member = &self.token.members[self.turn % self.token.members.len()];
-            match self.call_on(member).await {
-                Ok((visit, Greeting::Received { height, registered })) => {
-                    let member = visit.member();
-                    self.tell(Progress::Received { member, height });
-                    return Ok(Received { visit, height, registered });
-                }
-                Ok((_, Greeting::Refused { code, reason: why })) => {
-                    // Another may be further, and know that this node is registered.
-                    let why = reason(&why);
-                    reasons.push(format!("member {} refuses: {why}", member.key));
-                    refused = Some(JoinError::Refused { code, reason: why });
-                }
-                Err(error) => reasons.push(error),
+    /// Visits one member after another, until one says that this node is registered: a height at which
+    /// it is.
+    async fn register(mut self, patience: Duration) -> Result<Height, JoinError> {
+        let start = Instant::now();
+        let members = self.token.members.len();
+        let share = patience / u32::try_from(members).expect("they are few");
+        let share = share.clamp(ONE_MEMBER_MIN, ONE_MEMBER);
+        // What each member said last.
+        let mut faults: Vec<Option<(String, Fault)>> = (0..members).map(|_| None).collect();
+        loop {
+            let at = self.turn % members;
+            let member = &self.token.members[at];
+            self.turn = at + 1;
+            let fault = match self.visit(member, share).await {
+                Ok(height) => return Ok(height),
+                Err(Fault::Own(error)) => return Err(error),
+                Err(fault) => fault,
+            };
+            let reason = text(&member.key, &fault);
+            self.tell(Progress::NotReached { reason: reason.clone() });
+            faults[at] = Some((reason, fault));
+            let is_refusal = |said: &Option<(String, Fault)>| {
+                said.as_ref().is_some_and(|(_, fault)| matches!(fault, Fault::Refused { .. }))
+            };
+            let all_called = faults.iter().all(Option::is_some);
+            if faults.iter().all(is_refusal) || (all_called && start.elapsed() >= patience) {
+                return Err(verdict(faults.into_iter().flatten(), start.elapsed()));
             }
-            self.turn += 1;
-            let reason = reasons.last().cloned().unwrap_or_default();
-            self.tell(Progress::NotReached { reason });
+            if all_called {
+                let left = patience.saturating_sub(start.elapsed());
+                tokio::time::sleep(CALL_AGAIN.min(left)).await;
+            }
         }
-        Err(refused.unwrap_or(JoinError::Unreachable { reasons }))
+    }
+
+    /// Has one member do what is still to be done, the registration in this time; a height at which this
+    /// node is registered.
+    async fn visit(&mut self, member: &TokenMember, time: Duration) -> Result<Height, Fault> {
+        let (mut visit, greeting) = self.call_on(member).await.map_err(Fault::Away)?;
+        let (height, registered) = match greeting {
+            Greeting::Received { height, registered } => (height, registered),
+            Greeting::Refused { code, reason: why } => {
+                return Err(Fault::Refused { code, reason: reason(&why) });
+            }
+        };
+        self.tell(Progress::Received { member: member.key, height });
+        if registered && self.has_genesis {
+            return Ok(height);
+        }
+        if registered {
+            // A registered node is handed out nothing more.
+            return Err(Fault::Genesis(format!(
+                "says that the node is registered; its {} is gone: copy it from another node",
+                self.home.genesis_path().display()
+            )));
+        }
+        if !self.has_genesis {
+            let fetched = timeout(VISIT_TIME, fetch(&mut visit, self.token.genesis)).await;
+            let late = || Err("does not hand out its genesis in time".to_owned());
+            let genesis = fetched.unwrap_or_else(|_| late()).map_err(Fault::Genesis)?;
+            let path = self.home.genesis_path();
+            files::write_atomic(&path, genesis.to_json().as_bytes(), 0o644)
+                .map_err(|error| Fault::Own(error.into()))?;
+            self.has_genesis = true;
+            self.tell(Progress::Genesis { hash: self.token.genesis, new: true });
+        }
+        let mut is_sent = false;
+        let registering = self.register_at(&mut visit, height, &mut is_sent);
+        let registered = timeout(time, registering).await;
+        registered.unwrap_or_else(|_| {
+            Err(if is_sent { Fault::Waiting } else { Fault::Away("does not answer".to_owned()) })
+        })
     }
 
     async fn call_on(&self, member: &TokenMember) -> Result<(Visit, Greeting), String> {
@@ -290,143 +445,118 @@ impl Newcomer<'_> {
         let opened = Visit::open(&guest, member.key, &member.addresses, &hello).await;
         let (visit, word) = opened.map_err(|error| error.to_string())?;
         let greeting = codec::decode_canonical("greeting", &word, MAX_GUEST_ANSWER_BYTES)
-            .map_err(|error| format!("member {}: {error}", member.key))?;
+            .map_err(|error| error.to_string())?;
         Ok((visit, greeting))
     }
 
-    /// Fetches the genesis from the first member that hands out the right one.
-    async fn fetch_genesis(&mut self) -> Result<Genesis, JoinError> {
-        let mut reasons = Vec::new();
-        for _ in 0..self.token.members.len() {
-            let mut call = self.call().await?;
-            let member = call.visit.member();
-            match fetch(&mut call.visit, self.token.genesis).await {
-                Ok(genesis) => return Ok(genesis),
-                Err(fault) => {
-                    let reason = format!("member {member}: {fault}");
-                    self.tell(Progress::NotReached { reason: reason.clone() });
-                    reasons.push(reason);
-                }
-            }
-            self.turn += 1;
-        }
-        Err(JoinError::Genesis { reasons })
-    }
-
-    /// Has the node registered; a height at which it is.
-    async fn register(
-        &mut self,
-        addresses: &[String],
-        patience: Duration,
-    ) -> Result<Height, JoinError> {
-        let start = Instant::now();
-        let mut tx = None;
-        let mut first = true;
-        loop {
-            let call = match self.call().await {
-                Ok(call) => call,
-                // What was taken in once may be in a block by now; nothing was, at first.
-                Err(error @ JoinError::Unreachable { .. }) if first => return Err(error),
-                Err(JoinError::Unreachable { .. }) if start.elapsed() < patience => {
-                    tokio::time::sleep(CALL_AGAIN).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            first = false;
-            if call.registered {
-                return Ok(call.height);
-            }
-            let left = patience.saturating_sub(start.elapsed());
-            let visited = self.register_at(call, &mut tx, addresses, left).await;
-            match visited {
-                Ok(Some(height)) => return Ok(height),
-                // The visit has ended before its time: on to the next member.
-                Ok(None) if start.elapsed() < patience => self.turn += 1,
-                Ok(None) => return Err(JoinError::Timeout { waited: start.elapsed() }),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Sends the registration to one member and waits for its receipt; none when the visit ends, or
-    /// the time is over.
+    /// Sends the registration to a member and waits for its receipt, with no end of its own. Notes
+    /// whether the member has taken it in.
     async fn register_at(
         &mut self,
-        mut call: Received,
-        tx: &mut Option<Tx>,
-        addresses: &[String],
-        patience: Duration,
-    ) -> Result<Option<Height>, JoinError> {
-        let start = Instant::now();
-        let mut due = start;
-        let mut height = call.height;
-        while start.elapsed() < patience {
-            // One that no block may carry any more is made anew.
-            let is_old = |tx: &mut Tx| tx.body().valid_until <= height;
-            if tx.as_mut().is_none_or(is_old) {
-                *tx = Some(self.registration(height, addresses));
+        visit: &mut Visit,
+        mut height: Height,
+        is_sent: &mut bool,
+    ) -> Result<Height, Fault> {
+        let mut due = Instant::now();
+        loop {
+            // One that no block may carry at this member, any more or yet, is made anew.
+            let fits = |tx: &Tx| {
+                let until = tx.body().valid_until.0;
+                until > height.0 && until - height.0 <= MAX_TX_VALIDITY
+            };
+            if !self.tx.as_ref().is_some_and(fits) {
+                self.tx = Some(self.registration(height));
                 due = Instant::now();
             }
-            let sent = tx.as_ref().expect("it was made just now");
+            let tx = self.tx.clone().expect("it was made just now");
             if Instant::now() >= due {
                 due = Instant::now() + SEND_AGAIN;
-                let question = Question::Register { tx: sent.bytes().to_vec() };
-                match ask(&mut call.visit, &question).await {
-                    Ok(Answer::Register { code: 0, .. }) => {
-                        self.tell(Progress::Sent { tx: sent.hash() });
+                let question = Question::Register { tx: tx.bytes().to_vec() };
+                match ask(visit, &question).await.map_err(Fault::Away)? {
+                    Answer::Register { code: 0, .. } => {
+                        *is_sent = true;
+                        self.tell(Progress::Sent { tx: tx.hash() });
                     }
-                    Ok(Answer::Register { code, .. }) if UNDECIDED.contains(&code) => {}
-                    Ok(Answer::Register { code, reason: why }) => {
+                    Answer::Register { code, .. } if UNDECIDED.contains(&code) => *is_sent = true,
+                    Answer::Register { code, reason: why } => {
                         // It may be since it was executed meanwhile.
-                        let standing = standing(&mut call.visit, sent).await;
-                        if let Ok((height, true, _)) = standing {
-                            return Ok(Some(height));
-                        }
-                        return Err(JoinError::Refused { code, reason: reason(&why) });
+                        return match standing(visit, &tx).await {
+                            Ok((height, true, _)) => Ok(height),
+                            _ => Err(Fault::Refused { code, reason: reason(&why) }),
+                        };
                     }
-                    Ok(_) | Err(_) => return Ok(None),
+                    _ => return Err(Fault::Away(OTHER_ANSWER.to_owned())),
                 }
             }
-            let Ok((now, registered, receipt)) = standing(&mut call.visit, sent).await else {
-                return Ok(None);
-            };
+            let (now, registered, receipt) = standing(visit, &tx).await.map_err(Fault::Away)?;
             height = now;
             match receipt {
-                _ if registered => return Ok(Some(height)),
-                Some((NO_SWITCH, _)) => *tx = None,
+                _ if registered => return Ok(height),
+                Some((NO_SWITCH, _)) => self.tx = None,
                 Some((code, log)) if code != 0 => {
-                    return Err(JoinError::Refused { code, reason: reason(&log) });
+                    return Err(Fault::Refused { code, reason: reason(&log) });
                 }
-                _ => tokio::time::sleep(LOOK).await,
+                _ => {}
             }
+            tokio::time::sleep(LOOK).await;
         }
-        Ok(None)
     }
 
-    fn registration(&self, height: Height, addresses: &[String]) -> Tx {
+    fn registration(&self, height: Height) -> Tx {
         let invitation = self.token.invitation.clone();
         let body = TxBody {
             chain_id: invitation.body.chain_id.clone(),
             sender: self.secret.public(),
             nonce: rand::random(),
-            valid_until: height.plus(VALID_FOR),
+            valid_until: Height(height.0.saturating_add(VALID_FOR)),
             call: Call::Consortium(consortium::Call::RegisterInvited {
                 claim: invitation.claim(&self.token.one_time(), &self.secret.public()),
                 invitation,
-                addresses: addresses.to_vec(),
+                addresses: self.addresses.to_vec(),
             }),
         };
         Tx::sign(body, self.secret)
     }
 }
 
+/// What a member said or did, for people.
+fn text(member: &PublicKey, fault: &Fault) -> String {
+    match fault {
+        Fault::Own(error) => error.to_string(),
+        Fault::Away(reason) | Fault::Genesis(reason) => format!("member {member}: {reason}"),
+        Fault::Refused { reason, .. } => format!("member {member} refuses: {reason}"),
+        Fault::Waiting => format!("member {member} has the registration, which is in no block yet"),
+    }
+}
+
+/// Why nothing has come of it, by what each member said last.
+fn verdict(said: impl Iterator<Item = (String, Fault)>, waited: Duration) -> JoinError {
+    let (mut reasons, mut refused, mut genesis, mut is_waiting) = (Vec::new(), None, false, false);
+    for (reason, fault) in said {
+        reasons.push(reason);
+        match fault {
+            Fault::Refused { code, reason } => refused = Some(JoinError::Refused { code, reason }),
+            Fault::Genesis(_) => genesis = true,
+            Fault::Waiting => is_waiting = true,
+            Fault::Own(_) | Fault::Away(_) => {}
+        }
+    }
+    match refused {
+        _ if is_waiting => JoinError::Timeout { waited },
+        Some(refused) => refused,
+        None if genesis => JoinError::Genesis { reasons },
+        None => JoinError::Unreachable { reasons },
+    }
+}
+
+/// What a member says that answers otherwise than it was asked.
+const OTHER_ANSWER: &str = "gives an answer to another question";
+
 async fn ask(visit: &mut Visit, question: &Question) -> Result<Answer, String> {
-    let member = visit.member();
     let answer = visit.ask(&codec::encode(question)).await;
     let answer = answer.map_err(|error: NetworkError| error.to_string())?;
     codec::decode_canonical("answer", &answer, MAX_GUEST_ANSWER_BYTES)
-        .map_err(|error| format!("member {member}: {error}"))
+        .map_err(|error| error.to_string())
 }
 
 /// The member's height, whether the node is registered, and code and log of the receipt.
@@ -437,7 +567,7 @@ async fn standing(visit: &mut Visit, tx: &Tx) -> Result<Stands, String> {
         Answer::Standing { height, registered, receipt } => {
             Ok((height, registered, receipt.map(|receipt| (receipt.code, receipt.log))))
         }
-        _ => Err("an answer to another question".to_owned()),
+        _ => Err(OTHER_ANSWER.to_owned()),
     }
 }
 
@@ -447,19 +577,21 @@ async fn fetch(visit: &mut Visit, expected: Hash) -> Result<Genesis, String> {
     loop {
         let question = Question::Genesis { offset: bytes.len() as u64 };
         let Answer::Genesis { total, bytes: part } = ask(visit, &question).await? else {
-            return Err("an answer to another question".to_owned());
+            return Err(OTHER_ANSWER.to_owned());
         };
-        if total > MAX_ENCODED_BYTES as u64 {
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        if total > MAX_ENCODED_BYTES {
             return Err(format!(
                 "its genesis has {total} bytes, at most {MAX_ENCODED_BYTES} may be"
             ));
         }
-        let length = bytes.len() + part.len();
-        if part.is_empty() || part.len() > MAX_CHUNK_BYTES || length as u64 > total {
+        // Each part is as long as it can be, so that they are few.
+        let rest = total.saturating_sub(bytes.len());
+        if rest == 0 || part.len() != rest.min(MAX_CHUNK_BYTES) {
             return Err("the parts of its genesis do not fit together".to_owned());
         }
         bytes.extend_from_slice(&part);
-        if length as u64 == total {
+        if bytes.len() == total {
             break;
         }
     }

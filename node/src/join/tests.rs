@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, pending, ready};
 use tandem_chain::codec;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::ledger::Ledger;
+use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, Change, Invitation, InvitationBody, InvitedAs};
 use tandem_chain::tip::Tip;
@@ -14,12 +18,17 @@ use tandem_chain::tx::Tx;
 use tandem_chain::types::{Hash, Height, Power, Timestamp};
 use tokio::sync::watch;
 
-use super::wire::{Answer, Greeting, GuestHello, Question};
-use super::{JoinError, Joined, Plan, Progress, Reception, Token, TokenMember, join};
+use super::newcomer::join_from;
+use super::wire::{Answer, Executed, Greeting, GuestHello, Question};
+use super::{JoinError, Joined, Plan, Progress, Reception, Token, TokenMember};
 use crate::admission::{Admission, Forward, Setup};
 use crate::config::Config;
 use crate::home::Home;
-use crate::network::{Error as NetworkError, Events, Network, NetworkConfig, Rates, Visit};
+use crate::network::{
+    Error as NetworkError, Events, Guest, GuestId, Host, Network, NetworkConfig, Rates, Visit,
+    Welcome,
+};
+use crate::storage::{Database, StorageConfig};
 use crate::testing::{self, Chain};
 
 /// The longest that anything here may take.
@@ -29,6 +38,20 @@ struct Nobody;
 
 impl Forward for Nobody {
     fn forward(&self, _: &[PublicKey], _: Arc<[u8]>) {}
+}
+
+async fn network(secret: SecretKey) -> (Network, Events) {
+    let genesis = testing::genesis();
+    let started = Network::start(NetworkConfig {
+        secret,
+        listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+        chain_id: genesis.chain_id.clone(),
+        genesis: genesis.hash(),
+        dial: BTreeMap::new(),
+        bootstrap: BTreeMap::new(),
+        rates: Rates::default(),
+    });
+    started.await.unwrap()
 }
 
 /// The first organisation's validator, which commits what it takes in.
@@ -53,20 +76,11 @@ impl Member {
             network: Arc::new(Nobody),
         });
         let key = secret.public();
-        let (network, events) = Network::start(NetworkConfig {
-            secret,
-            listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
-            chain_id: chain.genesis.chain_id.clone(),
-            genesis: chain.genesis.hash(),
-            dial: BTreeMap::new(),
-            bootstrap: BTreeMap::new(),
-            rates: Rates::default(),
-        })
-        .await
-        .unwrap();
+        let (network, events) = network(secret).await;
         let reception =
             Reception::new(&chain.genesis, key, chain.db.clone(), tip_receiver, admission.clone());
         network.receive_guests(Arc::new(reception));
+        network.set_caught_up(true);
         Self { key, chain: Mutex::new(chain), tip, admission, network, _events: events }
     }
 
@@ -148,17 +162,39 @@ impl Machine {
     }
 
     async fn join(&self, token: &Token) -> (Result<Joined, JoinError>, Vec<Progress>) {
-        let mut config = Config::default();
-        config.p2p.addresses = vec!["/ip4/192.0.2.9/tcp/26656".to_owned()];
-        let plan = Plan { token: token.clone(), home: self.home(), config, patience: LIMIT / 3 };
+        self.join_as(token, config(), LIMIT / 3).await
+    }
+
+    /// For a join that comes to nothing, which is known at once.
+    async fn fail(&self, token: &Token) -> (Result<Joined, JoinError>, Vec<Progress>) {
+        self.join_as(token, config(), Duration::from_millis(300)).await
+    }
+
+    /// The members are called on in their order.
+    async fn join_as(
+        &self,
+        token: &Token,
+        config: Config,
+        patience: Duration,
+    ) -> (Result<Joined, JoinError>, Vec<Progress>) {
+        let plan = Plan { token: token.clone(), home: self.home(), config, patience };
         let mut told = Vec::new();
-        let joined = join(plan, |progress| told.push(progress.clone())).await;
+        let joined = join_from(plan, 0, |progress| told.push(progress.clone())).await;
         (joined, told)
     }
 
     fn key(&self) -> PublicKey {
         self.home().node_key().unwrap().public()
     }
+}
+
+/// One that listens on whatever port is free.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.p2p.listen = "/ip4/127.0.0.1/tcp/0".to_owned();
+    config.p2p.addresses = vec!["/ip4/192.0.2.9/tcp/26656".to_owned()];
+    config.rpc.listen = "127.0.0.1:0".parse().unwrap();
+    config
 }
 
 /// Time of a block of this height of an idle chain.
@@ -184,7 +220,6 @@ async fn a_machine_joins_by_its_token_alone() {
         "node key made",
         "received by member",
         "genesis fetched",
-        "received by member",
         "registration sent",
         "in the register",
     ]) {
@@ -193,15 +228,15 @@ async fn a_machine_joins_by_its_token_alone() {
     let entry = member.tip.borrow().register.nodes[&joined.node].clone();
     assert_eq!((entry.org.as_str(), entry.pair), ("alpha", false));
     assert_eq!(entry.addresses, ["/ip4/192.0.2.9/tcp/26656"]);
-    // The home is that of a node that can start, and nothing of the token is left.
+    // The home is that of a node that can start. The token stays until the node itself has found that
+    // it is registered.
     let home = machine.home();
     let (genesis, _) = crate::genesis_files::load(&home.genesis_path()).unwrap();
     assert_eq!(genesis, testing::genesis());
     let config = Config::load(&home.config_path()).unwrap();
     assert_eq!(config.p2p.bootstrap[&member.key], token.members[0].addresses);
-    assert!(home.guard().unwrap().is_some() && !home.join_path().exists());
-    let again = text(machine.join(&token).await.0);
-    assert!(again.contains("has joined already") && again.contains("tandem start"), "{again}");
+    assert!(home.guard().unwrap().is_some() && home.join_path().exists());
+    assert_eq!(machine.join(&token).await.0.unwrap(), joined);
 
     // The token is good for one.
     let other = Machine::new();
@@ -225,22 +260,23 @@ async fn a_join_that_was_interrupted_goes_on_with_the_same_command() {
     let joined = joined.unwrap();
     assert!(matches!(told[0], Progress::Key { new: true, .. }));
 
-    // Killed when it was registered, before that was noted: genesis there or not.
-    for lose_genesis in [false, true] {
-        std::fs::write(home.join_path(), &file).unwrap();
-        if lose_genesis {
-            std::fs::remove_file(home.genesis_path()).unwrap();
-        }
+    // Killed when it was registered, before that was noted. Also when the invitation has expired since.
+    for blocks in [0, 101] {
+        (0..blocks).for_each(|_| member.commit(Vec::new()));
         let (again, told) = member.committing(machine.join(&token)).await;
         assert_eq!(again.unwrap().node, joined.node);
         assert!(matches!(told[0], Progress::Key { new: false, .. }));
         assert!(!told.iter().any(|step| matches!(step, Progress::Sent { .. })), "{told:?}");
-        assert!(home.genesis_path().exists() && !home.join_path().exists());
     }
-    // Also when the invitation has expired since.
-    (0..101).for_each(|_| member.commit(Vec::new()));
-    std::fs::write(home.join_path(), &file).unwrap();
-    assert_eq!(machine.join(&token).await.0.unwrap().node, joined.node);
+    // Who is registered is told so, and nothing else.
+    let secret = home.node_key().unwrap();
+    let (mut visit, greeting) = call(&member, &token, &secret).await;
+    assert!(matches!(greeting, Greeting::Received { registered: true, .. }), "{greeting:?}");
+    let gone = Err(NetworkError::NotConnected { peer: member.key });
+    assert_eq!(ask(&mut visit, &Question::Genesis { offset: 0 }).await, gone);
+    std::fs::remove_file(home.genesis_path()).unwrap();
+    let error = text(machine.fail(&token).await.0);
+    assert!(error.contains("genesis.json is gone: copy it from another node"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,13 +284,7 @@ async fn a_registration_whose_receipt_was_not_seen_is_not_made_twice() {
     let member = Member::start().await;
     let token = member.token(1, 100);
     let machine = Machine::new();
-    let plan = Plan {
-        token: token.clone(),
-        home: machine.home(),
-        config: Config::default(),
-        patience: Duration::from_millis(600),
-    };
-    let first = join(plan, |_| ()).await;
+    let first = machine.fail(&token).await.0;
     assert!(matches!(first, Err(JoinError::Timeout { .. })), "{first:?}");
     // Now it comes into a block.
     member.commit(member.admission.take(usize::MAX, usize::MAX));
@@ -268,7 +298,7 @@ async fn a_registration_whose_receipt_was_not_seen_is_not_made_twice() {
 async fn what_cannot_be_joined_is_named() {
     let member = Member::start().await;
     (0..5).for_each(|_| member.commit(Vec::new()));
-    let refused = |token: Token| async move { Machine::new().join(&token).await };
+    let refused = |token: Token| async move { Machine::new().fail(&token).await };
 
     let expired = refused(member.token(1, 5)).await.0;
     assert!(matches!(expired, Err(JoinError::Refused { code: 4, .. })), "{expired:?}");
@@ -295,18 +325,14 @@ async fn what_cannot_be_joined_is_named() {
 
     // Nobody is there; the next member of the token is called on.
     let mut token = member.token(2, 100);
-    let nowhere = TokenMember {
-        key: testing::validator(1).public(),
-        addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
-    };
-    let only = Token { members: vec![nowhere.clone()], ..token.clone() };
+    let only = Token { members: nowhere(), ..token.clone() };
     let error = refused(only).await.0;
     assert!(text(error).contains("is not reachable"));
     // Another node is at the address.
     let mut other = token.clone();
     other.members[0].key = testing::validator(1).public();
     assert!(matches!(refused(other).await.0, Err(JoinError::Unreachable { .. })));
-    token.members.insert(0, nowhere);
+    token.members.splice(..0, nowhere());
     let machine = Machine::new();
     let (joined, told) = member.committing(machine.join(&token)).await;
     assert_eq!(joined.unwrap().node, machine.key());
@@ -314,10 +340,10 @@ async fn what_cannot_be_joined_is_named() {
 
     // A home of another node, or of another join.
     let home = Machine::new();
-    home.home().init(&Config::default(), &testing::key(50)).unwrap();
+    home.home().init(&config(), &testing::key(50)).unwrap();
     let before = std::fs::read(home.home().config_path()).unwrap();
     let error = home.join(&member.token(3, 100)).await.0;
-    assert!(text(error).contains("has joined already"));
+    assert!(text(error).contains("was not made by `tandem join`"));
     assert_eq!(std::fs::read(home.home().config_path()).unwrap(), before);
     let home = Machine::new();
     assert!(home.join(&member.token(4, 2)).await.0.is_err());
@@ -421,21 +447,30 @@ async fn a_guest_is_told_what_it_needs_and_nothing_of_the_ledger() {
     assert_eq!(sent, Answer::Register { code: 0, reason: String::new() });
     assert!(member.admission.is_waiting(&own.hash()));
     member.commit(member.admission.take(usize::MAX, usize::MAX));
-    let stands = ask(&mut visit, &Question::Standing { tx: own.hash() }).await.unwrap();
-    let Answer::Standing { height: Height(2), registered: true, receipt: Some(receipt) } = stands
-    else {
-        panic!("{stands:?}")
-    };
-    assert_eq!((receipt.height, receipt.code), (Height(2), 0));
-    for other in [
+    // It looks as often as it likes, and is answered at a pace, since an answer may take a block.
+    let (start, looks) = (Instant::now(), 4);
+    for _ in 0..looks {
+        let stands = ask(&mut visit, &Question::Standing { tx: own.hash() }).await.unwrap();
+        let Answer::Standing { height: Height(2), registered: true, receipt: Some(receipt) } =
+            stands
+        else {
+            panic!("{stands:?}")
+        };
+        assert_eq!((receipt.height, receipt.code), (Height(2), 0));
+    }
+    assert!(start.elapsed() >= Duration::from_millis(100) * (looks - 1));
+    // Each is a guest of its own.
+    let (second, other) = (member.token(2, 100), testing::key(61));
+    for bytes in [
         create.bytes().to_vec(),
-        registration(&member.token(2, 100), &node).bytes().to_vec(),
-        registration(&token, &testing::key(61)).bytes().to_vec(),
+        registration(&member.token(3, 100), &other).bytes().to_vec(),
+        registration(&second, &testing::key(62)).bytes().to_vec(),
         b"no transaction".to_vec(),
     ] {
-        let (mut visit, _) = call(&member, &token, &node).await;
+        let (mut visit, greeting) = call(&member, &second, &other).await;
+        assert!(matches!(greeting, Greeting::Received { registered: false, .. }));
         let gone = Err(NetworkError::NotConnected { peer: member.key });
-        assert_eq!(ask(&mut visit, &Question::Register { tx: other }).await, gone);
+        assert_eq!(ask(&mut visit, &Question::Register { tx: bytes }).await, gone);
     }
 }
 
@@ -454,4 +489,223 @@ async fn a_node_that_has_left_is_not_received_by_the_invitation_that_it_used() {
     let bare = registration(&token, &testing::key(62));
     let refused = member.admission.submit(bare.bytes().to_vec()).await.unwrap_err();
     assert_eq!(refused.code(), 17);
+}
+
+/// What a member answers, or never.
+type Lie = fn(Question) -> BoxFuture<'static, Option<Answer>>;
+
+/// A member that tells all guests what is not so.
+#[derive(Clone)]
+struct Liar {
+    greeting: Greeting,
+    answer: Lie,
+}
+
+impl Liar {
+    /// Puts it in front of the members of a token.
+    async fn first(self, token: &mut Token) -> (Network, Events) {
+        let secret = testing::validator(1);
+        let key = secret.public();
+        let (network, events) = network(secret).await;
+        network.receive_guests(Arc::new(self));
+        network.set_caught_up(true);
+        let addresses = vec![network.listening().to_string()];
+        token.members.insert(0, TokenMember { key, addresses });
+        (network, events)
+    }
+}
+
+impl Host for Liar {
+    fn welcome(&self, _: PublicKey, _: Vec<u8>) -> BoxFuture<'static, Welcome> {
+        let welcome = Welcome::Guest(codec::encode(&self.greeting), Arc::new(self.clone()));
+        ready(welcome).boxed()
+    }
+}
+
+impl Guest for Liar {
+    fn id(&self) -> GuestId {
+        let [node, invitation] = [rand::random(), rand::random()].map(PublicKey);
+        GuestId { node, invitation, org: "alpha".parse().unwrap() }
+    }
+
+    fn answer(&self, question: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
+        let question = codec::decode("question", &question, 1 << 20).unwrap();
+        let answer = (self.answer)(question);
+        async { answer.await.map(|answer| codec::encode(&answer)) }.boxed()
+    }
+}
+
+/// The right genesis, and another answer to the rest.
+fn but(question: &Question, answer: Answer) -> BoxFuture<'static, Option<Answer>> {
+    let genesis = codec::encode(&testing::genesis());
+    let answer = match question {
+        Question::Genesis { .. } => Answer::Genesis { total: genesis.len() as u64, bytes: genesis },
+        _ => answer,
+    };
+    ready(Some(answer)).boxed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_member_that_lies_or_is_stuck_does_not_stop_a_join() {
+    let received = |height| Greeting::Received { height: Height(height), registered: false };
+    let lies: [(&str, Greeting, Lie); 7] =
+        [
+            ("refuses it", Greeting::Refused { code: 17, reason: "no".to_owned() }, |_| {
+                ready(None).boxed()
+            }),
+            ("says nothing", received(0), |_| ready(None).boxed()),
+            ("has its genesis in millions of parts", received(0), |question| match question {
+                Question::Genesis { .. } => {
+                    let (total, bytes) = (MAX_ENCODED_BYTES as u64, vec![0]);
+                    ready(Some(Answer::Genesis { total, bytes })).boxed()
+                }
+                _ => ready(None).boxed(),
+            }),
+            ("refuses its registration", received(0), |question| {
+                but(&question, Answer::Register { code: 17, reason: "no".to_owned() })
+            }),
+            ("is far ahead", received(1_000_000_000_000), |question| {
+                but(&question, Answer::Register { code: 17, reason: "no".to_owned() })
+            }),
+            ("is at the last of heights, with a receipt", received(u64::MAX), |question| {
+                match question {
+                    Question::Standing { .. } => {
+                        let log = "no".to_owned();
+                        let receipt = Some(Executed { height: Height(1), code: 17, log });
+                        let (height, registered) = (Height(u64::MAX), false);
+                        but(&question, Answer::Standing { height, registered, receipt })
+                    }
+                    _ => but(&question, Answer::Register { code: 0, reason: String::new() }),
+                }
+            }),
+            ("is stuck", received(0), |question| match question {
+                Question::Register { .. } => pending().boxed(),
+                _ => but(&question, Answer::Register { code: 0, reason: String::new() }),
+            }),
+        ];
+    for (number, (what, greeting, answer)) in (1..).zip(lies) {
+        let (member, machine) = (Member::start().await, Machine::new());
+        let mut token = member.token(number, 100);
+        let _liar = Liar { greeting, answer }.first(&mut token).await;
+        let joining = machine.join_as(&token, config(), Duration::from_secs(4));
+        let (joined, told) = member.committing(joining).await;
+        assert!(joined.is_ok(), "{what}: {joined:?} {told:?}");
+        assert!(member.is_registered(&machine.key()), "{what}");
+        assert!(told.iter().any(|step| matches!(step, Progress::NotReached { .. })), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_final_when_all_members_say_so() {
+    let member = Member::start().await;
+    (0..5).for_each(|_| member.commit(Vec::new()));
+    let refuses = || Liar {
+        greeting: Greeting::Refused { code: 17, reason: "no".to_owned() },
+        answer: |_| ready(None).boxed(),
+    };
+    let mut expired = member.token(1, 5);
+    let _liar = refuses().first(&mut expired).await;
+    let (refused, told) = Machine::new().join_as(&expired, config(), LIMIT).await;
+    assert!(matches!(refused, Err(JoinError::Refused { code: 4, .. })), "{refused:?}");
+    let calls = told.iter().filter(|step| matches!(step, Progress::NotReached { .. })).count();
+    assert_eq!(calls, 2, "once each: {told:?}");
+    // One that is not reached may say otherwise: it is waited for.
+    let mut token = expired;
+    token.members[1].addresses = vec!["/ip4/127.0.0.1/tcp/1".to_owned()];
+    let (refused, told) = Machine::new().fail(&token).await;
+    assert!(matches!(refused, Err(JoinError::Refused { code: 17, .. })), "{refused:?}");
+    let calls = told.iter().filter(|step| matches!(step, Progress::NotReached { .. })).count();
+    assert!(calls > 2, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_told_wrongly_that_it_is_registered_goes_on_with_the_same_command() {
+    let (member, machine) = (Member::start().await, Machine::new());
+    let mut token = member.token(1, 100);
+    let honest = token.clone();
+    assert!(machine.fail(&Token { members: nowhere(), ..honest.clone() }).await.0.is_err());
+    // Its genesis is there.
+    let genesis = testing::genesis().to_json();
+    std::fs::write(machine.home().genesis_path(), genesis).unwrap();
+    let liar = Liar {
+        greeting: Greeting::Received { height: Height(9), registered: true },
+        answer: |_| ready(None).boxed(),
+    };
+    let _liar = liar.first(&mut token).await;
+    assert_eq!(machine.join(&token).await.0.unwrap().height, Height(9));
+    assert!(!member.is_registered(&machine.key()));
+    let joined = member.committing(machine.join(&honest)).await.0.unwrap();
+    assert!(member.is_registered(&joined.node));
+}
+
+/// A member that nobody reaches.
+fn nowhere() -> Vec<TokenMember> {
+    let key = testing::validator(2).public();
+    vec![TokenMember { key, addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()] }]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_found_itself_in_its_register_starts_with_the_same_command() {
+    let member = Member::start().await;
+    let token = Token { members: nowhere(), ..member.token(1, 100) };
+    let (machine, secret, genesis) = (Machine::new(), testing::validator(0), testing::genesis());
+    let home = machine.home();
+    home.init(&config(), &secret).unwrap();
+    std::fs::write(home.genesis_path(), genesis.to_json()).unwrap();
+    let started = |genesis: &Genesis| {
+        let config = StorageConfig::default();
+        let db = Database::open(&home.data_path(), genesis.hash(), &config).unwrap();
+        db.initialise(&Ledger::<Database>::genesis(genesis)).unwrap();
+    };
+    assert!(text(machine.join(&token).await.0).contains("was not made by"));
+    started(&genesis);
+    // No member is asked.
+    let joined = machine.join(&token).await.0.unwrap();
+    assert_eq!((joined.node, joined.height), (secret.public(), Height(0)));
+    let mut other = token.clone();
+    other.invitation.body.org = "beta".parse().unwrap();
+    let error = text(machine.join(&other).await.0);
+    assert!(error.contains("is no node of beta") && error.contains("tandem start"), "{error}");
+    std::fs::remove_file(home.genesis_path()).unwrap();
+    assert!(text(machine.join(&token).await.0).contains("genesis file is gone"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_keep_the_node_from_its_start_is_found_first() {
+    let (member, machine) = (Member::start().await, Machine::new());
+    let token = member.token(1, 100);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let mut peers = config();
+    peers.p2p.listen = format!("/ip4/127.0.0.1/tcp/{}", at.port());
+    let mut rpc = config();
+    rpc.rpc.listen = at;
+    for config in [peers, rpc] {
+        let error = text(machine.join_as(&token, config, LIMIT).await.0);
+        assert!(error.contains("cannot listen on"), "{error}");
+        assert!(!machine.home().root().exists(), "nothing is made");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_is_there_is_kept() {
+    let (member, machine) = (Member::start().await, Machine::new());
+    (0..3).for_each(|_| member.commit(Vec::new()));
+    assert!(machine.fail(&member.token(1, 2)).await.0.is_err());
+    let path = machine.home().config_path();
+    let mut edited = Config::load(&path).unwrap();
+    edited.p2p.addresses = vec!["/ip4/192.0.2.10/tcp/1".to_owned()];
+    std::fs::write(&path, edited.to_toml()).unwrap();
+    let token = member.token(2, 100);
+    let error = text(machine.fail(&token).await.0);
+    for word in ["is kept", "/ip4/192.0.2.10/tcp/1", "/ip4/192.0.2.9/tcp/26656"] {
+        assert!(error.contains(word), "{error}");
+    }
+    let mut bare = config();
+    bare.p2p.addresses.clear();
+    let joining = machine.join_as(&token, bare, LIMIT / 3);
+    let joined = member.committing(joining).await.0.unwrap();
+    assert_eq!(Config::load(&path).unwrap(), edited);
+    let registered = member.tip.borrow().register.nodes[&joined.node].addresses.clone();
+    assert_eq!(registered, edited.p2p.addresses);
 }
