@@ -361,6 +361,9 @@ pub struct Invite {
     /// Time from now on in which the token may be used, such as 30m or 2d: at most 7d
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = validity)]
     pub valid: Duration,
+    /// Refuse a node of a chain whose genesis has another hash
+    #[arg(long, value_name = "HASH")]
+    pub genesis_hash: Option<Hash>,
 }
 
 #[derive(Debug, Args)]
@@ -379,7 +382,7 @@ pub struct Join {
     /// Levels of log lines, such as info,tandem_node::network=debug
     #[arg(long, value_name = "LEVELS")]
     pub log: Option<String>,
-    /// Time to wait until the node is in the register
+    /// Time for all of it, until the node is in the register
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
     pub timeout: Duration,
     /// Do not start the node when it has joined

@@ -75,7 +75,7 @@ fn report(
 }
 
 /// Now, in whole seconds.
-fn now() -> anyhow::Result<Timestamp> {
+pub(super) fn now() -> anyhow::Result<Timestamp> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let since = since.context("this machine's clock is before 1970")?;
     Ok(Timestamp::from_millis(since.as_secs() * 1_000))

@@ -1,19 +1,25 @@
 //! `tandem node`.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use serde_json::json;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, Invitation, InvitationBody, InvitedAs};
-use tandem_chain::types::OrgName;
+use tandem_chain::types::{Hash, OrgName, Timestamp};
+use tandem_node::client::Status;
 use tandem_node::join::token::MAX_MEMBERS;
 use tandem_node::join::{Token, TokenMember};
 use tandem_node::rpc::shapes::tandem::{NodeEntry, NodeRole, Nodes};
 
+use super::genesis::now;
 use super::tx::{own_org, proved, send};
 use crate::args::{Address, Global, Invite, Node};
 use crate::{input, output};
 
+/// Time between the newest block and this machine's clock from which on it is told.
+const CLOCK_OFF: Duration = Duration::from_secs(60);
 /// Members in a token: enough that one of them is there, and few enough that it stays short.
 const NAMED: usize = 3;
 
@@ -50,6 +56,8 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     };
     let client = input::client(global).await?;
     let status = client.status().await?;
+    let block_time = status.sync_info.time()?;
+    check_asked(&status, args.genesis_hash)?;
     let (chain_id, org) = own_org(&client, &admin.public(), &args.admin_key).await?;
     let orgs = client.organizations().await?.organizations;
     if orgs.iter().any(|entry| entry.name == org && entry.is_suspended) {
@@ -64,7 +72,7 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
         org: org.clone(),
         claim: SecretKey::from_seed(&seed).public(),
         part,
-        valid_until: status.sync_info.time()?.plus(args.valid),
+        valid_until: block_time.plus(args.valid),
     };
     let valid_until = body.valid_until.to_rfc3339();
     let members = members(&found.nodes, &status.tandem.public_key, &org);
@@ -76,23 +84,58 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     }
     let names = members.iter().map(|member| output::short(&member.key)).collect::<Vec<_>>();
     let invitation = Invitation::sign(body, &admin);
-    let token = Token { invitation, seed, genesis: status.tandem.genesis_hash, members }.to_text();
+    let genesis = status.tandem.genesis_hash;
+    let token = Token { invitation, seed, genesis, members }.to_text();
     let answer = json!({
         "token": token,
         "organization": org,
         "as": part_text(&part),
         "valid_until": valid_until,
+        "genesis_hash": genesis,
         "members": names,
     });
     if !global.json {
         eprintln!(
-            "For one node of {org}, as {}, until {valid_until}. Whoever has it can use it: hand it over \
-             as you would a password. On the new machine: tandem join TOKEN ADDRESS",
+            "For one node of {org}, as {}, until {valid_until}, on the chain with genesis {genesis}. \
+             Whoever has it can use it: hand it over as you would a password. On the new machine: \
+             tandem join TOKEN ADDRESS",
             part_text(&part),
         );
+        if let Some(warning) = clock_warning(block_time, now()?) {
+            eprintln!("{warning}");
+        }
     }
     // Alone on standard output, to be piped.
     output::show(global, &answer, |_| token)
+}
+
+/// Refuses to take another chain's word for it, or that of a node that is behind: the token is trusted
+/// on first contact, and its time counts from the newest block.
+fn check_asked(status: &Status, expected: Option<Hash>) -> anyhow::Result<()> {
+    let got = status.tandem.genesis_hash;
+    if let Some(expected) = expected.filter(|expected| *expected != got) {
+        bail!("the node that was asked has genesis {got}, not {expected}: ask one of this chain");
+    }
+    if status.sync_info.catching_up {
+        bail!(
+            "the node that was asked is catching up, and does not know how the chain stands now: ask \
+             another (--node), or wait"
+        );
+    }
+    Ok(())
+}
+
+/// What to say when the newest block is of another time than this machine's.
+fn clock_warning(block: Timestamp, now: Timestamp) -> Option<String> {
+    let off = block.since(now).max(now.since(block));
+    (off > CLOCK_OFF).then(|| {
+        format!(
+            "the newest block is of {}, {} s from this machine's time: the token's time counts from the \
+             block; is the chain standing still, or this clock wrong?",
+            block.to_rfc3339(),
+            off.as_secs()
+        )
+    })
 }
 
 /// Refuses what the ledger would refuse when the token is used, by how the chain stands now.
@@ -177,6 +220,16 @@ mod tests {
             alive: Some(alive),
             connected: true,
             addresses: vec!["/ip4/192.0.2.1/tcp/1".to_owned(); addresses],
+        }
+    }
+
+    #[test]
+    fn a_block_of_another_time_than_this_machine_s_is_told() {
+        let at = |seconds| Timestamp::from_millis(1_800_000_000_000 + seconds * 1_000);
+        assert_eq!(clock_warning(at(60), at(0)), None);
+        assert_eq!(clock_warning(at(0), at(60)), None);
+        for (block, now) in [(at(61), at(0)), (at(0), at(61))] {
+            assert!(clock_warning(block, now).unwrap().contains("61 s from this machine's time"));
         }
     }
 
