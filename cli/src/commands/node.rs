@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_block_of_another_time_than_this_machine_s_is_told() {
-        let at = |seconds| Timestamp::from_millis(1_800_000_000_000 + seconds * 1_000);
+        let at = |seconds: u64| Timestamp::from_millis(1_800_000_000_000 + seconds * 1_000);
         assert_eq!(clock_warning(at(60), at(0)), None);
         assert_eq!(clock_warning(at(0), at(60)), None);
         for (block, now) in [(at(61), at(0)), (at(0), at(61))] {
