@@ -299,22 +299,26 @@ fn counted(
     min: usize,
     max: usize,
 ) -> Result<(), ConfigError> {
-    range(key, got, min, max).map_err(|_| ConfigError::Value {
-        key,
-        got: format!("a table with {got} as the {what}"),
-        rule: format!("{min} to {max} is allowed"),
-    })
+    let text = format!("a table with {got} as the {what}");
+    within(key, got, text, min, max)
 }
 
 fn range(key: &'static str, got: usize, min: usize, max: usize) -> Result<(), ConfigError> {
+    within(key, got, got.to_string(), min, max)
+}
+
+/// Refuses a number that is out of bounds, which `text` shows.
+fn within(
+    key: &'static str,
+    got: usize,
+    text: String,
+    min: usize,
+    max: usize,
+) -> Result<(), ConfigError> {
     if (min..=max).contains(&got) {
         return Ok(());
     }
-    Err(ConfigError::Value {
-        key,
-        got: got.to_string(),
-        rule: format!("{min} to {max} is allowed"),
-    })
+    Err(ConfigError::Value { key, got: text, rule: format!("{min} to {max} is allowed") })
 }
 
 fn is_origin(text: &str) -> bool {

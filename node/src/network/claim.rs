@@ -3,27 +3,24 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::io::{AsyncWriteExt as _, copy, sink};
 use libp2p::Stream;
-use libp2p::swarm::SwarmEvent;
-use libp2p::swarm::dial_opts::DialOpts;
 use tandem_chain::codec;
 use tandem_chain::keys::PublicKey;
 use tokio::time::timeout;
 
 use super::frames::{FrameWriter, read_frame};
-use super::handle::swarm;
 use super::limits::{MAX_HELLO_BYTES, SET_UP_TIMEOUT};
 use super::streams::{Purpose, Streams};
-use super::{Channel, Error, Hello, NetworkConfig, PROTOCOL_VERSION, peer_id};
+use super::visit::{connect, drive};
+use super::{Channel, Error, Hello, NetworkConfig, PROTOCOL_VERSION};
 
 /// Links with node `to`, which `config.dial` names, and writes the head of a frame of `length`
 /// bytes into a channel. Returns when the other side has ended the stream.
 ///
 /// # Errors
-/// [`Error::Key`]; [`Error::NotConnected`] when there is no link; [`Error::TimedOut`] when it
-/// has not ended within `limit`.
+/// [`Error::Key`]; [`Error::Unreachable`]; [`Error::NotConnected`] when there is no link;
+/// [`Error::TimedOut`] when it has not ended within `limit`.
 pub async fn claim_frame(
     config: &NetworkConfig,
     to: &PublicKey,
@@ -42,22 +39,9 @@ async fn claim(
     length: u32,
 ) -> Result<(), Error> {
     let lost = || Error::NotConnected { peer: *to };
-    let peer = peer_id(to).ok_or_else(lost)?;
-    let mut swarm = swarm(&config.secret)?;
-    swarm.behaviour_mut().gate.set([(peer, *to)].into(), [].into());
     let texts = config.dial.get(to).into_iter().flatten();
     let addresses = texts.filter_map(|text| text.parse().ok()).collect();
-    let dial = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
-    swarm.dial(dial).map_err(|_| lost())?;
-    let mut streams = loop {
-        match swarm.select_next_some().await {
-            SwarmEvent::ConnectionEstablished { connection_id, .. } => {
-                break swarm.behaviour_mut().gate.take(connection_id).ok_or_else(lost)?;
-            }
-            SwarmEvent::OutgoingConnectionError { .. } => return Err(lost()),
-            _ => {}
-        }
-    };
+    let (swarm, mut streams) = connect(&config.secret, to, addresses).await?;
     let chain_id = config.chain_id.clone();
     let hello = Hello { protocol: PROTOCOL_VERSION, chain_id, genesis: config.genesis };
     let opens = config.secret.public() < *to;
@@ -74,10 +58,9 @@ async fn claim(
         let _ = copy(stream, &mut sink()).await;
         Ok(())
     };
-    // The connection moves only while the swarm is asked.
     tokio::select! {
         written = write => written,
-        () = async { while swarm.next().await.is_some() {} } => Err(lost()),
+        () = drive(swarm) => Err(lost()),
     }
 }
 

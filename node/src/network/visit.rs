@@ -29,14 +29,16 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 pub struct Visit {
     member: PublicKey,
     stream: Stream,
-    /// Moves the connection.
-    running: JoinHandle<()>,
+    _running: Running,
     _streams: Streams,
 }
 
-impl Drop for Visit {
+/// Moves the connection, until it is dropped.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        self.running.abort();
+        self.0.abort();
     }
 }
 
@@ -58,13 +60,12 @@ impl Visit {
         let (swarm, streams) = timeout(CALL_TIME, call(secret, &member, parsed))
             .await
             .unwrap_or_else(|_| Err(unreachable("no answer in time".to_owned())))?;
-        let running = tokio::spawn(drive(swarm));
+        let running = Running(tokio::spawn(drive(swarm)));
         let opened = timeout(SET_UP_TIMEOUT, streams.opener.open(Purpose::Visit)).await;
         let Ok(Ok(stream)) = opened else {
-            running.abort();
             return Err(Error::NotReceived { peer: member });
         };
-        let mut visit = Self { member, stream, running, _streams: streams };
+        let mut visit = Self { member, stream, _running: running, _streams: streams };
         let word = visit.ask(hello).await.map_err(|error| match error {
             Error::NotConnected { peer } => Error::NotReceived { peer },
             error => error,
@@ -102,14 +103,25 @@ async fn call(
     member: &PublicKey,
     addresses: Vec<Multiaddr>,
 ) -> Result<(Swarm<Behaviour>, Streams), Error> {
-    let unreachable = |reason: String| Error::Unreachable { peer: *member, reason };
-    let peer = peer_id(member).ok_or_else(|| unreachable("its key is none".to_owned()))?;
     let addresses = resolve(addresses).await;
     if addresses.is_empty() {
-        return Err(unreachable("none of its addresses leads anywhere".to_owned()));
+        let reason = "none of its addresses leads anywhere".to_owned();
+        return Err(Error::Unreachable { peer: *member, reason });
     }
+    connect(secret, member, addresses).await
+}
+
+/// Connects with a node at one of these addresses, by a swarm for this connection alone, which moves
+/// only while it is asked.
+pub(super) async fn connect(
+    secret: &SecretKey,
+    to: &PublicKey,
+    addresses: Vec<Multiaddr>,
+) -> Result<(Swarm<Behaviour>, Streams), Error> {
+    let unreachable = |reason: String| Error::Unreachable { peer: *to, reason };
+    let peer = peer_id(to).ok_or_else(|| unreachable("its key is none".to_owned()))?;
     let mut swarm = swarm(secret)?;
-    swarm.behaviour_mut().gate.set([(peer, *member)].into(), [].into());
+    swarm.behaviour_mut().gate.set([(peer, *to)].into(), [].into());
     let dial = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
     swarm.dial(dial).map_err(|error| unreachable(error.to_string()))?;
     loop {
@@ -128,7 +140,7 @@ async fn call(
     }
 }
 
-/// The connection moves only while the swarm is asked.
-async fn drive(mut swarm: Swarm<Behaviour>) {
+/// Moves a connection until it is dropped.
+pub(super) async fn drive(mut swarm: Swarm<Behaviour>) {
     while swarm.next().await.is_some() {}
 }

@@ -2,10 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::SwarmEvent;
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, Stream};
 use tandem_chain::codec;
 use tandem_chain::keys::{PublicKey, SecretKey};
@@ -14,11 +11,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::network::frames::{FrameWriter, read_frame};
-use crate::network::gate::Behaviour;
 use crate::network::limits::MAX_HELLO_BYTES;
 use crate::network::streams::{Purpose, Streams};
+use crate::network::visit::{connect, drive};
 use crate::network::{
-    Channel, Events, Hello, Network, NetworkConfig, NetworkEvent, PROTOCOL_VERSION, Rates, peer_id,
+    Channel, Events, Hello, Network, NetworkConfig, NetworkEvent, PROTOCOL_VERSION, Rates,
 };
 
 /// The longest that anything here may take.
@@ -139,27 +136,10 @@ pub(super) struct Puppet {
 impl Puppet {
     /// Connects to a node that has registered it. Its connection runs in a task of its own.
     pub(super) async fn connect(secret: &SecretKey, to: &Node) -> Self {
-        let mut swarm = crate::network::handle::swarm(secret).unwrap();
-        let peer = peer_id(&to.key).unwrap();
-        swarm.behaviour_mut().gate.set([(peer, to.key)].into(), [].into());
-        let options = DialOpts::peer_id(peer)
-            .addresses(vec![to.address().parse().unwrap()])
-            .condition(PeerCondition::Always)
-            .allocate_new_port()
-            .build();
-        swarm.dial(options).unwrap();
-        let streams = loop {
-            let event = timeout(LIMIT, swarm.select_next_some()).await.expect("an event in time");
-            match event {
-                SwarmEvent::ConnectionEstablished { connection_id, .. } => {
-                    let behaviour: &mut Behaviour = swarm.behaviour_mut();
-                    break behaviour.gate.take(connection_id).unwrap();
-                }
-                SwarmEvent::OutgoingConnectionError { error, .. } => panic!("{error}"),
-                _ => {}
-            }
-        };
-        let running = tokio::spawn(async move { while swarm.next().await.is_some() {} });
+        let addresses = vec![to.address().parse().unwrap()];
+        let connected = timeout(LIMIT, connect(secret, &to.key, addresses)).await;
+        let (swarm, streams) = connected.expect("in time").unwrap();
+        let running = tokio::spawn(drive(swarm));
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
             chain_id: "test-1".parse().unwrap(),
