@@ -401,7 +401,9 @@ impl Newcomer<'_> {
     /// Has one member do what is still to be done, the registration in this time; a height at which this
     /// node is registered.
     async fn visit(&mut self, member: &TokenMember, time: Duration) -> Result<Height, Fault> {
-        let (mut visit, greeting) = self.call_on(member).await.map_err(Fault::Away)?;
+        let called = timeout(ONE_MEMBER, self.call_on(member)).await;
+        let (mut visit, greeting) =
+            called.unwrap_or_else(|_| Err(SILENT.to_owned())).map_err(Fault::Away)?;
         let (height, registered) = match greeting {
             Greeting::Received { height, registered } => (height, registered),
             Greeting::Refused { code, reason: why } => {
@@ -433,7 +435,7 @@ impl Newcomer<'_> {
         let registering = self.register_at(&mut visit, height, &mut is_sent);
         let registered = timeout(time, registering).await;
         registered.unwrap_or_else(|_| {
-            Err(if is_sent { Fault::Waiting } else { Fault::Away("does not answer".to_owned()) })
+            Err(if is_sent { Fault::Waiting } else { Fault::Away(SILENT.to_owned()) })
         })
     }
 
@@ -549,6 +551,8 @@ fn verdict(said: impl Iterator<Item = (String, Fault)>, waited: Duration) -> Joi
     }
 }
 
+/// What a member does that says nothing.
+const SILENT: &str = "does not answer";
 /// What a member says that answers otherwise than it was asked.
 const OTHER_ANSWER: &str = "gives an answer to another question";
 
