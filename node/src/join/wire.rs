@@ -146,8 +146,8 @@ pub fn reason(text: &str) -> String {
 mod tests {
     use std::fmt::Debug;
 
-    use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::sample::Index;
     use serde::de::DeserializeOwned;
     use tandem_chain::codec;
     use tandem_chain::keys::SecretKey;
@@ -266,22 +266,45 @@ mod tests {
         assert!(codec::encode(&refused).len() <= MAX_REASON_LEN + 16);
     }
 
-    fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
-        if let Ok(value) = codec::decode_canonical::<T>("value", bytes, 1 << 20) {
-            assert_eq!(codec::encode(&value), bytes);
+    /// With one byte changed a value is refused, or is another.
+    fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, at: Index, by: u8) {
+        let mut bytes = codec::encode(value);
+        let at = at.index(bytes.len());
+        bytes[at] ^= by;
+        if let Ok(other) = codec::decode_canonical::<T>("value", &bytes, 1 << 20) {
+            assert_ne!(other, *value);
         }
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_refused_or_come_back(bytes in vec(any::<u8>(), 0..300), kind in 0..5_u8) {
-            let tagged = [&[kind, 0, 0, 0][..], &bytes].concat();
-            for bytes in [&bytes, &tagged] {
-                check::<GuestHello>(bytes);
-                check::<Greeting>(bytes);
-                check::<Question>(bytes);
-                check::<Answer>(bytes);
-            }
+        fn no_byte_of_a_hello_can_be_changed(at in any::<Index>(), by in 1..=u8::MAX) {
+            let hello = hello();
+            let mut bytes = codec::encode(&hello);
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            let Ok(other) = codec::decode_canonical::<GuestHello>("hello", &bytes, 1 << 20) else {
+                return Ok(());
+            };
+            let is_of_here = (other.protocol, other.genesis) == (hello.protocol, hello.genesis);
+            let [guest, member] = [6, 1].map(|seed| secret(seed).public());
+            let is_invited = other.invitation.verify(&secret(100).public()).is_ok();
+            prop_assert!(!(is_of_here && is_invited && other.is_proved(&guest, &member)));
+        }
+
+        #[test]
+        fn one_byte_changed_makes_another_word_or_none(at in any::<Index>(), by in 1..=u8::MAX) {
+            let text = || "late".to_owned();
+            let receipt = Some(Executed { height: Height(9), code: 4, log: text() });
+            let (height, registered) = (Height(9), true);
+            check(&Greeting::Received { height, registered }, at, by);
+            check(&Greeting::Refused { code: 4, reason: text() }, at, by);
+            check(&Question::Genesis { offset: 9 }, at, by);
+            check(&Question::Register { tx: b"tx".to_vec() }, at, by);
+            check(&Question::Standing { tx: Hash([8; 32]) }, at, by);
+            check(&Answer::Genesis { total: 9, bytes: b"part".to_vec() }, at, by);
+            check(&Answer::Register { code: 4, reason: text() }, at, by);
+            check(&Answer::Standing { height, registered, receipt }, at, by);
         }
     }
 }

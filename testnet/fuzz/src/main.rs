@@ -25,6 +25,12 @@ mod client {
 mod driver {
     pub mod wire;
 }
+#[path = "../../../node/src/join"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod join {
+    pub mod token;
+    pub mod wire;
+}
 #[path = "../../../node/src/network"]
 #[allow(dead_code, unfulfilled_lint_expectations, reason = "a part of it is used")]
 mod network {
@@ -33,6 +39,8 @@ mod network {
     pub mod frames;
     pub mod hello;
     pub mod limits;
+
+    pub use hello::PROTOCOL_VERSION;
 
     /// Stands for the network's own: errors name it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]

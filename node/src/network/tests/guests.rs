@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::io::AsyncReadExt as _;
 use tandem_chain::codec;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tokio::time::timeout;
@@ -105,17 +106,24 @@ async fn without_an_invitation_there_is_not_a_byte() {
     let (member, visitor) = receiving().await;
     let long = vec![0; MAX_GUEST_HELLO_BYTES + 1];
     for (number, hello) in (1..).zip([&b""[..], b"please", &long]) {
-        let refused = visit(&visitor, &member, hello).await.err();
-        assert_eq!(refused, Some(Error::NotReceived { peer: member.key }));
+        let puppet = Puppet::connect(&visitor, &member).await;
+        let mut stream = puppet.streams.opener.open(Purpose::Visit).await.unwrap();
+        write(&mut stream, hello).await;
+        let mut bytes = Vec::new();
+        // However it ends.
+        let _ = timeout(LIMIT, stream.read_to_end(&mut bytes)).await.expect("in time");
+        assert_eq!(bytes, b"");
         until(&member.network, |network| network.counters().refused_unregistered.get() == number)
             .await;
     }
+    let refused = visit(&visitor, &member, b"please").await.err();
+    assert_eq!(refused, Some(Error::NotReceived { peer: member.key }));
     // Whoever was invited, but not to this, is told why.
     let (mut late, word) = visit(&visitor, &member, LATE).await.unwrap();
     assert_eq!(word, b"too late");
     assert_eq!(late.ask(b"please").await, Err(Error::NotConnected { peer: member.key }));
     assert_eq!((counted(&member, "guests_received"), counted(&member, "guests_told")), (0, 1));
-    assert_eq!(counted(&member, "refused_unregistered"), 3, "it is no stranger");
+    assert_eq!(counted(&member, "refused_unregistered"), 4, "it is no stranger");
 }
 
 #[tokio::test]

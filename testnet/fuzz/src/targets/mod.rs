@@ -45,6 +45,7 @@ pub const ALL: &[Target] = &[
     Target { name: "replica", run: replica::run, seeds: replica::seeds, memory: LEDGER },
     Target { name: "frames", run: network::frames, seeds: network::frames_seeds, memory: DECODER },
     Target { name: "hello", run: network::hello, seeds: network::hello_seeds, memory: DECODER },
+    Target { name: "visit", run: network::visit, seeds: network::visit_seeds, memory: DECODER },
     Target { name: "fetch", run: network::fetch, seeds: network::fetch_seeds, memory: DECODER },
     Target { name: "rpc-body", run: rpc::body, seeds: rpc::body_seeds, memory: DECODER },
     Target { name: "rpc-query", run: rpc::query, seeds: rpc::query_seeds, memory: DECODER },

@@ -4,14 +4,19 @@ use std::sync::LazyLock;
 
 use futures::io::BufReader;
 use tandem_chain::block::CertifiedBlock;
+use tandem_chain::keys::SecretKey;
+use tandem_chain::modules::consortium::InvitedAs;
 use tandem_chain::tx::Tx;
-use tandem_chain::types::Hash;
+use tandem_chain::types::{Hash, Height};
 use tandem_chain::{codec, tip::Tip};
 use tandem_consensus::validate::{self, Fixed};
 use tandem_consensus::verify::{Keys, certified_block};
 
 use crate::admission::frame;
+use crate::decoded::decoded;
 use crate::driver::wire;
+use crate::join::token::{Token, TokenMember};
+use crate::join::wire::{Answer, Executed, Greeting, GuestHello, Question};
 use crate::network::frames::{read_body, read_frame, read_head};
 use crate::network::hello::{Hello, PROTOCOL_VERSION};
 use crate::network::limits::{MAX_TRANSACTIONS_FRAME, SILENCE_MAX};
@@ -90,6 +95,52 @@ pub fn hello(bytes: &[u8]) {
 
 pub fn hello_seeds() -> Vec<Vec<u8>> {
     vec![codec::encode(&own_hello())]
+}
+
+/// What a guest and a member say to each other, or a join token's text; the first byte chooses.
+pub fn visit(bytes: &[u8]) {
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind % 5 {
+        0 => {
+            if let Some(hello) = decoded::<GuestHello>(bytes) {
+                let _ = hello.is_proved(&samples::public(1), &samples::public(2));
+            }
+        }
+        1 => drop(decoded::<Greeting>(bytes)),
+        2 => drop(decoded::<Question>(bytes)),
+        3 => drop(decoded::<Answer>(bytes)),
+        _ => {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            if let Ok(token) = Token::parse(text) {
+                assert_eq!(token.to_text(), text.trim_ascii());
+            }
+        }
+    }
+}
+
+pub fn visit_seeds() -> Vec<Vec<u8>> {
+    let (seed, height) = ([7; 32], Height(9));
+    let mut invitation = samples::invitation(InvitedAs::Standby);
+    invitation.body.claim = SecretKey::from_seed(&seed).public();
+    let addresses = vec!["/ip4/192.0.2.1/tcp/26656".to_owned()];
+    let members = vec![TokenMember { key: samples::public(1), addresses }];
+    let token = Token { invitation, seed, genesis: Hash([3; 32]), members };
+    let [guest, member] = [1, 2].map(samples::public);
+    let hello = GuestHello::new(&token, &samples::secret(14), &guest, &member);
+    let receipt = Some(Executed { height, code: 4, log: "late".to_owned() });
+    let text = || "late".to_owned();
+    vec![
+        [vec![0], codec::encode(&hello)].concat(),
+        [vec![1], codec::encode(&Greeting::Received { height, registered: true })].concat(),
+        [vec![1], codec::encode(&Greeting::Refused { code: 4, reason: text() })].concat(),
+        [vec![2], codec::encode(&Question::Genesis { offset: 9 })].concat(),
+        [vec![2], codec::encode(&Question::Register { tx: seeds::txs()[0].clone() })].concat(),
+        [vec![2], codec::encode(&Question::Standing { tx: Hash([8; 32]) })].concat(),
+        [vec![3], codec::encode(&Answer::Genesis { total: 4, bytes: vec![1; 4] })].concat(),
+        [vec![3], codec::encode(&Answer::Register { code: 4, reason: text() })].concat(),
+        [vec![3], codec::encode(&Answer::Standing { height, registered: false, receipt })].concat(),
+        [vec![4], token.to_text().into_bytes()].concat(),
+    ]
 }
 
 /// A question for blocks, or an answer, with the checks of its blocks as if all signatures were good;
