@@ -168,9 +168,14 @@ impl Machine {
         Ok(self.home.node_key()?)
     }
 
+    /// Where it answers RPC.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.rpc_port)
+    }
+
     /// Its RPC.
     pub fn rpc(&self) -> Result<Rpc> {
-        Rpc::new("the new machine", &format!("http://127.0.0.1:{}", self.rpc_port))
+        Rpc::new("the new machine", &self.url())
     }
 
     /// The error, with the end of its log; where its process has ended, how.

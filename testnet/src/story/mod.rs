@@ -8,6 +8,7 @@ mod bad_input;
 mod blackout;
 mod exactly_once;
 mod failover;
+mod grow;
 mod join;
 mod late_joiner;
 mod machine;
@@ -61,6 +62,8 @@ pub enum Story {
     SlowFollower,
     /// A third node of an organisation joins under load by one command a side, and leaves again
     Join,
+    /// A network of one server grows to seven organisations, each through another member, and shrinks
+    GrowAndShrink,
     /// A node that has moved to another port is reached by all within two blocks
     Move,
     /// Who is not registered, or not any more, gets nothing and has no effect
@@ -250,6 +253,7 @@ impl Stage {
             Story::LateJoiner => late_joiner::play(self).await,
             Story::SlowFollower => slow_follower::play(self).await,
             Story::Join => join::play(self).await,
+            Story::GrowAndShrink => grow::play(self).await,
             Story::Move => moved::play(self).await,
             Story::Stranger => stranger::play(self).await,
             Story::BadInput => bad_input::play(self).await,
