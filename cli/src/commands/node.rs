@@ -8,7 +8,6 @@ use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, Invitation, InvitationBody, InvitedAs};
 use tandem_chain::types::{Hash, OrgName, Timestamp};
-use tandem_node::client::Status;
 use tandem_node::join::token::MAX_MEMBERS;
 use tandem_node::join::{Token, TokenMember};
 use tandem_node::rpc::shapes::tandem::{NodeEntry, NodeRole, Nodes};
@@ -57,7 +56,8 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     let client = input::client(global).await?;
     let status = client.status().await?;
     let block_time = status.sync_info.time()?;
-    check_asked(&status, args.genesis_hash)?;
+    let genesis = status.tandem.genesis_hash;
+    check_asked(genesis, args.genesis_hash, status.sync_info.catching_up)?;
     let (chain_id, org) = own_org(&client, &admin.public(), &args.admin_key).await?;
     let orgs = client.organizations().await?.organizations;
     if orgs.iter().any(|entry| entry.name == org && entry.is_suspended) {
@@ -84,7 +84,6 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     }
     let names = members.iter().map(|member| output::short(&member.key)).collect::<Vec<_>>();
     let invitation = Invitation::sign(body, &admin);
-    let genesis = status.tandem.genesis_hash;
     let token = Token { invitation, seed, genesis, members }.to_text();
     let answer = json!({
         "token": token,
@@ -111,12 +110,11 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
 
 /// Refuses to take another chain's word for it, or that of a node that is behind: the token is trusted
 /// on first contact, and its time counts from the newest block.
-fn check_asked(status: &Status, expected: Option<Hash>) -> anyhow::Result<()> {
-    let got = status.tandem.genesis_hash;
+fn check_asked(got: Hash, expected: Option<Hash>, catching_up: bool) -> anyhow::Result<()> {
     if let Some(expected) = expected.filter(|expected| *expected != got) {
         bail!("the node that was asked has genesis {got}, not {expected}: ask one of this chain");
     }
-    if status.sync_info.catching_up {
+    if catching_up {
         bail!(
             "the node that was asked is catching up, and does not know how the chain stands now: ask \
              another (--node), or wait"
@@ -221,6 +219,18 @@ mod tests {
             connected: true,
             addresses: vec!["/ip4/192.0.2.1/tcp/1".to_owned(); addresses],
         }
+    }
+
+    #[test]
+    fn a_node_of_another_chain_or_one_that_is_behind_is_not_asked() {
+        let [one, other] = [1, 2].map(|byte| Hash([byte; 32]));
+        let check = |expected, catching_up| {
+            check_asked(one, expected, catching_up).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(None, false), Ok(()));
+        assert_eq!(check(Some(one), false), Ok(()));
+        assert!(check(Some(other), false).unwrap_err().contains("has genesis 0101"));
+        assert!(check(Some(one), true).unwrap_err().contains("is catching up"));
     }
 
     #[test]

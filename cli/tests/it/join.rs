@@ -74,11 +74,14 @@ fn json_log(desk: &Desk, home: &str) {
 #[tokio::test]
 async fn a_machine_joins_by_one_command_a_side_and_follows() {
     let desk = Desk::new();
-    let [own, other] = free_ports();
+    let [own, other, third] = free_ports();
     let node = member(&desk, own).await;
     let token = token(&node, "").await;
-    let join = format!("join {token} {} --rpc-listen 127.0.0.1:0 --no-start --json", at(other));
-    let joined = desk.run(&format!("{join} --home a2")).await.json();
+    let join = |home: &str, port| {
+        let at = at(port);
+        format!("join {token} {at} --rpc-listen 127.0.0.1:0 --no-start --json --home {home}")
+    };
+    let joined = desk.run(&join("a2", other)).await.json();
     assert_eq!(joined["organization"], "alpha");
     assert_eq!(desk.read("a2/config/genesis.json"), desk.read("genesis.json"));
     let key = joined["public_key"].as_str().unwrap();
@@ -103,12 +106,12 @@ async fn a_machine_joins_by_one_command_a_side_and_follows() {
     .await;
 
     // What the token was good for has been done.
-    let error = desk.run(&format!("{join} --home a3")).await.failed_json(3);
+    let error = desk.run(&join("a3", third)).await.failed_json(3);
     assert!(error.contains("was used by node") && error.contains(key), "{error}");
     // Its join is over: the same command starts it, or would.
     assert!(!desk.path("a2/config/join.json").exists());
     second.stop().await;
-    let again = desk.run(&format!("{join} --home a2")).await.json();
+    let again = desk.run(&join("a2", other)).await.json();
     assert_eq!(again["public_key"], key);
 }
 
@@ -176,7 +179,7 @@ async fn what_is_wrong_with_a_token_is_named() {
     let invited_at = height(&node).await;
     // Blocks of an idle chain are 100 ms apart at least.
     until("it has expired", async || height(&node).await > invited_at + 3).await;
-    let line = format!("join {late} {} --no-start --home a3", at(nobody));
+    let line = format!("join {late} {} --rpc-listen 127.0.0.1:0 --no-start --home a3", at(nobody));
     let error = desk.run(&format!("{line} --json")).await.failed_json(3);
     assert!(error.contains("invitation expired at 2"), "{error}");
     let text = desk.run(&line).await.stderr(3);
@@ -185,8 +188,13 @@ async fn what_is_wrong_with_a_token_is_named() {
         "{text}"
     );
     node.stop().await;
-    let line = format!("join {good} {} --no-start --home a4 --timeout 300ms", at(nobody));
+    let quick = "--rpc-listen 127.0.0.1:0 --no-start --timeout 300ms";
+    let line = format!("join {good} {} {quick} --home a4", at(nobody));
     let error = desk.run(&format!("{line} --json")).await.failed_json(4);
     assert!(error.contains("no member of the token"), "{error}");
     assert!(error.contains("is not reachable"), "{error}");
+    // That nobody will dial it is told.
+    let line = format!("join {good} --listen /ip4/127.0.0.1/tcp/0 {quick} --home a5");
+    let text = desk.run(&line).await.stderr(4);
+    assert!(text.contains("no ADDRESS is given"), "{text}");
 }
