@@ -354,7 +354,7 @@ enum Fault {
     Genesis(String),
     /// It refuses this node or its registration.
     Refused { code: u32, reason: String },
-    /// It has the registration, which is in no block yet.
+    /// It was brought the registration, which is in no block yet.
     Waiting,
 }
 
@@ -431,11 +431,11 @@ impl Newcomer<'_> {
             self.has_genesis = true;
             self.tell(Progress::Genesis { hash: self.token.genesis, new: true });
         }
-        let mut is_sent = false;
-        let registering = self.register_at(&mut visit, height, &mut is_sent);
+        let mut is_heard = false;
+        let registering = self.register_at(&mut visit, height, &mut is_heard);
         let registered = timeout(time, registering).await;
         registered.unwrap_or_else(|_| {
-            Err(if is_sent { Fault::Waiting } else { Fault::Away(SILENT.to_owned()) })
+            Err(if is_heard { Fault::Waiting } else { Fault::Away(SILENT.to_owned()) })
         })
     }
 
@@ -452,12 +452,12 @@ impl Newcomer<'_> {
     }
 
     /// Sends the registration to a member and waits for its receipt, with no end of its own. Notes
-    /// whether the member has taken it in.
+    /// whether the member has heard of it.
     async fn register_at(
         &mut self,
         visit: &mut Visit,
         mut height: Height,
-        is_sent: &mut bool,
+        is_heard: &mut bool,
     ) -> Result<Height, Fault> {
         let mut due = Instant::now();
         loop {
@@ -476,10 +476,10 @@ impl Newcomer<'_> {
                 let question = Question::Register { tx: tx.bytes().to_vec() };
                 match ask(visit, &question).await.map_err(Fault::Away)? {
                     Answer::Register { code: 0, .. } => {
-                        *is_sent = true;
+                        *is_heard = true;
                         self.tell(Progress::Sent { tx: tx.hash() });
                     }
-                    Answer::Register { code, .. } if UNDECIDED.contains(&code) => *is_sent = true,
+                    Answer::Register { code, .. } if UNDECIDED.contains(&code) => *is_heard = true,
                     Answer::Register { code, reason: why } => {
                         // It may be since it was executed meanwhile.
                         return match standing(visit, &tx).await {
@@ -527,7 +527,7 @@ fn text(member: &PublicKey, fault: &Fault) -> String {
         Fault::Own(error) => error.to_string(),
         Fault::Away(reason) | Fault::Genesis(reason) => format!("member {member}: {reason}"),
         Fault::Refused { reason, .. } => format!("member {member} refuses: {reason}"),
-        Fault::Waiting => format!("member {member} has the registration, which is in no block yet"),
+        Fault::Waiting => format!("member {member}: the registration is in no block yet"),
     }
 }
 
