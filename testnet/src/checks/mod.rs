@@ -4,7 +4,7 @@
 mod tests;
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,7 +17,7 @@ use tandem_consensus::proposer::proposer;
 
 use crate::layout::{Layout, Node};
 use crate::network::Network;
-use crate::rpc::{BlockView, HeaderView, MAX_HEADERS, Results, Rpc};
+use crate::rpc::{BlockView, HeaderView, MAX_HEADERS, RegisterChange, Results, Rpc};
 use crate::until::until;
 
 /// A whole chain, as one node tells it, with the role table of each height.
@@ -26,8 +26,11 @@ pub struct Chain {
     pub blocks: Vec<BlockView>,
     /// Role tables by the hash that headers name them with.
     tables: BTreeMap<Hash, RoleTable>,
-    /// The registered nodes after a block, and until the next that changed them.
-    registers: BTreeMap<Height, BTreeSet<PublicKey>>,
+    /// The registered nodes after a block with their organisations, and until the next that changed
+    /// them.
+    registers: BTreeMap<Height, BTreeMap<PublicKey, OrgName>>,
+    /// Organisations that were removed in the newest block.
+    removed: Vec<OrgName>,
     /// Transactions that stand in the chain and failed, with their result codes.
     failed: HashMap<TxHash, u32>,
 }
@@ -52,9 +55,14 @@ impl Chain {
     ) -> Result<Self> {
         let known = known.into_iter().map(|table| (comet::validators_hash(&table), table));
         let tables = known.collect();
-        let genesis = layout.nodes.iter().map(|node| node.key).collect();
-        let registers = BTreeMap::from([(Height::ZERO, genesis)]);
-        let mut chain = Self { blocks: Vec::new(), tables, registers, failed: HashMap::new() };
+        let genesis = layout.nodes.iter().map(|node| (node.key, node.org.clone())).collect();
+        let mut chain = Self {
+            blocks: Vec::new(),
+            tables,
+            registers: BTreeMap::from([(Height::ZERO, genesis)]),
+            removed: Vec::new(),
+            failed: HashMap::new(),
+        };
         for height in 1..=tip.0 {
             let block = rpc.block(Height(height)).await?;
             chain
@@ -85,6 +93,7 @@ impl Chain {
             let table = &self.tables[&parent.validators_hash];
             self.check_turn(parent, table, commit.round)?;
         }
+        self.take_removed(&block);
         if !block.txs.is_empty() {
             let Results { codes, register } = rpc.results(block.height).await?;
             ensure!(codes.len() == block.txs.len(), "it has {} results", codes.len());
@@ -117,18 +126,37 @@ impl Chain {
     }
 
     /// Notes who came into the register in a block, and who left it.
-    fn change_register(&mut self, height: Height, changes: Vec<(PublicKey, bool)>) {
-        let Some((_, last)) = self.registers.last_key_value() else { return };
-        let mut register = last.clone();
-        for (node, comes) in changes {
-            if comes {
-                register.insert(node);
-            } else {
-                register.remove(&node);
+    fn change_register(&mut self, height: Height, changes: Vec<RegisterChange>) {
+        let mut register = self.newest_register();
+        for change in changes {
+            match change {
+                RegisterChange::Came(node, org) => {
+                    register.insert(node, org);
+                }
+                RegisterChange::Left(node) => {
+                    register.remove(&node);
+                }
+                RegisterChange::OrgLeft(org) => self.removed.push(org),
             }
         }
-        if register != *last {
-            self.registers.insert(height, register);
+        self.registers.insert(height, register);
+    }
+
+    fn newest_register(&self) -> BTreeMap<PublicKey, OrgName> {
+        self.registers.last_key_value().map(|(_, register)| register.clone()).unwrap_or_default()
+    }
+
+    /// Takes the nodes of organisations that the block before removed out of the register: all but the
+    /// holder of this block's height, which goes with this block.
+    fn take_removed(&mut self, block: &BlockView) {
+        for org in std::mem::take(&mut self.removed) {
+            let seat = self.tables[&block.validators_hash].seats().get(&org);
+            let last = seat.map(|seat| seat.holder);
+            let mut register = self.newest_register();
+            register.retain(|node, of| *of != org || Some(*node) == last);
+            self.registers.insert(block.height.back(1), register.clone());
+            register.retain(|_, of| *of != org);
+            self.registers.insert(block.height, register);
         }
     }
 
@@ -138,7 +166,7 @@ impl Chain {
             let bits = &before.record.record.alive;
             // Record k is about the nodes registered after block k - 2, in the order of their keys.
             let (_, register) = self.registers.range(..=before.height.back(2)).next_back()?;
-            let alive = register.iter().enumerate().filter(|(place, _)| bits.get(*place));
+            let alive = register.keys().enumerate().filter(|(place, _)| bits.get(*place));
             (!bits.is_empty()).then(|| alive.map(|(_, key)| *key).collect())
         });
         let turn = |round| proposer(table, alive.as_ref(), block.height, Round(round)).holder;

@@ -36,6 +36,7 @@ fn chain(blocks: &[&[&str]], failed: &[&str]) -> Chain {
         blocks: blocks.iter().enumerate().map(block).collect(),
         tables: BTreeMap::new(),
         registers: BTreeMap::new(),
+        removed: Vec::new(),
         failed: failed.iter().map(|tx| (hash(tx), 13)).collect(),
     }
 }

@@ -32,8 +32,19 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Results {
     /// Their result codes; 0 is success.
     pub codes: Vec<u32>,
-    /// Nodes that came into the register (true) or left it, in order.
-    pub register: Vec<(PublicKey, bool)>,
+    /// Who came into the register and who left it, in order.
+    pub register: Vec<RegisterChange>,
+}
+
+/// A change of the register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegisterChange {
+    /// A node came into it.
+    Came(PublicKey, OrgName),
+    /// A node left it.
+    Left(PublicKey),
+    /// An organisation was removed with all its nodes.
+    OrgLeft(OrgName),
 }
 
 /// RPC of one node. Cheap to clone.
@@ -186,15 +197,20 @@ impl Rpc {
         for entry in answer.txs_results.into_iter().skip(1) {
             results.codes.push(entry.code);
             for event in entry.events {
-                let comes = match event.kind.as_str() {
-                    "node_registered" => true,
-                    "node_removed" => false,
-                    _ => continue,
+                let value = |key: &str| {
+                    let found = event.attributes.iter().find(|attribute| attribute.key == key);
+                    found
+                        .map(|attribute| attribute.value.as_str())
+                        .with_context(|| format!("event {} has no {key}", event.kind))
                 };
-                let mut attributes = event.attributes.iter();
-                let node = attributes.find(|attribute| attribute.key == "node");
-                let node = node.with_context(|| format!("{} names no node", event.kind))?;
-                results.register.push((node.value.parse()?, comes));
+                results.register.push(match event.kind.as_str() {
+                    "node_registered" => {
+                        RegisterChange::Came(value("node")?.parse()?, value("org")?.parse()?)
+                    }
+                    "node_removed" => RegisterChange::Left(value("node")?.parse()?),
+                    "org_removed" => RegisterChange::OrgLeft(value("org")?.parse()?),
+                    _ => continue,
+                });
             }
         }
         Ok(results)

@@ -2,18 +2,16 @@
 //! member, and shrinks again to four. At every step all nodes have the same members, nodes and
 //! addresses, and the chain goes on.
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result, ensure};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::types::Height;
 use tokio::time::Instant;
 
 use super::Stage;
-use super::machine::{Machine, tandem};
+use super::machine::{Machine, Voter, admin_file, block_of, carried, invite_by, tandem};
 use super::scene::{READY, SOON, since};
 use crate::layout::Spec;
-use crate::rpc::{Rpc, height};
+use crate::rpc::Rpc;
 use crate::stats::ms;
 use crate::until::until;
 use crate::watcher::Watcher;
@@ -26,7 +24,7 @@ const LEFT: usize = 4;
 /// An organisation with one node.
 struct Member {
     name: String,
-    admin: PathBuf,
+    admin: String,
     url: String,
     rpc: Rpc,
     key: PublicKey,
@@ -41,7 +39,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     let first = stage.net().layout().nodes[0].clone();
     let mut members = vec![Member {
         name: first.org.to_string(),
-        admin: stage.net().layout().dir().join(format!("keys/{}-admin.json", first.org)),
+        admin: admin_file(stage, &first.org),
         url: first.rpc_url(),
         rpc: stage.net().rpc(&first.name).clone(),
         key: first.key,
@@ -72,34 +70,10 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command of `tandem` at a member's node; its answer.
-async fn at(stage: &Stage, member: &Member, line: &[&str]) -> Result<serde_json::Value> {
-    tandem(stage, &[line, &["--node", &member.url]].concat()).await
-}
-
-/// A change that one member proposes and others vote for, each at its own node, until it is carried:
-/// the answer to the last vote.
-async fn carried(
-    stage: &Stage,
-    members: &[Member],
-    first: usize,
-    change: &[&str],
-) -> Result<serde_json::Value> {
-    let turn = |i: usize| &members[(first + i) % members.len()];
-    let key = |member: &Member| member.admin.display().to_string();
-    let own = key(turn(0));
-    let line = [&["org", "propose"], change, &["--key", &own]].concat();
-    let mut answer = at(stage, turn(0), &line).await?;
-    let motion = answer["motion"].as_str().context("a motion has a number")?.to_owned();
-    for i in 1..members.len() {
-        if answer["effective"].is_string() {
-            break;
-        }
-        let line = ["org", "vote", &motion, "--key", &key(turn(i))];
-        answer = at(stage, turn(i), &line).await?;
-    }
-    ensure!(answer["effective"].is_string(), "all have voted for {change:?}: {answer}");
-    Ok(answer)
+/// The members as voters, beginning with one of them.
+fn voters(members: &[Member], first: usize) -> Vec<Voter> {
+    let turn = (0..members.len()).map(|i| &members[(first + i) % members.len()]);
+    turn.map(|member| Voter { admin: member.admin.clone(), url: member.url.clone() }).collect()
 }
 
 /// An organisation joins through one member: its motion, an invitation by its own admin key, and one
@@ -112,16 +86,15 @@ async fn join(
     name: &str,
 ) -> Result<(Member, f64)> {
     let host = &members[through % members.len()];
-    let admin = stage.folder.path().join(format!("{name}-admin.json"));
-    let file = admin.display().to_string();
-    tandem(stage, &["keys", "new", &file]).await?;
-    let answer = carried(stage, members, through, &["add", name, "--admin-key", &file]).await?;
-    let summary = answer["tried"]["summary"].as_str().unwrap_or_default().to_owned();
-    let invitation = at(stage, host, &["node", "invite", "--admin-key", &file]).await?;
-    let token = invitation["token"].as_str().context("tandem node invite gives no token")?;
+    let admin = stage.folder.path().join(format!("{name}-admin.json")).display().to_string();
+    tandem(stage, &["keys", "new", &admin]).await?;
+    let change = ["add", name, "--admin-key", &admin];
+    let (_, summary) = carried(stage, &voters(members, through), &change).await?;
+    let by = Voter { admin: admin.clone(), url: host.url.clone() };
+    let token = invite_by(stage, &by, &[]).await?;
     let mut machine = Machine::new(stage, &format!("{name}-a"))?;
     let start = Instant::now();
-    machine.join(stage, token).await?;
+    machine.join(stage, &token).await?;
     let key = machine.is_registered(&host.rpc).await?;
     let holds = until("the new organisation holds its seat", READY, || async {
         let seats = host.rpc.client().seats(1).await?.seats;
@@ -133,7 +106,7 @@ async fn join(
     let took = start.elapsed();
     let rpc = machine.rpc()?;
     machine.follows(&host.rpc, watcher.height()).await?;
-    let told = if summary.is_empty() { String::new() } else { format!(" ({summary})") };
+    let told = summary.map(|summary| format!(" ({summary})")).unwrap_or_default();
     stage.report.holds(format!(
         "{name} has joined through {}{told}: its node holds its seat {} after `tandem join`",
         host.name,
@@ -148,8 +121,8 @@ async fn join(
 /// the first nor the last.
 async fn leave(stage: &mut Stage, members: &mut Vec<Member>) -> Result<()> {
     let mut gone = members.remove(members.len() - 2);
-    let answer = carried(stage, members, 0, &["remove", &gone.name]).await?;
-    let removed = height(answer["height"].as_str().context("the receipt has no height")?)?;
+    let (answer, _) = carried(stage, &voters(members, 0), &["remove", &gone.name]).await?;
+    let removed = block_of(&answer)?;
     let machine = gone.machine.as_mut().context("the first organisation stays")?;
     let quiet = until("its node has lost its connections", SOON, || async {
         let peers = gone.rpc.status().await?.tandem.peers;

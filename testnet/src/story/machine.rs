@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::{Height, OrgName};
@@ -46,18 +46,56 @@ pub fn admin_file(stage: &Stage, org: &OrgName) -> String {
 /// An invitation of an observer by an organisation, made through one of its nodes: the token.
 pub async fn invite(stage: &Stage, through: &Node) -> Result<String> {
     let admin = admin_file(stage, &through.org);
-    let url = through.rpc_url();
-    let line = ["node", "invite", "--observer", "--admin-key", &admin, "--node", &url];
-    let answer = tandem(stage, &line).await?;
+    invite_by(stage, &Voter { admin, url: through.rpc_url() }, &["--observer"]).await
+}
+
+/// An invitation by an admin key, made through a node: the token.
+pub async fn invite_by(stage: &Stage, by: &Voter, options: &[&str]) -> Result<String> {
+    let line = [&["node", "invite", "--admin-key", &by.admin, "--node", &by.url], options];
+    let answer = tandem(stage, &line.concat()).await?;
     Ok(answer["token"].as_str().context("tandem node invite gives no token")?.to_owned())
+}
+
+/// A member whose admin key is here, and a node to which its commands go.
+pub struct Voter {
+    /// Key file of its admin.
+    pub admin: String,
+    /// RPC of the node.
+    pub url: String,
+}
+
+/// A change that the first of these proposes and the others vote for, each at its own node, until it is
+/// carried: the answer to the last command, and in a line what the change does.
+pub async fn carried(
+    stage: &Stage,
+    voters: &[Voter],
+    change: &[&str],
+) -> Result<(Value, Option<String>)> {
+    let [first, others @ ..] = voters else { bail!("nobody has a vote") };
+    let line = [&["org", "propose"], change, &["--key", &first.admin, "--node", &first.url]];
+    let mut answer = tandem(stage, &line.concat()).await?;
+    let summary = answer["tried"]["summary"].as_str().map(str::to_owned);
+    let motion = answer["motion"].as_str().context("a motion has a number")?.to_owned();
+    for Voter { admin, url } in others {
+        if answer["effective"].is_string() {
+            break;
+        }
+        answer = tandem(stage, &["org", "vote", &motion, "--key", admin, "--node", url]).await?;
+    }
+    ensure!(answer["effective"].is_string(), "all have voted for {change:?}: {answer}");
+    Ok((answer, summary))
+}
+
+/// The block that a receipt says it is in.
+pub fn block_of(answer: &Value) -> Result<Height> {
+    height(answer["height"].as_str().context("a receipt has a height")?)
 }
 
 /// A node's transaction, sent through another; the block that it is in.
 pub async fn send(stage: &Stage, through: &Node, arguments: &[&str], key: &Path) -> Result<Height> {
     let (url, key) = (through.rpc_url(), key.display().to_string());
     let line = [arguments, &["--node", &url, "--key", &key]].concat();
-    let receipt = tandem(stage, &line).await?;
-    height(receipt["height"].as_str().context("a receipt has a height")?)
+    block_of(&tandem(stage, &line).await?)
 }
 
 /// A machine.

@@ -60,7 +60,7 @@ pub enum Story {
     LateJoiner,
     /// A node that stands still does not slow the others
     SlowFollower,
-    /// A third node of an organisation joins under load by one command a side, and leaves again
+    /// A third node, and a fifth organisation, join under load by one command a side, and leave again
     Join,
     /// A network of one server grows to seven organisations, each through another member, and shrinks
     GrowAndShrink,
