@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
@@ -17,6 +17,7 @@ use tandem_consensus::journal::{Durable, Journal, KeyState, VoteGuard};
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot, watch};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
@@ -33,6 +34,8 @@ use crate::view::NodeView;
 
 /// Committed blocks that a slow watcher may be behind before it must look them up.
 const COMMITS_BUFFER: usize = 256;
+/// Time that threads have at the end to let go of the database.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a node does not start, or has stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +170,14 @@ impl Node {
         // The RPC gives open requests a bounded moment.
         let _ = rpc.await;
         self.network.shutdown().await;
-        outcome(ended, self.db.sync())
+        let synced = self.db.sync();
+        let mut closed = self.db.closed();
+        drop(self.db);
+        // A thread that still had it would use it while the process takes down what it stands on.
+        if timeout(CLOSE_TIMEOUT, closed.changed()).await.is_err() {
+            warn!("the database is still in use at the end");
+        }
+        outcome(ended, synced)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the tasks of the network share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
@@ -35,13 +35,18 @@ pub(super) struct Context {
     pub(super) manager: mpsc::UnboundedSender<FromLink>,
     /// One permit per request of any peer that is being served.
     pub(super) serving: Arc<Semaphore>,
-    /// Who receives guests; nobody does before it is set.
-    pub(super) host: OnceLock<Arc<dyn Host>>,
+    /// Who receives guests; nobody does before it is set, nor after the network's end.
+    pub(super) host: Mutex<Option<Arc<dyn Host>>>,
     /// The guests inside.
     pub(super) guests: Guests,
 }
 
 impl Context {
+    /// Who receives guests.
+    pub(super) fn host(&self) -> MutexGuard<'_, Option<Arc<dyn Host>>> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The link with a peer.
     pub(super) fn link(&self, peer: &PublicKey) -> Option<Arc<Link>> {
         self.links.read().unwrap_or_else(PoisonError::into_inner).get(peer).cloned()

@@ -124,7 +124,7 @@ impl Reception {
 
     /// None when it is a stranger.
     async fn receive(&mut self) -> Option<VisitEnd> {
-        let (visitor, host) = (key_of(&self.peer)?, Arc::clone(self.context.host.get()?));
+        let (visitor, host) = (key_of(&self.peer)?, self.context.host().clone()?);
         let hello = timeout(GUEST_HELLO_TIMEOUT, self.hello()).await.ok()?;
         let (mut stream, hello) = hello?;
         match timeout(SERVE_TIMEOUT, host.welcome(visitor, hello)).await.ok()? {

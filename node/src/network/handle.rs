@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -81,7 +81,7 @@ impl Network {
             events: event_sender,
             manager: to_manager,
             serving: Arc::new(Semaphore::new(MAX_REQUESTS_SERVED)),
-            host: OnceLock::new(),
+            host: Mutex::default(),
             guests: Guests::default(),
         });
         let shutdown = Arc::new(Notify::new());
@@ -134,7 +134,7 @@ impl Network {
     /// Says who receives guests: from now on, while this node has caught up, whoever is not registered
     /// may show an invitation. The first host stays.
     pub fn receive_guests(&self, host: Arc<dyn Host>) {
-        let _ = self.0.context.host.set(host);
+        self.0.context.host().get_or_insert(host);
         self.0.registered.send_modify(|registered| registered.receives_guests = true);
     }
 
@@ -224,7 +224,8 @@ impl Network {
         self.counters().all().collect()
     }
 
-    /// Ends all links and stops listening; returns when that is done.
+    /// Ends all links and stops listening, and lets go of the host of guests; returns when that is
+    /// done.
     pub async fn shutdown(&self) {
         self.0.shutdown.notify_one();
         let manager = self.0.manager.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -234,6 +235,8 @@ impl Network {
         {
             std::panic::resume_unwind(panic);
         }
+        // It may hold this network in its turn.
+        drop(self.0.context.host().take());
     }
 }
 

@@ -39,6 +39,7 @@ use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::store::{Batch, Column, Entry, Store};
 use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
+use tokio::sync::watch;
 
 pub use error::Error;
 pub use snapshot::Snapshot;
@@ -87,9 +88,11 @@ pub struct BlockResults {
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
 
+/// Dropped in this order: who waits for `closed` finds the database closed.
 struct Inner {
     db: DB,
     height: AtomicU64,
+    closed: watch::Sender<()>,
 }
 
 impl Database {
@@ -103,7 +106,11 @@ impl Database {
         let options = columns::database_options(config);
         let db = DB::open_cf_descriptors(&options, path, columns::descriptors(config))
             .map_err(|source| open_error(path, &source))?;
-        let database = Self(Arc::new(Inner { db, height: AtomicU64::new(0) }));
+        let database = Self(Arc::new(Inner {
+            db,
+            height: AtomicU64::new(0),
+            closed: watch::Sender::default(),
+        }));
         let content = |source| Error::Content { path: path.to_owned(), source };
         match database.read::<u32>("format", META, FORMAT_KEY).map_err(content)? {
             None => database.mark(genesis).map_err(content)?,
@@ -209,6 +216,13 @@ impl Database {
     /// [`ChainError::Storage`]: the process must end.
     pub fn sync(&self) -> Result<(), ChainError> {
         self.0.db.flush_wal(true).map_err(|source| fault("log", &source))
+    }
+
+    /// Gives an error, and no value before, when the last handle has been dropped and the database is
+    /// closed.
+    #[must_use]
+    pub fn closed(&self) -> watch::Receiver<()> {
+        self.0.closed.subscribe()
     }
 
     /// Height of the last committed block; 0 before the first.

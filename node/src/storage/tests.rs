@@ -309,6 +309,26 @@ fn a_block_out_of_order_is_never_written() {
 }
 
 #[test]
+fn who_waits_for_the_end_of_the_last_handle_finds_the_database_closed() {
+    let home = Home::new();
+    let (first, second) = {
+        let database = home.open();
+        (database.clone(), database)
+    };
+    let closed = first.closed();
+    let waiting = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut closed = closed;
+        assert!(runtime.block_on(closed.changed()).is_err());
+        home.open();
+    });
+    drop(first);
+    assert!(!waiting.is_finished());
+    drop(second);
+    waiting.join().unwrap();
+}
+
+#[test]
 fn a_folder_in_use_is_refused_and_free_again_afterwards() {
     let home = Home::new();
     let first = home.open();

@@ -8,7 +8,7 @@ use tandem_chain::types::Height;
 use tokio::time::Instant;
 
 use super::Stage;
-use super::machine::{Machine, Voter, admin_file, block_of, carried, invite_by, tandem};
+use super::machine::{Machine, Voter, admin_file, block_of, carried, has_block, invite_by, tandem};
 use super::scene::{READY, SOON, since};
 use crate::layout::Spec;
 use crate::rpc::Rpc;
@@ -89,7 +89,9 @@ async fn join(
     let admin = stage.folder.path().join(format!("{name}-admin.json")).display().to_string();
     tandem(stage, &["keys", "new", &admin]).await?;
     let change = ["add", name, "--admin-key", &admin];
-    let (_, summary) = carried(stage, &voters(members, through), &change).await?;
+    let (answer, summary) = carried(stage, &voters(members, through), &change).await?;
+    // Its node may be a block behind the one that had the last vote.
+    has_block(&host.rpc, block_of(&answer)?).await?;
     let by = Voter { admin: admin.clone(), url: host.url.clone() };
     let token = invite_by(stage, &by, &[]).await?;
     let mut machine = Machine::new(stage, &format!("{name}-a"))?;

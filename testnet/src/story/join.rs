@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Stage;
 use super::machine::{
-    Machine, Voter, admin_file, block_of, carried, invite, invite_by, send, tandem,
+    Machine, Voter, admin_file, block_of, carried, has_block, invite, invite_by, send, tandem,
 };
 use super::scene::{SOON, since};
 use crate::layout::Spec;
@@ -127,9 +127,12 @@ async fn fifth_organisation(stage: &mut Stage, watcher: &Watcher) -> Result<Dura
     let voters = [at("bravo-a")?, at("charlie-b")?, at("delta-a")?];
     let admin = stage.folder.path().join("echo-admin.json").display().to_string();
     tandem(stage, &["keys", "new", &admin]).await?;
-    let (_, summary) = carried(stage, &voters, &["add", "echo", "--admin-key", &admin]).await?;
+    let change = ["add", "echo", "--admin-key", &admin];
+    let (answer, summary) = carried(stage, &voters, &change).await?;
     let by = Voter { admin, url: voters[0].url.clone() };
     let host = stage.net().rpc("bravo-a").clone();
+    // It may be a block behind the node that had the last vote.
+    has_block(&host, block_of(&answer)?).await?;
     let mut machines = Vec::new();
     let mut took = Duration::ZERO;
     for (name, is_first) in [("echo-a", true), ("echo-b", false)] {

@@ -86,6 +86,16 @@ pub async fn carried(
     Ok((answer, summary))
 }
 
+/// Waits until a node has the block of a height.
+pub async fn has_block(rpc: &Rpc, height: Height) -> Result<()> {
+    until(&format!("{} has block {height}", rpc.name()), SOON, || async {
+        let at = rpc.height().await?;
+        ensure!(at >= height, "it is at height {at}");
+        Ok(())
+    })
+    .await
+}
+
 /// The block that a receipt says it is in.
 pub fn block_of(answer: &Value) -> Result<Height> {
     height(answer["height"].as_str().context("a receipt has a height")?)
