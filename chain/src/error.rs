@@ -60,6 +60,12 @@ pub enum Error {
     Term { expected: Term, got: Term },
     #[error("no switch: {reason}")]
     NoSwitch { reason: &'static str },
+    #[error("invitation expired at height {valid_until}, the block is {height}: ask for a new one")]
+    InvitationExpired { valid_until: Height, height: Height },
+    #[error("invitation is valid until {valid_until}, at most {latest} is allowed now")]
+    InvitationTooFar { valid_until: Height, latest: Height },
+    #[error("invitation was used by node {node}: each is good for one node, ask for a new one")]
+    InvitationUsed { node: PublicKey },
     #[error("parameter {name} is {got}: {rule}")]
     Parameter { name: &'static str, rule: String, got: u64 },
     #[error("refused: {reason}")]
@@ -110,8 +116,8 @@ impl Error {
             | Self::Name { .. } => 1,
             Self::BadSignature { .. } => 2,
             Self::OtherChain { .. } => 3,
-            Self::Expired { .. } => 4,
-            Self::TooFar { .. } => 5,
+            Self::Expired { .. } | Self::InvitationExpired { .. } => 4,
+            Self::TooFar { .. } | Self::InvitationTooFar { .. } => 5,
             Self::Repeated { .. } => 6,
             Self::UnknownSender { .. } => 7,
             Self::MempoolFull { .. } => 8,
@@ -123,7 +129,7 @@ impl Error {
             Self::Term { .. } => 14,
             Self::NoSwitch { .. } => 15,
             Self::Parameter { .. } => 16,
-            Self::Refused { .. } => 17,
+            Self::Refused { .. } | Self::InvitationUsed { .. } => 17,
             Self::WeakKey { .. } => 18,
             Self::TooMany { .. } => 19,
             Self::WrongHeight { .. }

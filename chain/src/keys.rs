@@ -71,6 +71,10 @@ pub enum Domain {
     Follow,
     /// A proof, by a node's key, that it is to be a node of an organisation.
     Registration,
+    /// An invitation of a node that is not known yet, by its organisation's admin key.
+    Invitation,
+    /// A proof, by a node's key, that a guest at a member speaks for it.
+    Visit,
 }
 
 impl Domain {
@@ -80,6 +84,8 @@ impl Domain {
             Self::LivenessRecord => b"tandem/liveness-record/1\0",
             Self::Follow => b"tandem/follow/1\0",
             Self::Registration => b"tandem/registration/1\0",
+            Self::Invitation => b"tandem/invitation/1\0",
+            Self::Visit => b"tandem/visit/1\0",
         }
     }
 

@@ -27,6 +27,15 @@ pub const MAX_MOTION_HISTORY: u64 = 1_000;
 pub const MAX_ADDRESSES_PER_NODE: usize = 8;
 /// Characters in one address.
 pub const MAX_ADDRESS_LEN: usize = 256;
+/// Heights ahead of the block that carries its use to which an invitation may be valid: some days
+/// of an idle chain of two blocks a second.
+pub const MAX_INVITATION_VALIDITY: u64 = 500_000;
+/// Used invitations of one organisation that are remembered, each until it expires.
+pub const MAX_USED_INVITATIONS_PER_ORG: usize = 256;
+/// Registrations by invitations of one organisation that wait in a mempool.
+pub const MAX_MEMPOOL_INVITED_TXS: usize = MAX_NODES_PER_ORG;
+/// Bytes of one of them at most.
+pub const MAX_INVITED_TX_BYTES: usize = 4 * 1024;
 /// Data sets of one organisation: none can take the names that others need.
 pub const MAX_DATA_SETS_PER_ORG: usize = 100;
 /// Data sets in one chain.
@@ -106,6 +115,9 @@ const _: () = {
     assert!(MAX_BLOCK_TXS <= MAX_MEMPOOL_TXS_PER_SENDER);
     assert!(MAX_BLOCK_TX_BYTES <= MAX_MEMPOOL_BYTES_PER_SENDER);
     assert!(MAX_TX_BYTES <= MEMPOOL_RESERVE_BYTES_PER_SENDER);
+    assert!(MAX_MEMPOOL_INVITED_TXS <= MEMPOOL_RESERVE_TXS_PER_SENDER);
+    // Addresses, with room for a chain id, two names, keys and signatures.
+    assert!(MAX_ADDRESSES_PER_NODE * (8 + MAX_ADDRESS_LEN) + 1024 <= MAX_INVITED_TX_BYTES);
     // What is common is most of it.
     assert!(MEMPOOL_RESERVE_TXS <= MAX_MEMPOOL_TXS / 10);
     assert!(MEMPOOL_RESERVE_BYTES <= MAX_MEMPOOL_BYTES / 10);

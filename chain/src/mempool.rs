@@ -4,6 +4,7 @@
 //! |---|---|
 //! | all | [`MAX_MEMPOOL_TXS`], [`MAX_MEMPOOL_BYTES`] |
 //! | one sender | [`MAX_MEMPOOL_TXS_PER_SENDER`], [`MAX_MEMPOOL_BYTES_PER_SENDER`]: a quarter |
+//! | registrations by invitations of one organisation | [`MAX_MEMPOOL_INVITED_TXS`], each of [`MAX_INVITED_TX_BYTES`]: their senders have no role yet, and count together |
 //! | module `records` | all but the reserve, [`MEMPOOL_RESERVE_TXS`] and [`MEMPOOL_RESERVE_BYTES`] |
 //! | one sender, while only the reserve is left | [`MEMPOOL_RESERVE_TXS_PER_SENDER`], [`MEMPOOL_RESERVE_BYTES_PER_SENDER`] |
 //!
@@ -19,13 +20,14 @@ use crate::block::Block;
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::limits::{
-    MAX_MEMPOOL_BYTES, MAX_MEMPOOL_BYTES_PER_SENDER, MAX_MEMPOOL_REMEMBERED, MAX_MEMPOOL_TXS,
-    MAX_MEMPOOL_TXS_PER_SENDER, MAX_TX_VALIDITY, MEMPOOL_RESERVE_BYTES,
-    MEMPOOL_RESERVE_BYTES_PER_SENDER, MEMPOOL_RESERVE_TXS, MEMPOOL_RESERVE_TXS_PER_SENDER,
+    MAX_INVITED_TX_BYTES, MAX_MEMPOOL_BYTES, MAX_MEMPOOL_BYTES_PER_SENDER, MAX_MEMPOOL_INVITED_TXS,
+    MAX_MEMPOOL_REMEMBERED, MAX_MEMPOOL_TXS, MAX_MEMPOOL_TXS_PER_SENDER, MAX_TX_VALIDITY,
+    MEMPOOL_RESERVE_BYTES, MEMPOOL_RESERVE_BYTES_PER_SENDER, MEMPOOL_RESERVE_TXS,
+    MEMPOOL_RESERVE_TXS_PER_SENDER,
 };
-use crate::modules::Call;
+use crate::modules::{Call, consortium};
 use crate::tx::Tx;
-use crate::types::{Height, TxHash};
+use crate::types::{Height, OrgName, TxHash};
 
 /// A number of transactions and their bytes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,10 @@ impl Load {
     };
     const MAX_OF_SENDER: Self =
         Self { txs: MAX_MEMPOOL_TXS_PER_SENDER, bytes: MAX_MEMPOOL_BYTES_PER_SENDER };
+    const MAX_OF_INVITATIONS: Self = Self {
+        txs: MAX_MEMPOOL_INVITED_TXS,
+        bytes: MAX_MEMPOOL_INVITED_TXS * MAX_INVITED_TX_BYTES,
+    };
     const MAX_OF_SENDER_IN_RESERVE: Self =
         Self { txs: MEMPOOL_RESERVE_TXS_PER_SENDER, bytes: MEMPOOL_RESERVE_BYTES_PER_SENDER };
 
@@ -68,6 +74,43 @@ impl Load {
     }
 }
 
+/// Whom a transaction counts against.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Account {
+    /// Its sender.
+    Sender(PublicKey),
+    /// The organisation that invites its sender, which has no role yet: whoever has an invitation
+    /// can make as many senders as he likes.
+    Inviting(OrgName),
+}
+
+impl Account {
+    fn of(tx: &Tx) -> Self {
+        match &tx.body().call {
+            Call::Consortium(consortium::Call::RegisterInvited { invitation, .. }) => {
+                Self::Inviting(invitation.body.org.clone())
+            }
+            _ => Self::Sender(tx.body().sender),
+        }
+    }
+
+    /// What may wait, and what an error calls it.
+    fn bound(&self) -> (Load, [&'static str; 2]) {
+        match self {
+            Self::Sender(_) => {
+                (Load::MAX_OF_SENDER, ["transactions of this sender", "bytes of this sender"])
+            }
+            Self::Inviting(_) => (
+                Load::MAX_OF_INVITATIONS,
+                [
+                    "registrations by invitations of this organisation",
+                    "bytes of registrations by invitations of this organisation",
+                ],
+            ),
+        }
+    }
+}
+
 /// Verified transactions in the order in which they came.
 ///
 /// One map of hashes is the truth; the rest are indexes of it. Hashes of transactions that were
@@ -77,7 +120,7 @@ pub struct Mempool {
     places: BTreeMap<TxHash, u64>,
     queue: BTreeMap<u64, Tx>,
     expiries: BTreeSet<(Height, u64)>,
-    senders: BTreeMap<PublicKey, Load>,
+    accounts: BTreeMap<Account, Load>,
     load: Load,
     next_place: u64,
     committed: BTreeSet<TxHash>,
@@ -106,7 +149,7 @@ impl Mempool {
         let place = self.next_place;
         self.next_place += 1;
         self.load.add(&tx);
-        self.senders.entry(tx.body().sender).or_default().add(&tx);
+        self.accounts.entry(Account::of(&tx)).or_default().add(&tx);
         self.places.insert(hash, place);
         self.expiries.insert((valid_until, place));
         self.queue.insert(place, tx);
@@ -115,15 +158,16 @@ impl Mempool {
 
     fn check_room(&self, tx: &Tx) -> Result<(), Error> {
         const OF_ALL: [&str; 2] = ["transactions", "bytes"];
-        const OF_SENDER: [&str; 2] = ["transactions of this sender", "bytes of this sender"];
-        let of_sender = self.senders.get(&tx.body().sender).copied().unwrap_or_default();
-        of_sender.check(tx, Load::MAX_OF_SENDER, OF_SENDER)?;
+        let account = Account::of(tx);
+        let (max, what) = account.bound();
+        let own = self.accounts.get(&account).copied().unwrap_or_default();
+        own.check(tx, max, what)?;
         let common = self.load.check(tx, Load::MAX_OF_RECORDS, OF_ALL);
         if common.is_ok() || matches!(tx.body().call, Call::Records(_)) {
             return common;
         }
         self.load.check(tx, Load::MAX, OF_ALL)?;
-        of_sender.check(tx, Load::MAX_OF_SENDER_IN_RESERVE, OF_SENDER)
+        own.check(tx, Load::MAX_OF_SENDER_IN_RESERVE, what)
     }
 
     /// Whether a transaction waits here.
@@ -197,11 +241,11 @@ impl Mempool {
         self.places.remove(&tx.hash());
         self.expiries.remove(&(tx.body().valid_until, place));
         self.load.remove(&tx);
-        let sender = tx.body().sender;
-        let of_sender = self.senders.get_mut(&sender).expect("senders of the queue are counted");
-        of_sender.remove(&tx);
-        if of_sender.txs == 0 {
-            self.senders.remove(&sender);
+        let account = Account::of(&tx);
+        let own = self.accounts.get_mut(&account).expect("accounts of the queue are counted");
+        own.remove(&tx);
+        if own.txs == 0 {
+            self.accounts.remove(&account);
         }
     }
 }

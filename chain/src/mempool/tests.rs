@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ledger::tests::kit::{Chain, Next, create, put, secret, switch};
+use crate::ledger::tests::kit::{Chain, Next, create, invitation, invited, put, secret, switch};
 use crate::limits::{MAX_RECORD_VALUE_BYTES, MAX_TX_BYTES};
+use crate::modules::consortium::InvitedAs;
 use crate::tx::TxBody;
 
 fn tx(sender: &str, nonce: u64, valid_until: u64) -> Tx {
@@ -85,7 +86,7 @@ fn transactions_leave_when_no_later_block_may_carry_them() {
     pool.committed(&block(6 + MAX_TX_VALIDITY, vec![]));
     assert!(pool.is_empty());
     assert_eq!(pool.bytes(), 0);
-    assert!(pool.senders.is_empty() && pool.expiries.is_empty() && pool.places.is_empty());
+    assert!(pool.accounts.is_empty() && pool.expiries.is_empty() && pool.places.is_empty());
 }
 
 /// Adds `call` of a sender, again and again, until it is refused; how often it was not, and why then.
@@ -131,6 +132,31 @@ fn one_sender_shuts_out_nobody() {
         assert_eq!(pool.add(tx_with("b", 0, 10, record.clone()), Height(0)), Ok(()));
         assert_eq!(pool.add(tx_with("b", 0, 10, switch("b", "b2", 0)), Height(0)), Ok(()));
     }
+}
+
+#[test]
+fn registrations_by_invitations_of_one_organisation_count_together_whoever_sends_them() {
+    let mut pool = Mempool::new();
+    let by = |org_name: &str, node: &str| {
+        tx_with(node, 1, 10, invited(&invitation(org_name, 1, InvitedAs::Observer, 10)))
+    };
+    for i in 0..MAX_MEMPOOL_INVITED_TXS {
+        assert_eq!(pool.add(by("a", &format!("new-{i}")), Height(0)), Ok(()));
+    }
+    let what = "registrations by invitations of this organisation";
+    let error = full(what, MAX_MEMPOOL_INVITED_TXS);
+    assert_eq!(pool.add(by("a", "one-more"), Height(0)), Err(error));
+    assert_eq!(pool.add(by("b", "one-more"), Height(0)), Ok(()));
+    // Nothing else is in their way, and they come free.
+    assert_eq!(pool.add(tx("a-admin", 1, 10), Height(0)), Ok(()));
+    pool.remove(&by("a", "new-0").hash());
+    assert_eq!(pool.add(by("a", "one-more"), Height(0)), Ok(()));
+    let long = Call::Consortium(consortium::Call::RegisterInvited {
+        invitation: invitation("c", 1, InvitedAs::Observer, 10),
+        addresses: vec!["x".repeat(MAX_MEMPOOL_INVITED_TXS * MAX_INVITED_TX_BYTES)],
+    });
+    let refused = pool.add(tx_with("new", 1, 10, long), Height(0));
+    assert!(matches!(refused, Err(Error::MempoolFull { .. })), "{refused:?}");
 }
 
 #[test]
@@ -279,7 +305,7 @@ proptest! {
             prop_assert_eq!((pool.len(), pool.bytes()), (list.len(), bytes));
             prop_assert_eq!(pool.places.len(), list.len());
             prop_assert_eq!(pool.expiries.len(), list.len());
-            let senders = pool.senders.values();
+            let senders = pool.accounts.values();
             let of_senders = senders.fold((0, 0), |sum, of| (sum.0 + of.txs, sum.1 + of.bytes));
             prop_assert_eq!(of_senders, (list.len(), bytes));
             for tx in &txs {

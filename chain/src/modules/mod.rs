@@ -48,7 +48,7 @@ impl Sender {
 /// Executes a transaction's call: what it returns, or why it failed. The changes of a call that
 /// failed are the caller's to undo.
 pub(crate) fn execute(ctx: &mut Context, body: &TxBody) -> Result<Vec<u8>, Error> {
-    let sender = consortium::sender(&mut ctx.state, &body.sender)?;
+    let sender = consortium::sender_of(&mut ctx.state, body)?;
     match &body.call {
         Call::Consortium(call) => consortium::execute(ctx, &sender, call),
         Call::Standby(call) => standby::execute(ctx, &sender, call),

@@ -19,7 +19,7 @@ use tandem_chain::vote::{Vote, VoteKind};
 
 use crate::light_client::{Signed, check_all_pairs};
 use crate::samples::{
-    chain_id, genesis, hash, observation_by, org, public, secret, secret_of, time,
+    self, chain_id, genesis, hash, observation_by, org, public, secret, secret_of, time,
 };
 
 /// A chain in memory whose nodes are alive or dead as a test says.
@@ -219,6 +219,7 @@ pub fn with_every_call() -> Chain {
     let (epsilon, zeta) = (|| org("epsilon"), || org("zeta"));
     let proof_of_user = consortium::registration_proof(&chain_id(), &org("alpha"), &secret(51));
     let proof_of_admin = consortium::registration_proof(&chain_id(), &org("beta"), &secret(112));
+    let invitation = samples::invitation(consortium::InvitedAs::Replacement { lost: public(21) });
     let blocks: [Vec<(u8, Call)>; 5] = [
         vec![
             (101, Call::Records(R::Create { data_set: data_set() })),
@@ -264,6 +265,7 @@ pub fn with_every_call() -> Chain {
             vote(103, 4),
             propose(Change::SetParameters(parameters)),
             (102, Call::Consortium(C::SetAdminKey { key: public(112), proof: proof_of_admin })),
+            (42, Call::Consortium(C::RegisterInvited { invitation, addresses: Vec::new() })),
         ],
     ];
     for calls in blocks {

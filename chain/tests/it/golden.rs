@@ -12,6 +12,7 @@
 use std::fmt::Write as _;
 
 use tandem_chain::ledger::{Event, Receipt};
+use tandem_chain::modules::consortium::InvitedAs;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::store::Column;
 use tandem_chain::types::{Height, Round};
@@ -147,6 +148,14 @@ fn golden() -> String {
         out.bytes(name, tx.bytes());
         out.text(&format!("{name}, hash"), tx.hash());
     }
+    let lost = samples::public(11);
+    for (name, part) in [
+        ("invited as standby", InvitedAs::Standby),
+        ("invited as observer", InvitedAs::Observer),
+        ("invited as replacement", InvitedAs::Replacement { lost }),
+    ] {
+        out.encoded(name, &part);
+    }
 
     out.section("State and genesis");
     out.encoded("role table", &samples::sample_table());
@@ -223,6 +232,12 @@ fn errors() -> Vec<(&'static str, Error)> {
             },
         ),
         ("NoSwitch", Error::NoSwitch { reason: "" }),
+        (
+            "InvitationExpired",
+            Error::InvitationExpired { valid_until: Height(0), height: Height(0) },
+        ),
+        ("InvitationTooFar", Error::InvitationTooFar { valid_until: Height(0), latest: Height(0) }),
+        ("InvitationUsed", Error::InvitationUsed { node: sender }),
         ("Parameter", Error::Parameter { name: "", rule: name(), got }),
         ("Refused", Error::Refused { reason: name() }),
         ("WeakKey", Error::WeakKey { key: sender }),

@@ -182,12 +182,25 @@ pub fn record() -> SignedRecord {
         .sign(&chain_id(), &secret(2))
 }
 
+/// An invitation by alpha.
+pub fn invitation(part: consortium::InvitedAs) -> consortium::Invitation {
+    let body = consortium::InvitationBody {
+        chain_id: chain_id(),
+        org: org("alpha"),
+        nonce: consortium::InvitationNonce([9; 16]),
+        part,
+        valid_until: Height(1_000),
+    };
+    consortium::Invitation::sign(body, &secret(101))
+}
+
 /// Every call, by name.
 pub fn calls() -> Vec<(&'static str, Call)> {
     use consortium::Call as C;
     use records::Call as R;
     let node = public(14);
     let addresses = vec!["/ip4/192.0.2.14/tcp/26656".to_owned()];
+    let (places, standby) = (addresses.clone(), invitation(consortium::InvitedAs::Standby));
     let data_set = || "prices.eu".parse().expect("a name");
     let key = b"2026-11-22".to_vec();
     let register = C::RegisterNode {
@@ -207,6 +220,10 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         (
             "consortium.set_admin_key",
             Call::Consortium(C::SetAdminKey { key: node, proof: secret(14).sign(b"a proof") }),
+        ),
+        (
+            "consortium.register_invited",
+            Call::Consortium(C::RegisterInvited { invitation: standby, addresses: places }),
         ),
     ]);
     let mut calls = vec![
@@ -313,12 +330,15 @@ pub fn certified_block() -> CertifiedBlock {
     CertifiedBlock { block: block.into(), certificate }
 }
 
-/// What key 21 signs in each domain but that of follow messages, which `consensus` has.
+/// What key 21 signs in each domain but those of follow messages, which `consensus` has, and of
+/// visits, which `node` has.
 pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
     let (id, call) = (chain_id(), calls().remove(0).1);
+    let invited = invitation(consortium::InvitedAs::Standby);
     vec![
         ("transaction", Domain::Transaction.sign_bytes(&id, &tx_body(call))),
         ("liveness record", Domain::LivenessRecord.sign_bytes(&id, &record().record)),
         ("registration", Domain::Registration.sign_bytes(&id, &(org("alpha"), public(14)))),
+        ("invitation", Domain::Invitation.sign_bytes(&id, &invited.body)),
     ]
 }

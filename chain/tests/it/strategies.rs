@@ -132,6 +132,22 @@ fn parameters() -> impl Strategy<Value = Parameters> {
     })
 }
 
+fn invitation() -> impl Strategy<Value = consortium::Invitation> {
+    use consortium::InvitedAs;
+    let part = prop_oneof![
+        Just(InvitedAs::Standby),
+        Just(InvitedAs::Observer),
+        public_key().prop_map(|lost| InvitedAs::Replacement { lost }),
+    ];
+    let nonce = any::<[u8; 16]>().prop_map(consortium::InvitationNonce);
+    (chain_id(), org_name(), nonce, part, height(), signature()).prop_map(
+        |(chain_id, org, nonce, part, valid_until, signature)| {
+            let body = consortium::InvitationBody { chain_id, org, nonce, part, valid_until };
+            consortium::Invitation { body, signature }
+        },
+    )
+}
+
 fn call() -> impl Strategy<Value = Call> {
     use consortium::Call as C;
     use records::Call as R;
@@ -161,6 +177,9 @@ fn call() -> impl Strategy<Value = Call> {
         any::<u64>().prop_map(|motion| Call::Consortium(C::Vote { motion })),
         (public_key(), signature())
             .prop_map(|(key, proof)| Call::Consortium(C::SetAdminKey { key, proof })),
+        (invitation(), addresses()).prop_map(|(invitation, addresses)| {
+            Call::Consortium(C::RegisterInvited { invitation, addresses })
+        }),
         data_set_name().prop_map(|data_set| Call::Records(R::Create { data_set })),
         (data_set_name(), bytes(), bytes(), expected()).prop_map(
             |(data_set, key, value, expected)| Call::Records(R::Put {

@@ -312,6 +312,30 @@ pub(crate) fn add_user(org_name: &str, user: &str) -> Call {
     Call::Consortium(consortium::Call::AddUser { user: key(user), proof })
 }
 
+/// An invitation by an organisation's admin key; its number tells it from others.
+pub(crate) fn invitation(
+    org_name: &str,
+    number: u8,
+    part: consortium::InvitedAs,
+    valid_until: u64,
+) -> consortium::Invitation {
+    let body = consortium::InvitationBody {
+        chain_id: genesis().chain_id,
+        org: org(org_name),
+        nonce: consortium::InvitationNonce([number; 16]),
+        part,
+        valid_until: Height(valid_until),
+    };
+    consortium::Invitation::sign(body, &secret(&format!("{org_name}-admin")))
+}
+
+pub(crate) fn invited(invitation: &consortium::Invitation) -> Call {
+    Call::Consortium(consortium::Call::RegisterInvited {
+        invitation: invitation.clone(),
+        addresses: vec!["/dns4/example.com/tcp/26656".to_owned()],
+    })
+}
+
 pub(crate) fn remove(node: &str) -> Call {
     Call::Consortium(consortium::Call::RemoveNode { node: key(node) })
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::kit::*;
 use crate::keys::PublicKey;
 use crate::ledger::{Ledger, may_send};
-use crate::modules::consortium::{self, Change, KeyRole};
+use crate::modules::consortium::{self, Change, InvitedAs, KeyRole};
 use crate::modules::{Call, standby};
 use crate::types::Power;
 
@@ -43,6 +43,15 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
             let seats = standby::seats(chain.store()).unwrap();
             let term = seats.iter().find(|seat| seat.seat == org(org_name)).map(|seat| seat.term.0);
             (admin, switch(org_name, &node, term.unwrap_or_default()))
+        }
+        9 if two % 2 == 0 => {
+            let part = match two % 3 {
+                0 => InvitedAs::Standby,
+                1 => InvitedAs::Observer,
+                _ => InvitedAs::Replacement { lost: key(&format!("{name}{}", 1 + one % 6)) },
+            };
+            let until = chain.height() + u64::from(three % 16);
+            (node, invited(&invitation(name, three % 5, part, until)))
         }
         9 => (user, create(&data_set)),
         10 => (admin, create(&data_set)),

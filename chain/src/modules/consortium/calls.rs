@@ -10,14 +10,14 @@ use crate::modules::consortium::state::{
     check_new_key, delete_key, delete_user, key_entry, org, put_key, put_org, put_user,
 };
 use crate::modules::consortium::{
-    Call, KeyRole, Node, change, check_addresses, motions, registration_bytes,
+    Call, KeyRole, Node, Org, change, check_addresses, invitations, motions, registration_bytes,
 };
 use crate::modules::{Sender, standby};
 
 /// Executes a call. Its data is a [`motions::Decision`] for motions and votes, the effective height
 /// where the pair or the admin key changes, else empty.
 pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result<Vec<u8>, Error> {
-    if !matches!(call, Call::SetAddresses { .. }) {
+    if !matches!(call, Call::SetAddresses { .. } | Call::RegisterInvited { .. }) {
         sender.must_be_admin()?;
     }
     match call {
@@ -34,14 +34,17 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         }
         Call::Vote { motion } => motions::vote(ctx, sender, *motion),
         Call::SetAdminKey { key, proof } => set_admin_key(ctx, sender, key, proof),
+        Call::RegisterInvited { invitation, addresses } => {
+            invitations::register(ctx, sender, invitation, addresses)
+        }
     }
 }
 
-fn not_found(what: &'static str, key: &PublicKey) -> Error {
+pub(super) fn not_found(what: &'static str, key: &PublicKey) -> Error {
     Error::NotFound { what, name: key.to_string() }
 }
 
-fn node_event(kind: &str, sender: &Sender, node: &PublicKey) -> Event {
+pub(super) fn node_event(kind: &str, sender: &Sender, node: &PublicKey) -> Event {
     Event::new(kind, [("org", sender.org.to_string()), ("node", node.to_string())])
 }
 
@@ -56,14 +59,7 @@ fn register_node(
     check_new_key(&mut ctx.state, node)?;
     check_addresses(addresses)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
-    if entry.nodes.len() >= MAX_NODES_PER_ORG {
-        let got = entry.nodes.len() + 1;
-        return Err(Error::TooMany { what: "nodes", max: MAX_NODES_PER_ORG, got });
-    }
-    if pair && entry.nodes.values().filter(|node| node.pair).count() >= 2 {
-        let reason = "the pair has two nodes: take one out, or make this one an observer first";
-        return Err(Error::Refused { reason: reason.to_owned() });
-    }
+    check_room(&entry, pair)?;
     check_proof(ctx, sender, node, proof)?;
     entry.nodes.insert(*node, Node { pair, addresses: addresses.to_vec() });
     put_org(&mut ctx.state, &sender.org, &entry);
@@ -98,13 +94,36 @@ fn set_admin_key(
     Ok(codec::encode(&effective))
 }
 
-fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {
-    let mut entry = org(&mut ctx.state, &sender.org)?;
-    let removed = entry.nodes.remove(node).ok_or_else(|| not_found("node", node))?;
+/// Refuses a node more, in the pair or beside it, where there is no place.
+pub(super) fn check_room(org: &Org, pair: bool) -> Result<(), Error> {
+    if org.nodes.len() >= MAX_NODES_PER_ORG {
+        let got = org.nodes.len() + 1;
+        return Err(Error::TooMany { what: "nodes", max: MAX_NODES_PER_ORG, got });
+    }
+    if pair && org.nodes.values().filter(|node| node.pair).count() >= 2 {
+        let reason = "the pair has two nodes: take one out, or make this one an observer first";
+        return Err(Error::Refused { reason: reason.to_owned() });
+    }
+    Ok(())
+}
+
+/// Refuses to take a node out of the register while it holds the seat.
+pub(super) fn check_no_holder(
+    ctx: &mut Context,
+    sender: &Sender,
+    node: &PublicKey,
+) -> Result<(), Error> {
     if standby::is_holder(ctx, &sender.org, node)? {
         let reason = "the node holds the seat: switch to its partner first";
         return Err(Error::Refused { reason: reason.to_owned() });
     }
+    Ok(())
+}
+
+fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<Vec<u8>, Error> {
+    let mut entry = org(&mut ctx.state, &sender.org)?;
+    let removed = entry.nodes.remove(node).ok_or_else(|| not_found("node", node))?;
+    check_no_holder(ctx, sender, node)?;
     put_org(&mut ctx.state, &sender.org, &entry);
     delete_key(&mut ctx.state, node)?;
     ctx.events.push(node_event("node_removed", sender, node));
@@ -135,7 +154,7 @@ fn set_partner(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<V
 }
 
 /// Restarts the seat's window; `named` is the node that came into the pair.
-fn pair_changed(
+pub(super) fn pair_changed(
     ctx: &mut Context,
     sender: &Sender,
     named: Option<&PublicKey>,

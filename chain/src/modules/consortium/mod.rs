@@ -6,7 +6,8 @@
 //!
 //! A node or user is registered with a proof that its key is held by who registers it:
 //! [`registration_proof`], the key's signature over its organisation and itself. An admin key that an
-//! organisation sets itself comes with the same proof.
+//! organisation sets itself comes with the same proof. Or a node registers itself, by an [`Invitation`] that
+//! the admin key has signed (`invitations`).
 //!
 //! Members come and go, and the rules change, by *motions* (`motions`): each proposes a [`Change`]
 //! (`change`), is tried on paper (`weigh`), and is carried out when as many members as the
@@ -19,6 +20,7 @@
 //! | `consortium/org/NAME` | [`Org`] |
 //! | `consortium/key/KEY` | [`KeyEntry`] of every key that has or had a role |
 //! | `consortium/user/NAME/KEY` | nothing: the organisation's users |
+//! | `consortium/invited/NAME` | list of [`UsedInvitation`] of the organisation |
 //! | `consortium/closed` | name -> [`Closed`] of those that are suspended, or removed and about to go |
 //!
 //! and those of `motions`.
@@ -27,6 +29,7 @@ mod address;
 mod calls;
 mod change;
 mod closed;
+mod invitations;
 mod motions;
 mod policy;
 mod queries;
@@ -49,6 +52,10 @@ pub use address::check_addresses;
 pub(crate) use calls::execute;
 pub use change::Change;
 pub use closed::Closed;
+pub use invitations::{
+    Invitation, InvitationBody, InvitationNonce, InvitedAs, Standing, UsedInvitation,
+    check_invited, standing,
+};
 pub use motions::{Decision, Docket, Motion, Opened, Outcome, Tally};
 pub use policy::{Policy, Threshold};
 pub use queries::{
@@ -56,7 +63,8 @@ pub use queries::{
     policy, try_change, users,
 };
 pub(crate) use state::{
-    Barred, bar, genesis, may_have_changed_register, org, pair, register, sender, unregister,
+    Barred, bar, genesis, may_have_changed_register, org, pair, register, sender, sender_of,
+    unregister,
 };
 pub use weigh::{Numbers, Weighed};
 
@@ -128,6 +136,15 @@ pub enum Call {
         key: PublicKey,
         /// Proof that it is held by who sets it: [`registration_proof`], made with the new key.
         proof: Signature,
+    },
+    /// Registers the sending key, which has no role yet, as the node that an invitation asks for;
+    /// signed by that key, which is its proof.
+    RegisterInvited {
+        /// The invitation.
+        invitation: Invitation,
+        /// Where it listens for peers.
+        #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
+        addresses: Vec<String>,
     },
 }
 

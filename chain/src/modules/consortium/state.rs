@@ -1,14 +1,16 @@
 //! What the module keeps in the state.
 
+use crate::codec;
 use crate::error::Error;
 use crate::genesis::{Genesis, GenesisRole};
 use crate::keys::PublicKey;
 use crate::ledger::state::{State, key_of, missing};
 use crate::limits::MAX_USERS_PER_ORG;
-use crate::modules::Sender;
 use crate::modules::consortium::closed::{self, CLOSED};
-use crate::modules::consortium::{KeyEntry, KeyRole, Node, Org, Policy};
+use crate::modules::consortium::{Call, KeyEntry, KeyRole, Node, Org, Policy, UsedInvitation};
+use crate::modules::{self, Sender};
 use crate::roles::{NodeEntry, Register};
+use crate::tx::TxBody;
 use crate::types::OrgName;
 
 const ORGS: &str = "consortium/orgs";
@@ -16,6 +18,7 @@ const ORG: &str = "consortium/org/";
 const POLICY: &str = "consortium/policy";
 const KEY: &str = "consortium/key/";
 const USER: &str = "consortium/user/";
+const INVITED: &str = "consortium/invited/";
 
 pub(crate) fn genesis(state: &mut State, genesis: &Genesis) {
     let mut names: Vec<&OrgName> = genesis.organizations.iter().map(|org| &org.name).collect();
@@ -121,6 +124,19 @@ pub(super) fn put_user(state: &mut State, org: &OrgName, user: &PublicKey) {
     state.put(user_key(org, user), Vec::new());
 }
 
+/// The invitations of an organisation that were used, those that have expired since among them.
+pub(super) fn used_invitations(
+    state: &mut State,
+    org: &OrgName,
+) -> Result<Vec<UsedInvitation>, Error> {
+    let found = state.read("used invitations", &key_of(INVITED, org.as_str().as_bytes()))?;
+    Ok(found.unwrap_or_default())
+}
+
+pub(super) fn put_used_invitations(state: &mut State, org: &OrgName, used: &[UsedInvitation]) {
+    state.put(key_of(INVITED, org.as_str().as_bytes()), codec::encode(used));
+}
+
 /// Forgets a user of an organisation and counts it no more.
 pub(super) fn delete_user(
     state: &mut State,
@@ -147,7 +163,17 @@ pub(super) fn take_users(state: &mut State, org: &OrgName) -> Result<(), Error> 
     Ok(())
 }
 
-/// Who sends a transaction.
+/// Who sends a transaction. Whoever registers itself by an invitation has no role yet: it sends as
+/// the node that it would be, and the call itself checks whether it may.
+pub(crate) fn sender_of(state: &mut State, body: &TxBody) -> Result<Sender, Error> {
+    let key = body.sender;
+    if let modules::Call::Consortium(Call::RegisterInvited { invitation, .. }) = &body.call {
+        return Ok(Sender { key, org: invitation.body.org.clone(), role: KeyRole::Node });
+    }
+    sender(state, &key)
+}
+
+/// What a key that has a role may send transactions as.
 pub(crate) fn sender(state: &mut State, key: &PublicKey) -> Result<Sender, Error> {
     let unknown = || Error::UnknownSender { sender: *key };
     let KeyEntry { org, role } = key_entry(state, key)?.ok_or_else(unknown)?;
