@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tandem_chain::genesis::GenesisRole;
+use tandem_chain::limits::MAX_INVITATION_VALIDITY;
 use tandem_chain::types::{ChainId, DataSetName, Hash, OrgName, Power, Term};
 use tandem_node::config::duration;
 use tandem_node::genesis_files::parse_role;
@@ -70,6 +71,11 @@ pub enum Command {
     /// Make and show keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Invite, register, remove and list nodes
+    #[command(subcommand)]
+    Node(Node),
+    /// Make this machine a node, by a token of an organisation, and start it
+    Join(Join),
     /// Sign and send a transaction, and wait for its receipt
     #[command(subcommand)]
     Tx(Tx),
@@ -199,7 +205,7 @@ pub enum Keys {
         /// The file; the node key of the home folder, when it is left out
         file: Option<PathBuf>,
     },
-    /// Print a node's proof that it is to be a node of an organisation, for `tx node register`
+    /// Print a node's proof that it is to be a node of an organisation, for `node register`
     Proof {
         /// Name of the organisation
         #[arg(long)]
@@ -235,9 +241,6 @@ pub enum Tx {
     /// Data sets and records
     #[command(subcommand)]
     Record(RecordTx),
-    /// Nodes of the sender's organisation
-    #[command(subcommand)]
-    Node(NodeTx),
     /// Keys that may send transactions for the sender's organisation
     #[command(subcommand)]
     User(UserTx),
@@ -290,9 +293,12 @@ pub enum RecordTx {
     },
 }
 
+/// Nodes of an organisation: how they come, leave, and where they are.
 #[derive(Debug, Subcommand)]
-pub enum NodeTx {
-    /// Register a node, with the organisation's admin key
+pub enum Node {
+    /// Invite a new machine to be a node of the organisation: prints the token for `tandem join`
+    Invite(Invite),
+    /// Register a node without an invitation, with the organisation's admin key
     Register {
         /// The node: hex with --proof, or its key file
         node: String,
@@ -322,14 +328,63 @@ pub enum NodeTx {
         #[command(flatten)]
         sending: Sending,
     },
+    /// Where a node is reached
+    #[command(subcommand)]
+    Address(Address),
+    /// The registered nodes and where they are
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Address {
     /// Replace the addresses of the sending node, with its own key
-    SetAddresses {
+    Set {
         /// Where the others reach it
         #[arg(required = true, value_name = "MULTIADDR")]
         address: Vec<String>,
         #[command(flatten)]
         sending: Sending,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Invite {
+    /// Key file of the organisation's admin; it signs here and is sent nowhere
+    #[arg(long, value_name = "FILE")]
+    pub admin_key: PathBuf,
+    /// The node is to be an observer; else it takes the free place in the pair
+    #[arg(long)]
+    pub observer: bool,
+    /// The node is to take the place of this one, which is lost and leaves the register
+    #[arg(long, value_name = "NODE", conflicts_with = "observer")]
+    pub replace: Option<String>,
+    /// Blocks from now on in which the token may be used
+    #[arg(long, default_value_t = 20_000, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..=MAX_INVITATION_VALIDITY))]
+    pub valid: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Join {
+    /// What `tandem node invite` printed; or @FILE with it, or - for standard input
+    pub token: String,
+    /// Where the others reach this node, such as /ip4/10.0.0.1/tcp/26656; several are allowed
+    #[arg(value_name = "ADDRESS")]
+    pub address: Vec<String>,
+    /// Multiaddress to listen on for other nodes; the port of the first ADDRESS when it is left out
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Option<String>,
+    /// Address and port to answer RPC on
+    #[arg(long, value_name = "HOST:PORT")]
+    pub rpc_listen: Option<std::net::SocketAddr>,
+    /// Levels of log lines, such as info,tandem_node::network=debug
+    #[arg(long, value_name = "LEVELS")]
+    pub log: Option<String>,
+    /// Time to wait until the node is in the register
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
+    pub timeout: Duration,
+    /// Do not start the node when it has joined
+    #[arg(long)]
+    pub no_start: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -386,8 +441,6 @@ pub enum Query {
         /// Its height; the newest, when it is left out
         height: Option<u64>,
     },
-    /// The registered nodes
-    Nodes,
     /// The chain's parameters
     Parameters,
     /// What a public key is in the chain
@@ -491,6 +544,11 @@ mod tests {
             "tandem start --genesis-hash xyz",
             "tandem tx record create set --key k --timeout 5",
             "tandem tx record put set key value --key k --key l",
+            "tandem node invite",
+            "tandem node invite --admin-key k --observer --replace n",
+            "tandem node invite --admin-key k --valid 0",
+            "tandem node address set --key k",
+            "tandem join",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use tandem_node::client::{ClientError, SubmitError};
+use tandem_node::join::JoinError;
 
 /// How the program ends. 0 is success, 2 is clap's for wrong use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,16 @@ impl Exit {
                 SubmitError::Client(error) => Self::of_client(error),
             };
         }
+        if let Some(error) = error.downcast_ref::<JoinError>() {
+            return match error {
+                JoinError::Refused { .. } => Self::Refused,
+                JoinError::Unreachable { .. } => Self::Unreachable,
+                JoinError::Timeout { .. } => Self::Timeout,
+                JoinError::Home(_) | JoinError::OtherHome(_) | JoinError::Genesis { .. } => {
+                    Self::Failed
+                }
+            };
+        }
         error.downcast_ref().map_or(Self::Failed, Self::of_client)
     }
 
@@ -100,6 +111,11 @@ mod tests {
             (unreachable().into(), Exit::Unreachable),
             (SubmitError::Client(unreachable()).into(), Exit::Unreachable),
             (ClientError::Timeout { url: url(), method: url() }.into(), Exit::Timeout),
+            (JoinError::Refused { code: 4, reason: url() }.into(), Exit::Refused),
+            (JoinError::Unreachable { reasons: Vec::new() }.into(), Exit::Unreachable),
+            (JoinError::Timeout { waited: Duration::ZERO }.into(), Exit::Timeout),
+            (JoinError::Genesis { reasons: Vec::new() }.into(), Exit::Failed),
+            (JoinError::OtherHome(url()).into(), Exit::Failed),
             (SubmitError::Expired { hash, valid_until: Height(1) }.into(), Exit::Timeout),
             (
                 SubmitError::Timeout {

@@ -61,6 +61,14 @@ pub fn value(text: &str) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Text given as it is, as `@FILE`, or as `-` for standard input.
+pub fn text(text: &str) -> anyhow::Result<String> {
+    if text != "-" && !text.starts_with('@') {
+        return Ok(text.to_owned());
+    }
+    String::from_utf8(value(text)?).map_err(|_| Usage(format!("{text} holds no text")).into())
+}
+
 /// Clients of all nodes on the command line.
 pub fn clients(global: &Global) -> anyhow::Result<Vec<Client>> {
     Ok(global.node.iter().map(|url| Client::new(url)).collect::<Result<_, _>>()?)
@@ -105,6 +113,8 @@ mod tests {
         let file = dir.path().join("value");
         std::fs::write(&file, [1, 2]).unwrap();
         assert_eq!(value(&format!("@{}", file.display())).unwrap(), [1, 2]);
+        assert_eq!(super::text("plain").unwrap(), "plain");
+        assert_eq!(super::text(&format!("@{}", file.display())).unwrap(), "\u{1}\u{2}");
         assert!(value("@/no/such/file").unwrap_err().to_string().contains("/no/such/file"));
     }
 }

@@ -58,6 +58,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Seats(seats) => wait(commands::seats::seats(&global, &seats)),
         Command::Switches { limit } => wait(commands::seats::switches(&global, limit)),
         Command::Switch(switch) => wait(commands::tx::switch(&global, switch)),
+        Command::Node(node) => wait(commands::node::node(&global, node)),
+        Command::Join(join) => commands::join::join(&global, join),
         Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
         Command::Org(org) => wait(commands::org::org(&global, org)),
         Command::Query(query) => wait(commands::query::query(&global, query)),

@@ -6,6 +6,7 @@ pub mod config;
 mod driver;
 pub mod genesis_files;
 pub mod home;
+pub mod join;
 pub mod network;
 mod pairs;
 pub mod rpc;

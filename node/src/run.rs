@@ -23,6 +23,7 @@ use crate::config::{Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers};
 use crate::genesis_files;
 use crate::home::{GuardFile, GuardState, Home, HomeError};
+use crate::join::Reception;
 use crate::network::{Channel, Network, NetworkConfig, Rates};
 use crate::rpc;
 use crate::storage::{self, Database, StorageConfig};
@@ -219,6 +220,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         chain_id: genesis.chain_id.clone(),
         genesis: genesis.hash(),
         dial: config.p2p.dial.clone(),
+        bootstrap: config.p2p.bootstrap.clone(),
         rates: Rates::default(),
     })
     .await?;
@@ -232,6 +234,13 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         threads: config.admission.threads,
         network: Arc::new(Transactions(network.clone())),
     });
+    network.receive_guests(Arc::new(Reception::new(
+        &genesis,
+        me,
+        db.clone(),
+        tip_receiver.clone(),
+        admission.clone(),
+    )));
     let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
     let rpc = rpc::Setup {
         me,

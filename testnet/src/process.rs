@@ -1,5 +1,6 @@
 //! Node processes: started so that they cannot outlive their owner, stopped, paused, measured.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
@@ -29,17 +30,25 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `tandem start --home HOME`, with its output behind what `log` holds already.
+    /// Starts `tandem start --home HOME`: see [`Process::run`].
+    ///
+    /// # Errors
+    /// As [`Process::run`].
+    pub async fn start(tandem: &Path, home: &Path, log: &Path) -> Result<Self> {
+        Self::run(tandem, &["start".as_ref(), "--home".as_ref(), home.as_os_str()], log).await
+    }
+
+    /// Starts `tandem` with some arguments, with its output behind what `log` holds already.
     ///
     /// # Errors
     /// When the log cannot be opened or the process cannot be started. That it exits at once is
     /// no error here: see [`Process::exited`].
-    pub async fn start(tandem: &Path, home: &Path, log: &Path) -> Result<Self> {
+    pub async fn run(tandem: &Path, arguments: &[&OsStr], log: &Path) -> Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log);
         let output = output.with_context(|| format!("log {}", log.display()))?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(EXEC_BOUND).arg(std::process::id().to_string());
-        command.arg(tandem).arg("--").arg("start").arg("--home").arg(home);
+        command.arg(tandem).arg("--").args(arguments);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // Ctrl-C at the terminal is for the owner, which then stops its nodes in order.
         command.process_group(0);

@@ -3,7 +3,9 @@
 pub mod genesis;
 pub mod grid;
 pub mod init;
+pub mod join;
 pub mod keys;
+pub mod node;
 pub mod org;
 pub mod query;
 pub mod seats;

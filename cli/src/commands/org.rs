@@ -53,7 +53,8 @@ pub async fn org(global: &Global, command: Org) -> anyhow::Result<()> {
         Org::AdminKey { new, sending } => {
             let client = input::client(global).await?;
             let new = input::secret_key(&new)?;
-            let (chain_id, org) = tx::own_org(&client, &sending).await?;
+            let old = input::secret_key(&sending.key)?.public();
+            let (chain_id, org) = tx::own_org(&client, &old, &sending.key).await?;
             let proof = registration_proof(&chain_id, &org, &new);
             let call = consortium::Call::SetAdminKey { key: new.public(), proof };
             tx::send(global, Call::Consortium(call), &sending).await

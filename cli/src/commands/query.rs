@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tandem_chain::types::Height;
 use tandem_node::client::QueryAnswer;
 use tandem_node::rpc::shapes::tandem::{
-    DataSets, KeyInfo, NodeEntry, ParametersInfo, RecordEntry, RecordsPage,
+    DataSets, KeyInfo, ParametersInfo, RecordEntry, RecordsPage,
 };
 
 use super::tx;
@@ -40,23 +40,6 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
         Query::Block { height } => {
             let block = client.block(height.map(Height)).await?;
             output::show(global, &block, block_text)
-        }
-        Query::Nodes => {
-            let found = client.nodes().await?;
-            output::show(global, &found, |found| {
-                let row = |node: &NodeEntry| {
-                    [
-                        node.organization.to_string(),
-                        node.role.to_string(),
-                        output::short(&node.key),
-                        output::yes_no(node.alive),
-                        output::yes_no(Some(node.connected)),
-                        node.addresses.join(" "),
-                    ]
-                };
-                let heads = ["ORGANIZATION", "ROLE", "NODE", "ALIVE", "CONNECTED", "ADDRESSES"];
-                output::table(heads, found.nodes.iter().map(row))
-            })
         }
         Query::Parameters => {
             let found = client.parameters().await?;

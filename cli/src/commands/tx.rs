@@ -12,7 +12,7 @@ use tandem_chain::tx::Tx as ChainTx;
 use tandem_chain::types::{ChainId, Height, OrgName};
 use tandem_node::client::{Client, Submission, SubmitError, TxInfo, prepare, submit_and_wait};
 
-use crate::args::{Global, NodeTx, RecordTx, Sending, Switch, Tx, UserTx};
+use crate::args::{Global, RecordTx, Sending, Switch, Tx, UserTx};
 use crate::exit::{FailedReceipt, Usage};
 use crate::{input, output};
 
@@ -21,10 +21,6 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
         Tx::Record(record) => {
             let (call, sending) = record_call(record)?;
             send(global, Call::Records(call), &sending).await
-        }
-        Tx::Node(node) => {
-            let (call, sending) = node_call(global, node).await?;
-            send(global, Call::Consortium(call), &sending).await
         }
         Tx::User(user) => {
             let (call, sending) = match user {
@@ -63,27 +59,9 @@ fn record_call(tx: RecordTx) -> anyhow::Result<(records::Call, Sending)> {
     })
 }
 
-async fn node_call(global: &Global, tx: NodeTx) -> anyhow::Result<(consortium::Call, Sending)> {
-    Ok(match tx {
-        NodeTx::Register { node, proof, pair, address, sending } => {
-            let (node, proof) = proved(global, &node, proof, &sending).await?;
-            (consortium::Call::RegisterNode { node, proof, pair, addresses: address }, sending)
-        }
-        NodeTx::Remove { node, sending } => {
-            (consortium::Call::RemoveNode { node: input::public_key(&node)? }, sending)
-        }
-        NodeTx::SetPartner { node, sending } => {
-            (consortium::Call::SetPartner { node: input::public_key(&node)? }, sending)
-        }
-        NodeTx::SetAddresses { address, sending } => {
-            (consortium::Call::SetAddresses { addresses: address }, sending)
-        }
-    })
-}
-
 /// A key with the proof that is given; or that by its key file, for the organisation of the sending
 /// admin key.
-async fn proved(
+pub async fn proved(
     global: &Global,
     key: &str,
     proof: Option<String>,
@@ -99,19 +77,24 @@ async fn proved(
         return Err(Usage(text.to_owned()).into());
     }
     let key = input::secret_key(Path::new(key))?;
+    let admin = input::secret_key(&sending.key)?.public();
     let client = input::client(global).await?;
-    let (chain_id, org) = own_org(&client, sending).await?;
+    let (chain_id, org) = own_org(&client, &admin, &sending.key).await?;
     Ok((key.public(), registration_proof(&chain_id, &org, &key)))
 }
 
-/// The chain, and the organisation there that the sending key is of.
-pub async fn own_org(client: &Client, sending: &Sending) -> anyhow::Result<(ChainId, OrgName)> {
-    let sender = input::secret_key(&sending.key)?.public();
+/// The chain, and the organisation there whose admin key a file has.
+pub async fn own_org(
+    client: &Client,
+    admin: &PublicKey,
+    file: &Path,
+) -> anyhow::Result<(ChainId, OrgName)> {
     let chain_id = client.status().await?.node_info.network;
-    let Some(org) = client.key(&sender).await?.organization else {
-        bail!("the key in {} is of no organisation of {chain_id}", sending.key.display());
-    };
-    Ok((chain_id, org))
+    let found = client.key(admin).await?;
+    match (found.organization, found.role.as_deref()) {
+        (Some(org), Some("admin")) => Ok((chain_id, org)),
+        _ => bail!("the key in {} is no organisation's admin key in {chain_id}", file.display()),
+    }
 }
 
 pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
@@ -134,7 +117,7 @@ pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
     }
     let (Some(target), Some(term)) = (target, term) else {
         bail!(
-            "seat {} has no partner that it could go to; `tandem tx node register --pair` makes one",
+            "seat {} has no partner that it could go to; `tandem node invite` makes one",
             args.seat
         );
     };

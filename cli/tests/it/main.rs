@@ -6,6 +6,7 @@
 
 mod genesis;
 mod home;
+mod join;
 mod node;
 mod program;
 mod support;

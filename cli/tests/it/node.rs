@@ -115,7 +115,7 @@ async fn every_question_has_an_answer_for_people_and_for_scripts() {
     let (text, found) = node.ask("org motions").await;
     assert_eq!(found["motions"], json!([]));
     assert!(text.contains("there is no motion"), "{text}");
-    let (text, found) = node.ask("query nodes").await;
+    let (text, found) = node.ask("node list").await;
     assert_eq!(found["nodes"][0]["key"], node_key);
     assert!(text.contains(&key[..12]), "{text}");
     let (text, found) = node.ask("query parameters").await;
@@ -307,7 +307,7 @@ async fn a_seat_without_a_partner_is_not_switched() {
     desk.network(&["alpha"]).await;
     let node_key = desk.run("keys show --home alpha").await.done();
     let node = desk.start("alpha", "").await;
-    let words = ["seat alpha has no partner", "tandem tx node register --pair"];
+    let words = ["seat alpha has no partner", "tandem node invite"];
     node.fail("switch alpha --key alpha-admin.json", 1, &words).await;
     let words = ["there is no seat beta", "there are alpha"];
     node.fail("switch beta --key alpha-admin.json", 2, &words).await;

@@ -8,6 +8,8 @@ use tandem_chain::Error as ChainError;
 use tandem_chain::keys::{Prepared, PublicKey};
 use tandem_chain::ledger::{is_committed, may_send};
 use tandem_chain::mempool::check_validity;
+use tandem_chain::modules::Call;
+use tandem_chain::modules::consortium::{self, check_invited};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Hash, TxHash};
@@ -171,10 +173,20 @@ fn examine(
         });
     }
     check_validity(body.valid_until, tip.height.next())?;
-    senders.may_send(shared, &body.sender)?;
     let hash = tx.hash();
-    if is_committed(&*shared.store, &hash)? {
-        return Err(ChainError::Repeated { hash });
+    let check_new = || match is_committed(&*shared.store, &hash)? {
+        true => Err(ChainError::Repeated { hash }),
+        false => Ok(()),
+    };
+    if let Call::Consortium(consortium::Call::RegisterInvited { invitation, addresses }) =
+        &body.call
+    {
+        // Once it is committed its sender is known, and the invitation used.
+        check_new()?;
+        check_invited(&*shared.store, tip, &body.sender, invitation, addresses)?;
+    } else {
+        senders.may_send(shared, &body.sender)?;
+        check_new()?;
     }
     if !shared.seen().contains(&hash) {
         tx.verify(&senders.keys, &tip.chain_id)?;

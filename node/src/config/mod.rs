@@ -76,6 +76,8 @@ pub struct P2p {
     pub listen: String,
     /// Where the others reach this node; what `tandem init --org-part` hands out.
     pub addresses: Vec<String>,
+    /// Members to begin with: where to try them besides what the chain says.
+    pub bootstrap: BTreeMap<PublicKey, Vec<String>>,
     /// Addresses to use for a node in the place of those in the chain.
     pub dial: BTreeMap<PublicKey, Vec<String>>,
 }
@@ -85,6 +87,7 @@ impl Default for P2p {
         Self {
             listen: "/ip4/0.0.0.0/tcp/26656".to_owned(),
             addresses: Vec::new(),
+            bootstrap: BTreeMap::new(),
             dial: BTreeMap::new(),
         }
     }
@@ -238,11 +241,14 @@ impl Config {
             got: p2p.addresses.join(", "),
             rule: error.to_string(),
         })?;
-        range("p2p.dial (number of nodes)", p2p.dial.len(), 0, MAX_NODES)?;
-        for (node, addresses) in &p2p.dial {
-            range("p2p.dial (addresses of a node)", addresses.len(), 1, MAX_ADDRESSES_PER_NODE)?;
-            if let Some(bad) = addresses.iter().find(|a| a.parse::<Multiaddr>().is_err()) {
-                return Err(wrong("p2p.dial", &format!("{bad} for {node}"), MULTIADDR));
+        for (key, nodes) in [("p2p.bootstrap", &p2p.bootstrap), ("p2p.dial", &p2p.dial)] {
+            counted(key, "number of nodes", nodes.len(), 0, MAX_NODES)?;
+            for (node, addresses) in nodes {
+                let count = addresses.len();
+                counted(key, "addresses of a node", count, 1, MAX_ADDRESSES_PER_NODE)?;
+                if let Some(bad) = addresses.iter().find(|a| a.parse::<Multiaddr>().is_err()) {
+                    return Err(wrong(key, &format!("{bad} for {node}"), MULTIADDR));
+                }
             }
         }
         if let Some(bad) = rpc.cors_origins.iter().find(|o| !is_origin(o)) {
@@ -286,6 +292,20 @@ fn wrong(key: &'static str, got: &str, rule: &str) -> ConfigError {
     ConfigError::Value { key, got: quoted(got), rule: rule.to_owned() }
 }
 
+fn counted(
+    key: &'static str,
+    what: &str,
+    got: usize,
+    min: usize,
+    max: usize,
+) -> Result<(), ConfigError> {
+    range(key, got, min, max).map_err(|_| ConfigError::Value {
+        key,
+        got: format!("a table with {got} as the {what}"),
+        rule: format!("{min} to {max} is allowed"),
+    })
+}
+
 fn range(key: &'static str, got: usize, min: usize, max: usize) -> Result<(), ConfigError> {
     if (min..=max).contains(&got) {
         return Ok(());
@@ -324,6 +344,10 @@ mod tests {
             tandem_chain::keys::SecretKey::from_seed(&[1; 32]).public(),
             vec!["/ip4/127.0.0.1/tcp/4000".to_owned()],
         );
+        config.p2p.bootstrap.insert(
+            tandem_chain::keys::SecretKey::from_seed(&[2; 32]).public(),
+            vec!["/dns4/node.example.org/tcp/4001".to_owned()],
+        );
         config.rpc.request_timeout = Duration::from_millis(12_500);
         config.log.level = "warn,tandem_node::rpc=debug".to_owned();
         config.log.format = LogFormat::Json;
@@ -350,6 +374,8 @@ mod tests {
             ("p2p.dial.x = []", &["dial", "hex"]),
             ("p2p.dial.KEY = [\"x\"]", &["p2p.dial", "multiaddress"]),
             ("p2p.dial.KEY = []", &["p2p.dial", "1 to 8"]),
+            ("p2p.bootstrap.KEY = [\"x\"]", &["p2p.bootstrap", "multiaddress"]),
+            ("p2p.bootstrap.KEY = []", &["p2p.bootstrap", "1 to 8"]),
             ("log.level = \"loud\"", &["log.level", "loud", "debug"]),
             ("log.format = \"xml\"", &["format", "xml", "plain", "json"]),
             ("admission.threads = 1000", &["admission.threads is 1000"]),

@@ -11,14 +11,19 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     (
         "p2p",
         "addresses",
-        "Where the others reach this node. What the chain says is changed by `tandem tx node \
-         set-addresses`.",
+        "Where the others reach this node. What the chain says is changed by `tandem node address set`.",
+    ),
+    (
+        "p2p",
+        "bootstrap",
+        "Members to begin with, one that is reachable is enough: where to try them besides what the\n\
+         chain says. { \"<node key in hex>\" = [\"/ip4/10.0.0.1/tcp/26656\"] }",
     ),
     (
         "p2p",
         "dial",
-        "Addresses to dial for a node in the place of those in the chain, and where a first member\n\
-         is found: { \"<node key in hex>\" = [\"/ip4/10.0.0.1/tcp/26656\"] }",
+        "Addresses to dial for a node in the place of those in the chain, as over a tunnel:\n\
+         { \"<node key in hex>\" = [\"/ip4/10.0.0.1/tcp/26656\"] }",
     ),
     ("rpc", "", "JSON-RPC over HTTP, in CometBFT's shapes."),
     (
@@ -62,8 +67,10 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let text = toml::to_string(self).expect("strings, numbers, lists and tables");
         let mut document: DocumentMut = text.parse().expect("what toml wrote");
-        // As one line, so that its comment stands above a key like all others.
-        document["p2p"]["dial"].make_value();
+        // As one line each, so that its comment stands above a key like all others.
+        for key in ["bootstrap", "dial"] {
+            document["p2p"][key].make_value();
+        }
         for (table, key, comment) in COMMENTS {
             let lines = format!("# {}\n", comment.replace('\n', "\n# "));
             let Some(Item::Table(items)) = document.get_mut(table) else {
@@ -104,6 +111,6 @@ mod tests {
         let text = Config::default_toml();
         assert!(text.starts_with("# Connections to the other nodes.\n[p2p]\n"), "{text}");
         assert!(text.contains("\n# Requests in one JSON-RPC batch.\nmax_batch = 10\n"), "{text}");
-        assert!(text.contains("\ndial = {}\n"), "{text}");
+        assert!(text.contains("\nbootstrap = {}\n") && text.contains("\ndial = {}\n"), "{text}");
     }
 }

@@ -72,6 +72,20 @@ pub fn create_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeErr
     }
 }
 
+/// Deletes a file, durably; no error when it is not there.
+///
+/// # Errors
+/// [`HomeError::Io`].
+pub fn remove(path: &Path) -> Result<(), HomeError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => {
+            removed.map_err(io_error("remove", path))?;
+            sync_folder(path)
+        }
+    }
+}
+
 fn write_temporary(path: &Path, bytes: &[u8], mode: u32) -> Result<std::path::PathBuf, HomeError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));

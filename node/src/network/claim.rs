@@ -12,7 +12,6 @@ use tandem_chain::codec;
 use tandem_chain::keys::PublicKey;
 use tokio::time::timeout;
 
-use super::dial::addresses_of;
 use super::frames::{FrameWriter, read_frame};
 use super::handle::swarm;
 use super::limits::{MAX_HELLO_BYTES, SET_UP_TIMEOUT};
@@ -44,9 +43,10 @@ async fn claim(
 ) -> Result<(), Error> {
     let lost = || Error::NotConnected { peer: *to };
     let peer = peer_id(to).ok_or_else(lost)?;
-    let mut swarm = swarm(config)?;
+    let mut swarm = swarm(&config.secret)?;
     swarm.behaviour_mut().gate.set([(peer, *to)].into(), [].into());
-    let addresses = addresses_of(to, &[], &config.dial);
+    let texts = config.dial.get(to).into_iter().flatten();
+    let addresses = texts.filter_map(|text| text.parse().ok()).collect();
     let dial = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
     swarm.dial(dial).map_err(|_| lost())?;
     let mut streams = loop {

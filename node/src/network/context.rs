@@ -1,10 +1,10 @@
 //! What the tasks of the network share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 
-use libp2p::Multiaddr;
 use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
 use tandem_chain::keys::PublicKey;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -12,6 +12,7 @@ use super::allowance::Allowances;
 use super::counters::Counters;
 use super::error::End;
 use super::events::EventSender;
+use super::guest::{Host, VisitEnd};
 use super::hello::Hello;
 use super::link::Link;
 use super::manager::Registered;
@@ -33,6 +34,10 @@ pub(super) struct Context {
     pub(super) manager: mpsc::UnboundedSender<FromLink>,
     /// One permit per request of any peer that is being served.
     pub(super) serving: Arc<Semaphore>,
+    /// Who receives guests; nobody does before it is set.
+    pub(super) host: OnceLock<Arc<dyn Host>>,
+    /// One permit per guest.
+    pub(super) guests: Arc<Semaphore>,
 }
 
 impl Context {
@@ -55,6 +60,8 @@ impl Context {
 /// What the manager hears.
 #[derive(Debug)]
 pub(super) enum FromLink {
+    /// A visit has ended, on a connection with a key that is not registered.
+    VisitEnded { peer: PeerId, id: ConnectionId, address: Multiaddr, end: VisitEnd },
     /// The other side wants this connection to be the link.
     Ready { peer: PublicKey, id: ConnectionId },
     /// The link is there.

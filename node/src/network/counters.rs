@@ -40,8 +40,13 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Connections refused since the key that the peer proved is not registered.
+    /// Connections refused since the key that the peer proved is not registered, and it showed no
+    /// invitation.
     refused_unregistered,
+    /// Visits of guests whose invitation was good.
+    guests_received,
+    /// Visits that were ended since the guest was over a limit, or did what none may.
+    guests_ended,
     /// Connections refused since too many are open, or in the handshake.
     refused_limit,
     /// Links made.

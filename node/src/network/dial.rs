@@ -37,26 +37,43 @@ impl BackOff {
     }
 }
 
-/// The addresses of a node: those of the configuration, or else those of the chain, as far as they
-/// can be read.
-pub(super) fn addresses_of(
-    key: &PublicKey,
-    on_chain: &[String],
-    configured: &BTreeMap<PublicKey, Vec<String>>,
-) -> Vec<Multiaddr> {
-    let texts = configured.get(key).map_or(on_chain, Vec::as_slice);
-    texts.iter().filter_map(|text| text.parse().ok()).collect()
+/// Addresses of nodes in the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Configured {
+    /// To be used in the place of those of the chain.
+    pub(super) dial: BTreeMap<PublicKey, Vec<String>>,
+    /// To be tried beside those of the chain.
+    pub(super) bootstrap: BTreeMap<PublicKey, Vec<String>>,
 }
 
-/// Where connections of a node come from, as far as its addresses tell: those of the configuration
-/// and those of the chain.
-pub(super) fn sources_of(
-    key: &PublicKey,
-    on_chain: &[String],
-    configured: &BTreeMap<PublicKey, Vec<String>>,
-) -> HashSet<Source> {
-    let texts = on_chain.iter().chain(configured.get(key).into_iter().flatten());
-    texts.filter_map(|text| Source::of(&text.parse().ok()?)).collect()
+impl Configured {
+    /// The nodes that have an address here; some twice.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &PublicKey> {
+        self.dial.keys().chain(self.bootstrap.keys())
+    }
+
+    /// The addresses of a node: those to be used in the place of the chain's; or else the chain's,
+    /// and those to be tried besides; as far as they can be read.
+    pub(super) fn addresses_of(&self, key: &PublicKey, on_chain: &[String]) -> Vec<Multiaddr> {
+        let texts: Vec<&String> = match self.dial.get(key) {
+            Some(dial) => dial.iter().collect(),
+            None => on_chain.iter().chain(self.bootstrap.get(key).into_iter().flatten()).collect(),
+        };
+        let mut addresses: Vec<Multiaddr> = Vec::new();
+        for address in texts.into_iter().filter_map(|text| text.parse().ok()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    /// Where connections of a node come from, as far as its addresses tell: all of them.
+    pub(super) fn sources_of(&self, key: &PublicKey, on_chain: &[String]) -> HashSet<Source> {
+        let configured = [&self.dial, &self.bootstrap].into_iter().filter_map(|map| map.get(key));
+        let texts = on_chain.iter().chain(configured.flatten());
+        texts.filter_map(|text| Source::of(&text.parse().ok()?)).collect()
+    }
 }
 
 /// Whether an address has a name in it that must be resolved.
@@ -117,17 +134,25 @@ mod tests {
 
     #[test]
     fn the_configuration_goes_before_the_chain() {
-        let (one, other) = (PublicKey([1; 32]), PublicKey([2; 32]));
-        let configured = BTreeMap::from([(one, vec!["/ip4/127.0.0.1/tcp/1".to_owned()])]);
+        let [one, two, other] = [1, 2, 3].map(|byte| PublicKey([byte; 32]));
+        let at = |port| vec![format!("/ip4/127.0.0.1/tcp/{port}")];
+        let configured = Configured {
+            dial: BTreeMap::from([(one, at(1))]),
+            bootstrap: BTreeMap::from([
+                (one, at(7)),
+                (two, [at(3), vec!["/ip4/192.0.2.1/tcp/2".to_owned()]].concat()),
+            ]),
+        };
         let on_chain = ["/ip4/192.0.2.1/tcp/2".to_owned(), "nonsense".to_owned()];
         let text = |key| {
-            let addresses = addresses_of(key, &on_chain, &configured);
+            let addresses = configured.addresses_of(key, &on_chain);
             addresses.iter().map(Multiaddr::to_string).collect::<Vec<_>>()
         };
         assert_eq!(text(&one), ["/ip4/127.0.0.1/tcp/1"]);
+        assert_eq!(text(&two), ["/ip4/192.0.2.1/tcp/2", "/ip4/127.0.0.1/tcp/3"], "each once");
         assert_eq!(text(&other), ["/ip4/192.0.2.1/tcp/2"]);
-        let count = |key| sources_of(key, &on_chain, &configured).len();
-        assert_eq!((count(&one), count(&other)), (2, 1), "a node may come from all of them");
+        let count = |key: PublicKey| configured.sources_of(&key, &on_chain).len();
+        assert_eq!([one, two, other].map(count), [2, 2, 1], "from all of them");
     }
 
     #[tokio::test]

@@ -16,6 +16,13 @@ pub enum Error {
     Key { reason: String },
     #[error("node {peer} is not connected")]
     NotConnected { peer: PublicKey },
+    #[error("node {peer} is not reachable: {reason}")]
+    Unreachable { peer: PublicKey, reason: String },
+    #[error(
+        "node {peer} closed the connection without a word: it does not know the invitation (is its \
+         chain up to date, is its protocol this program's?), or receives too many guests now"
+    )]
+    NotReceived { peer: PublicKey },
     #[error("node {peer} did not answer in time")]
     TimedOut { peer: PublicKey },
     #[error("node {peer} refused the request")]

@@ -2,7 +2,8 @@
 //!
 //! A stranger costs a place among the handshakes, of which there are few (see `handshakes`), and the
 //! handshake itself. When Noise has shown which key the other side has, a key that is not registered is
-//! refused, before it can open a stream.
+//! refused, before it can open a stream; or, where guests are received, is let into the hall (`hall`),
+//! in which it can open one stream to show an invitation on (`guest`), and no other.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -11,7 +12,9 @@ use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::swarm::behaviour::{ConnectionEstablished, DialFailure, ListenFailure};
+use libp2p::swarm::behaviour::{
+    ConnectionClosed, ConnectionEstablished, DialFailure, ListenFailure,
+};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandlerInEvent, THandlerOutEvent,
     ToSwarm,
@@ -19,9 +22,10 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, connection_limits};
 use tandem_chain::keys::PublicKey;
 
+use super::hall::Hall;
 use super::handshakes::Handshakes;
 use super::limits::MAX_CONNECTIONS_PER_PEER;
-use super::streams::{Handler, Streams};
+use super::streams::{Handler, OF_GUESTS, OF_MEMBERS, Purpose, Streams};
 
 /// The swarm's behaviour: limits come first, so that what the gate lets in stays.
 #[derive(NetworkBehaviour)]
@@ -59,6 +63,8 @@ pub(super) struct Gate {
     /// Whom it may connect to besides: nodes that it was told of and has not heard of on the chain.
     guides: HashMap<PeerId, PublicKey>,
     pub(super) handshakes: Handshakes,
+    /// Where those are who are not registered.
+    pub(super) hall: Hall,
     /// Connections that were let in, until they are taken by [`Gate::take`].
     arrived: HashMap<ConnectionId, Streams>,
 }
@@ -84,8 +90,8 @@ impl Gate {
         self.arrived.remove(&connection)
     }
 
-    fn let_in(&mut self, connection: ConnectionId) -> Handler {
-        let (handler, streams) = Handler::new();
+    fn let_in(&mut self, connection: ConnectionId, may_open: &'static [Purpose]) -> Handler {
+        let (handler, streams) = Handler::new(may_open);
         self.arrived.insert(connection, streams);
         handler
     }
@@ -109,10 +115,12 @@ impl NetworkBehaviour for Gate {
         connection: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
         if self.registered.contains_key(&peer) {
-            Ok(self.let_in(connection))
+            Ok(self.let_in(connection, OF_MEMBERS))
+        } else if self.hall.enter(connection, peer, remote) {
+            Ok(self.let_in(connection, OF_GUESTS))
         } else {
             Err(ConnectionDenied::new(NotRegistered))
         }
@@ -128,7 +136,7 @@ impl NetworkBehaviour for Gate {
     ) -> Result<Handler, ConnectionDenied> {
         // Asked again, since it may have been removed while it was dialled.
         if self.key(&peer).is_some() {
-            Ok(self.let_in(connection))
+            Ok(self.let_in(connection, OF_MEMBERS))
         } else {
             Err(ConnectionDenied::new(NotRegistered))
         }
@@ -143,6 +151,11 @@ impl NetworkBehaviour for Gate {
             | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
                 self.handshakes.end(connection_id);
                 self.arrived.remove(&connection_id);
+                self.hall.leave(connection_id);
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
+                self.arrived.remove(&connection_id);
+                self.hall.leave(connection_id);
             }
             _ => {}
         }

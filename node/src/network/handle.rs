@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -11,7 +11,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp};
 use tandem_chain::codec;
-use tandem_chain::keys::PublicKey;
+use tandem_chain::keys::{PublicKey, SecretKey};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -19,13 +19,15 @@ use tokio::time::timeout;
 use super::allowance::Allowances;
 use super::context::Context;
 use super::counters::Counters;
+use super::dial::Configured;
 use super::error::{End, Error};
 use super::events::Events;
 use super::gate::Behaviour;
+use super::guest::Host;
 use super::hello::{Hello, PROTOCOL_VERSION};
 use super::identity::keypair;
 use super::limits::{
-    HANDSHAKE_TIMEOUT, MAX_REQUEST_BYTES, MAX_REQUESTS_SERVED, MAX_STREAMS_NEGOTIATED,
+    HANDSHAKE_TIMEOUT, MAX_GUESTS, MAX_REQUEST_BYTES, MAX_REQUESTS_SERVED, MAX_STREAMS_NEGOTIATED,
 };
 use super::manager::{Manager, Registered, State};
 use super::muxer::Upgrade;
@@ -55,7 +57,7 @@ impl Network {
     /// [`Error::Key`], [`Error::Listen`].
     pub async fn start(config: NetworkConfig) -> Result<(Self, Events), Error> {
         let listen = listen_address(&config.listen)?;
-        let mut swarm = swarm(&config)?;
+        let mut swarm = swarm(&config.secret)?;
         let listening = start_listening(&mut swarm, &listen).await?;
         tracing::info!(address = %listening, "listening for peers");
         let hello = Hello {
@@ -78,20 +80,23 @@ impl Network {
             events: event_sender,
             manager: to_manager,
             serving: Arc::new(Semaphore::new(MAX_REQUESTS_SERVED)),
+            host: OnceLock::new(),
+            guests: Arc::new(Semaphore::new(MAX_GUESTS)),
         });
         let shutdown = Arc::new(Notify::new());
-        let configured = config.dial.keys().copied().collect();
+        let configured = Configured { dial: config.dial, bootstrap: config.bootstrap };
+        let known = configured.nodes().copied().collect();
         let manager = Manager {
             swarm,
             context: Arc::clone(&context),
             from_links,
             registered: registered_end,
             shutdown: Arc::clone(&shutdown),
-            configured: config.dial,
+            configured,
             state: State::default(),
         };
         let manager = Mutex::new(Some(tokio::spawn(manager.run())));
-        let inner = Inner { context, registered, shutdown, manager, listening, configured };
+        let inner = Inner { context, registered, shutdown, manager, listening, configured: known };
         Ok((Self(Arc::new(inner)), events))
     }
 
@@ -123,6 +128,13 @@ impl Network {
         self.0.registered.send_if_modified(|registered| {
             std::mem::replace(&mut registered.caught_up, caught_up) != caught_up
         });
+    }
+
+    /// Says who receives guests: from now on, whoever is not registered may show an invitation. The
+    /// first host stays.
+    pub fn receive_guests(&self, host: Arc<dyn Host>) {
+        let _ = self.0.context.host.set(host);
+        self.0.registered.send_modify(|registered| registered.receives_guests = true);
     }
 
     /// Sends a frame to a peer, without waiting. A frame to a peer that is not connected is
@@ -229,9 +241,9 @@ fn check_frame(channel: Channel, bytes: &[u8]) {
     assert!((1..=max).contains(&got), "frame of {channel} has {got} bytes, 1 to {max} are allowed");
 }
 
-pub(super) fn swarm(config: &NetworkConfig) -> Result<Swarm<Behaviour>, Error> {
+pub(super) fn swarm(secret: &SecretKey) -> Result<Swarm<Behaviour>, Error> {
     let key = |source: &dyn std::fmt::Display| Error::Key { reason: source.to_string() };
-    let builder = SwarmBuilder::with_existing_identity(keypair(&config.secret)?)
+    let builder = SwarmBuilder::with_existing_identity(keypair(secret)?)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, Upgrade::default)
         .map_err(|source| key(&source))?

@@ -36,6 +36,12 @@ impl Source {
     }
 }
 
+impl From<Ipv4Addr> for Source {
+    fn from(ip: Ipv4Addr) -> Self {
+        Self(ip.into())
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -80,7 +86,7 @@ impl Handshakes {
     /// A handshake begins, if there is a place.
     pub(super) fn begin(&mut self, id: ConnectionId, from: &Multiaddr) -> Result<(), Crowded> {
         // TCP connections all come from somewhere.
-        let source = Source::of(from).unwrap_or(Source(Ipv4Addr::UNSPECIFIED.into()));
+        let source = Source::of(from).unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
         let own = self.nodes_at.get(&source).map_or(0, |nodes| nodes * MAX_HANDSHAKES_PER_NODE);
         let taken = |place| self.taken.get(&(source, place)).copied().unwrap_or_default();
         let place = if taken(Place::Own) < own {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_NODES_PER_ORG, MAX_TX_BYTES};
+use tandem_chain::limits::{
+    MAX_ENCODED_BYTES, MAX_INVITED_TX_BYTES, MAX_NODES_PER_ORG, MAX_TX_BYTES,
+};
 use tandem_consensus::limits::FETCH_TIMEOUT;
 
 /// Bytes of one frame of consensus.
@@ -53,6 +55,22 @@ pub const MAX_HANDSHAKES_PER_SOURCE: usize = 64;
 /// Places for inbound connections in the handshake that an address has for itself, for each
 /// registered node that listens there.
 pub const MAX_HANDSHAKES_PER_NODE: usize = 4;
+/// Connections with keys that are not registered, guests among them.
+pub const MAX_STRANGERS: usize = 8;
+/// Those of them that come from one IPv4 address or one IPv6 network.
+pub const MAX_STRANGERS_PER_SOURCE: usize = 4;
+/// Guests at a time; further ones wait for a moment.
+pub const MAX_GUESTS: usize = 4;
+/// Bytes of the frame by which a guest shows what it has.
+pub const MAX_GUEST_HELLO_BYTES: usize = 4 * 1024;
+/// Bytes of what a guest asks.
+pub const MAX_GUEST_REQUEST_BYTES: usize = 8 * 1024;
+/// Bytes of what it is answered.
+pub const MAX_GUEST_ANSWER_BYTES: usize = 260 * 1024;
+/// Questions of one visit.
+pub const MAX_VISIT_REQUESTS: usize = 2_000;
+/// Bytes of all answers of one visit.
+pub const MAX_VISIT_BYTES: usize = MAX_ENCODED_BYTES + 8 * MAX_GUEST_ANSWER_BYTES;
 /// Connections with one peer: old ones may linger for a moment while a new one is made.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 /// Streams of one connection.
@@ -81,6 +99,16 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const SET_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the other side to begin with the streams of a connection.
 pub(super) const WAIT_FOR_OPENER: Duration = Duration::from_secs(10);
+/// Time for whoever is not registered to show an invitation.
+pub(super) const GUEST_HELLO_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time that a guest waits for a place.
+pub(super) const GUEST_WAIT: Duration = Duration::from_secs(5);
+/// Time between two questions of a guest, at most.
+pub(super) const GUEST_IDLE: Duration = Duration::from_secs(10);
+/// Time between two answers to a guest, at least.
+pub(super) const GUEST_PACE: Duration = Duration::from_millis(10);
+/// Time of a whole visit.
+pub const VISIT_TIME: Duration = Duration::from_secs(120);
 /// Time for the last frames of a connection to be taken before it is cut.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between empty frames that show that this side is there.
@@ -130,6 +158,10 @@ const _: () = {
     // No answer is given up while a fetch still waits for it.
     assert!(ANSWER_TIME.as_millis() >= FETCH_TIMEOUT.as_millis());
     assert!(MAX_HANDSHAKES_PER_SOURCE < MAX_HANDSHAKES);
+    assert!(MAX_STRANGERS_PER_SOURCE < MAX_STRANGERS && MAX_GUESTS < MAX_STRANGERS);
+    assert!(MAX_INVITED_TX_BYTES + 64 <= MAX_GUEST_REQUEST_BYTES);
+    // The pace leaves time for all questions of a visit.
+    assert!(MAX_VISIT_REQUESTS as u128 * GUEST_PACE.as_millis() <= VISIT_TIME.as_millis());
     assert!(2 * LINKS_APART.as_millis() <= SET_UP_TIMEOUT.as_millis());
     assert!(2 * LINKS_APART.as_millis() <= FRESH.as_millis());
     assert!(2 + MAX_REQUESTS_TO_PEER + MAX_REQUESTS_OF_PEER <= MAX_STREAMS);

@@ -12,19 +12,22 @@ use libp2p::swarm::{ConnectionDenied, ConnectionId, DialError, ListenError, Swar
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tandem_chain::keys::PublicKey;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
 use super::context::{Context, FromLink};
-use super::dial::{addresses_of, has_name, resolve, sources_of};
+use super::dial::{Configured, has_name, resolve};
 use super::error::End;
 use super::gate::{Behaviour, NotRegistered};
+use super::guest::{Reception, VisitEnd};
 use super::handshakes::{Crowded, Source};
 use super::identity::{Short, key_of, peer_id};
 use super::limits::{CLOSE_TIMEOUT, REFUSALS_LOGGED, STRANGERS_LOGGED};
 use super::link::{Candidate, Heard, Stop};
 use super::peer::{Connection, Peer};
 use super::sparse::Sparse;
+use super::streams::Streams;
 
 /// Who is registered.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +38,8 @@ pub(super) struct Registered {
     pub(super) met: BTreeSet<PublicKey>,
     /// These are the nodes at the height where the chain is now.
     pub(super) caught_up: bool,
+    /// There is a host for guests.
+    pub(super) receives_guests: bool,
 }
 
 pub(super) struct Manager {
@@ -44,7 +49,7 @@ pub(super) struct Manager {
     pub(super) registered: watch::Receiver<Registered>,
     pub(super) shutdown: Arc<Notify>,
     /// Addresses of the configuration.
-    pub(super) configured: BTreeMap<PublicKey, Vec<String>>,
+    pub(super) configured: Configured,
     pub(super) state: State,
 }
 
@@ -52,6 +57,8 @@ pub(super) struct Manager {
 #[derive(Default)]
 pub(super) struct State {
     peers: BTreeMap<PublicKey, Peer>,
+    /// Tasks of connections with keys that are not registered.
+    visits: HashMap<ConnectionId, AbortHandle>,
     /// Lines about strangers.
     strangers: Sparse,
     /// Lines about connections over a limit, by the limit.
@@ -86,6 +93,9 @@ impl Manager {
             peer.allowed = false;
             peer.stop_all(&End::Shutdown);
         }
+        for (_, visit) in self.state.visits.drain() {
+            visit.abort();
+        }
         let ended = async {
             while self.state.peers.values().any(|peer| !peer.is_idle()) {
                 let message = self.from_links.recv().await;
@@ -100,7 +110,8 @@ impl Manager {
     /// Takes over who is registered: new ones are let in and dialled, removed ones lose their
     /// connections.
     fn set_registered(&mut self) {
-        let Registered { nodes, met, caught_up } = self.registered.borrow_and_update().clone();
+        let Registered { nodes, met, caught_up, receives_guests } =
+            self.registered.borrow_and_update().clone();
         let ids = |keys: &mut dyn Iterator<Item = &PublicKey>| -> HashMap<PeerId, PublicKey> {
             let others = keys.filter(|key| **key != self.context.key);
             others.filter_map(|key| Some((peer_id(key)?, *key))).collect()
@@ -109,17 +120,17 @@ impl Manager {
         // Nodes of the configuration that were never registered as far as this node knows may be
         // dialled while it is behind, so that it can learn from one that it has not heard of.
         let is_guide = |key: &&PublicKey| !caught_up && !met.contains(key);
-        let guides = ids(&mut self.configured.keys().filter(is_guide));
+        let guides = ids(&mut self.configured.nodes().filter(is_guide));
 
         let now = Instant::now();
         for (id, key) in others.iter().chain(&guides) {
             let on_chain = nodes.get(key).map_or(&[][..], Vec::as_slice);
             let peer = self.state.peers.entry(*key).or_insert_with(|| Peer::new(*id));
-            let addresses = addresses_of(key, on_chain, &self.configured);
-            if !peer.allowed || peer.addresses != addresses {
-                peer.allowed = true;
-                peer.addresses = addresses;
-                peer.due = peer.wants_dial().then_some(now);
+            peer.set_addresses(self.configured.addresses_of(key, on_chain), now);
+            if peer.moved && peer.is_idle() {
+                // What is under way would only use up time: it is given up. An error means no more
+                // than that there is no connection to close.
+                let _ = self.swarm.disconnect_peer_id(*id);
             }
         }
         let mut removed = Vec::new();
@@ -133,13 +144,19 @@ impl Manager {
         }
         let mut nodes_at: HashMap<Source, usize> = HashMap::new();
         for key in others.values() {
-            for source in sources_of(key, &nodes[key], &self.configured) {
+            for source in self.configured.sources_of(key, &nodes[key]) {
                 *nodes_at.entry(source).or_default() += 1;
             }
         }
         let gate = &mut self.swarm.behaviour_mut().gate;
+        // Who was registered just now comes in anew, by the other door.
+        let members = gate.hall.connections_of(|peer| others.contains_key(peer));
         gate.set(others, guides);
         gate.handshakes.set_nodes_at(nodes_at);
+        gate.hall.open(receives_guests);
+        for connection in members {
+            self.swarm.close_connection(connection);
+        }
         for id in removed {
             // An error means that there is no connection to close.
             let _ = self.swarm.disconnect_peer_id(id);
@@ -183,15 +200,32 @@ impl Manager {
 
     fn on_connection(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let gate = &mut self.swarm.behaviour_mut().gate;
-        let (Some(key), Some(streams)) = (gate.key(&id), gate.take(connection)) else {
-            // Removed between the gate's yes and this event.
-            self.swarm.close_connection(connection);
-            return;
-        };
+        let streams = gate.take(connection);
+        let (is_stranger, key) = (gate.hall.has(connection), gate.key(&id));
+        if let Some(streams) = streams {
+            match key {
+                _ if is_stranger => return self.on_stranger(id, connection, endpoint, streams),
+                Some(key) => return self.on_peer(id, key, connection, endpoint, streams),
+                None => {}
+            }
+        }
+        // Removed between the gate's yes and this event.
+        self.swarm.close_connection(connection);
+    }
+
+    fn on_peer(
+        &mut self,
+        id: PeerId,
+        key: PublicKey,
+        connection: ConnectionId,
+        endpoint: &ConnectedPoint,
+        streams: Streams,
+    ) {
         let dialled = endpoint.is_dialer();
         let peer = self.state.peers.entry(key).or_insert_with(|| Peer::new(id));
         if dialled {
             peer.dialling = false;
+            peer.moved = false;
         }
         peer.due = None;
         let (stop, heard) = (Arc::new(Stop::default()), Arc::new(Heard::new()));
@@ -215,6 +249,41 @@ impl Manager {
         }
     }
 
+    /// Receives whoever is not registered.
+    fn on_stranger(
+        &mut self,
+        id: PeerId,
+        connection: ConnectionId,
+        endpoint: &ConnectedPoint,
+        streams: Streams,
+    ) {
+        let address = endpoint.get_remote_address().clone();
+        let context = Arc::clone(&self.context);
+        let reception = Reception { context, peer: id, id: connection, address, streams };
+        let visit = tokio::spawn(reception.run());
+        self.state.visits.insert(connection, visit.abort_handle());
+    }
+
+    fn on_visit_ended(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        address: &Multiaddr,
+        end: &VisitEnd,
+    ) {
+        self.swarm.close_connection(connection);
+        self.state.visits.remove(&connection);
+        end.count(&self.context.counters);
+        let key = key_of(&peer);
+        match end {
+            VisitEnd::NoInvitation => self.on_unregistered(key, address),
+            VisitEnd::Over { node } => info!(%address, node = %Short(node), "a guest has left"),
+            VisitEnd::Broken { node, reason } => {
+                warn!(%address, node = %Short(node), reason, "a guest was shown out");
+            }
+        }
+    }
+
     fn on_refused(&mut self, error: &ListenError, address: &Multiaddr, peer: Option<PeerId>) {
         let counters = &self.context.counters;
         let ListenError::Denied { cause } = error else {
@@ -231,10 +300,13 @@ impl Manager {
             return;
         }
         counters.refused_unregistered.count();
-        if let Some(times) = self.state.strangers.count(STRANGERS_LOGGED, now) {
+        self.on_unregistered(peer.as_ref().and_then(key_of), address);
+    }
+
+    fn on_unregistered(&mut self, key: Option<PublicKey>, address: &Multiaddr) {
+        if let Some(times) = self.state.strangers.count(STRANGERS_LOGGED, Instant::now()) {
             // Whole, so that it can be compared with what its owner says, and registered.
-            let peer = peer.as_ref().and_then(key_of).map(|key| key.to_string());
-            let peer = peer.unwrap_or_default();
+            let peer = key.map(|key| key.to_string()).unwrap_or_default();
             warn!(peer, %address, times, "connection refused: its key is not registered");
         }
     }
@@ -242,7 +314,7 @@ impl Manager {
     fn on_dial_failed(&mut self, key: PublicKey, error: &DialError) {
         self.context.counters.dials_failed.count();
         let Some(peer) = self.state.peers.get_mut(&key) else { return };
-        peer.dialling = false;
+        peer.not_reached(Instant::now());
         debug!(peer = %Short(&key), %error, "not reached");
         if let DialError::WrongPeerId { obtained, address } = error {
             let fault = format!("{address} is node {obtained}");
@@ -268,10 +340,14 @@ impl Manager {
                 info!(peer = %Short(&key), address, "connected");
             }
             FromLink::Ended { peer, id, end } => self.on_ended(peer, id, &end),
+            FromLink::VisitEnded { peer, id, address, end } => {
+                self.on_visit_ended(peer, id, &address, &end);
+            }
             FromLink::Resolved { peer: key, addresses } => {
                 let Some(peer) = self.state.peers.get_mut(&key) else { return };
-                peer.dialling = false;
-                if peer.wants_dial() {
+                let is_of_old = peer.moved;
+                peer.not_reached(Instant::now());
+                if !is_of_old && peer.wants_dial() {
                     self.dial_at(key, addresses);
                 }
             }

@@ -11,6 +11,9 @@
 //!
 //! - **Who.** Only registered keys are let in, at the handshake, when Noise has shown the key
 //!   (`gate`). A key that is removed loses its connections at once.
+//!   Where guests are received, a key that is not registered may show an invitation, and is answered
+//!   on one stream, within narrow bounds (`guest`); without one it gets nothing. `visit` is the
+//!   guest's own side of it.
 //! - **What.** A link (`link`) starts with a hello: protocol version, chain id, genesis hash. It
 //!   carries two channels, each on a stream of its own, so that votes never wait behind
 //!   transactions; and requests with their answers, each on a stream of its own.
@@ -33,6 +36,8 @@ mod error;
 mod events;
 mod frames;
 mod gate;
+mod guest;
+mod hall;
 mod handle;
 mod handshakes;
 mod hello;
@@ -49,6 +54,7 @@ mod sparse;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,10 +68,12 @@ pub use claim::claim_frame;
 pub use counters::{Counter, Counters};
 pub use error::{Error, HelloError};
 pub use events::{Events, Frame, NetworkEvent};
+pub use guest::{Guest, Host, Welcome};
 pub use handle::Network;
 pub use hello::{Hello, PROTOCOL_VERSION};
 pub use identity::peer_id;
 pub use rate::{Rate, Rates};
+pub use visit::Visit;
 
 /// One of a link's two channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,6 +127,9 @@ pub struct NetworkConfig {
     /// behind can learn from it ([`Network::set_caught_up`]); it is let in, and its requests are
     /// served, only when it is registered.
     pub dial: BTreeMap<PublicKey, Vec<String>>,
+    /// Addresses to try for a node besides those that [`Network::set_peers`] gives. A node that has an
+    /// entry here is dialled before it is registered as one of `dial` is.
+    pub bootstrap: BTreeMap<PublicKey, Vec<String>>,
     /// How fast each peer may send.
     pub rates: Rates,
 }

@@ -40,6 +40,9 @@ pub(super) struct Peer {
     pub(super) back_off: BackOff,
     /// An attempt to connect is under way.
     pub(super) dialling: bool,
+    /// That attempt goes to addresses which are not its own any more: the next one is due as soon as
+    /// it has ended.
+    pub(super) moved: bool,
     /// When the next attempt is due.
     pub(super) due: Option<Instant>,
     /// The fault that was logged last, so that one that repeats is logged once.
@@ -57,6 +60,7 @@ impl Peer {
             next: None,
             back_off: BackOff::default(),
             dialling: false,
+            moved: false,
             due: None,
             fault: None,
         }
@@ -79,6 +83,26 @@ impl Peer {
 
     pub(super) fn add(&mut self, id: ConnectionId, connection: Connection) {
         self.connections.insert(id, connection);
+    }
+
+    /// Takes over where it is to be dialled, and when: at once if that is news.
+    pub(super) fn set_addresses(&mut self, addresses: Vec<Multiaddr>, now: Instant) {
+        if self.allowed && self.addresses == addresses {
+            return;
+        }
+        self.allowed = true;
+        self.addresses = addresses;
+        self.back_off.reset();
+        self.moved = self.dialling;
+        self.due = self.wants_dial().then_some(now);
+    }
+
+    /// An attempt to connect has ended without a connection.
+    pub(super) fn not_reached(&mut self, now: Instant) {
+        self.dialling = false;
+        if std::mem::take(&mut self.moved) && self.wants_dial() {
+            self.due = Some(now);
+        }
     }
 
     /// The link is there.
@@ -245,6 +269,37 @@ mod tests {
         assert_eq!(test.state(), ["Replaced", "", ""]);
         test.peer.ended(id(0));
         assert_eq!(test.state()[1], "go");
+    }
+
+    #[test]
+    fn a_peer_that_has_moved_is_dialled_at_once_whatever_was_under_way() {
+        let mut peer = Peer::new(PeerId::random());
+        let (start, at) = (Instant::now(), |port| -> Vec<Multiaddr> {
+            vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()]
+        });
+        let later = |seconds| start + Duration::from_secs(seconds);
+        peer.set_addresses(at(1), start);
+        assert_eq!(peer.due, Some(start));
+        // It is not reached, again and again, and then waited for.
+        for _ in 0..9 {
+            peer.back_off.next();
+        }
+        peer.due = Some(later(60));
+        peer.set_addresses(at(1), later(1));
+        assert_eq!(peer.due, Some(later(60)), "nothing is new");
+        peer.set_addresses(at(2), later(2));
+        assert_eq!(peer.due, Some(later(2)));
+        assert!(peer.back_off.next() < Duration::from_secs(1), "and its attempts begin anew");
+        // While an attempt is under way to where it was.
+        (peer.due, peer.dialling) = (None, true);
+        peer.set_addresses(at(3), later(3));
+        assert_eq!(peer.due, None);
+        peer.not_reached(later(4));
+        assert_eq!((peer.due, peer.moved), (Some(later(4)), false));
+        // To where it is, the wait is as ever.
+        (peer.due, peer.dialling) = (None, true);
+        peer.not_reached(later(5));
+        assert_eq!(peer.due, None);
     }
 
     #[test]

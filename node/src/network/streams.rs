@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Transactions,
     /// One request and its answer.
     Request,
+    /// All that a guest asks for.
+    Visit,
 }
 
 impl AsRef<str> for Purpose {
@@ -33,9 +35,16 @@ impl AsRef<str> for Purpose {
             Self::Consensus => "/tandem/consensus",
             Self::Transactions => "/tandem/transactions",
             Self::Request => "/tandem/request",
+            Self::Visit => "/tandem/visit",
         }
     }
 }
+
+/// Streams that a member may open.
+pub(super) const OF_MEMBERS: &[Purpose] =
+    &[Purpose::Consensus, Purpose::Transactions, Purpose::Request];
+/// Streams that whoever is not registered may open.
+pub(super) const OF_GUESTS: &[Purpose] = &[Purpose::Visit];
 
 /// Why a stream could not be opened, for the log.
 pub(super) type OpenError = &'static str;
@@ -72,15 +81,18 @@ impl Opener {
 
 /// libp2p's handler of one connection.
 pub(super) struct Handler {
+    accepted: Accepted,
     wanted: mpsc::Receiver<Open>,
     opened: mpsc::Sender<(Purpose, Stream)>,
 }
 
 impl Handler {
-    pub(super) fn new() -> (Self, Streams) {
+    /// For a connection whose other side may open these streams.
+    pub(super) fn new(accepted: &'static [Purpose]) -> (Self, Streams) {
         let (open, wanted) = mpsc::channel(MAX_STREAMS_WAITING);
         let (sender, opened) = mpsc::channel(MAX_STREAMS_WAITING);
-        (Self { wanted, opened: sender }, Streams { opener: Opener(open), opened })
+        let accepted = Accepted(accepted);
+        (Self { accepted, wanted, opened: sender }, Streams { opener: Opener(open), opened })
     }
 }
 
@@ -93,7 +105,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = Reply;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Accepted> {
-        SubstreamProtocol::new(Accepted, ()).with_timeout(SET_UP_TIMEOUT)
+        SubstreamProtocol::new(self.accepted, ()).with_timeout(SET_UP_TIMEOUT)
     }
 
     fn connection_keep_alive(&self) -> bool {
@@ -147,16 +159,16 @@ impl ConnectionHandler for Handler {
     }
 }
 
-/// Accepts streams of every purpose.
+/// Accepts streams of some purposes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Accepted;
+pub(super) struct Accepted(&'static [Purpose]);
 
 impl UpgradeInfo for Accepted {
     type Info = Purpose;
-    type InfoIter = [Purpose; 3];
+    type InfoIter = std::iter::Copied<std::slice::Iter<'static, Purpose>>;
 
-    fn protocol_info(&self) -> [Purpose; 3] {
-        [Purpose::Consensus, Purpose::Transactions, Purpose::Request]
+    fn protocol_info(&self) -> Self::InfoIter {
+        self.0.iter().copied()
     }
 }
 
@@ -199,11 +211,15 @@ mod tests {
 
     #[test]
     fn golden_names() {
-        let accepted = Accepted.protocol_info();
-        let names = accepted.each_ref().map(<Purpose as AsRef<str>>::as_ref);
-        assert_eq!(names, ["/tandem/consensus", "/tandem/transactions", "/tandem/request"]);
-        for purpose in accepted {
-            assert_eq!(Wanted(purpose).protocol_info(), [purpose]);
+        let names = |accepted| -> Vec<String> {
+            let accepted = Accepted(accepted).protocol_info();
+            accepted.map(|purpose| purpose.as_ref().to_owned()).collect()
+        };
+        let of_members = ["/tandem/consensus", "/tandem/transactions", "/tandem/request"];
+        assert_eq!(names(OF_MEMBERS), of_members);
+        assert_eq!(names(OF_GUESTS), ["/tandem/visit"], "and nothing else");
+        for purpose in OF_MEMBERS.iter().chain(OF_GUESTS) {
+            assert_eq!(Wanted(*purpose).protocol_info(), [*purpose]);
         }
     }
 }

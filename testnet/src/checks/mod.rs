@@ -4,7 +4,7 @@
 mod tests;
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,7 +17,7 @@ use tandem_consensus::proposer::proposer;
 
 use crate::layout::{Layout, Node};
 use crate::network::Network;
-use crate::rpc::{BlockView, HeaderView, MAX_HEADERS, Rpc};
+use crate::rpc::{BlockView, HeaderView, MAX_HEADERS, Results, Rpc};
 use crate::until::until;
 
 /// A whole chain, as one node tells it, with the role table of each height.
@@ -26,6 +26,8 @@ pub struct Chain {
     pub blocks: Vec<BlockView>,
     /// Role tables by the hash that headers name them with.
     tables: BTreeMap<Hash, RoleTable>,
+    /// The registered nodes after a block, and until the next that changed them.
+    registers: BTreeMap<Height, BTreeSet<PublicKey>>,
     /// Transactions that stand in the chain and failed, with their result codes.
     failed: HashMap<TxHash, u32>,
 }
@@ -50,7 +52,9 @@ impl Chain {
     ) -> Result<Self> {
         let known = known.into_iter().map(|table| (comet::validators_hash(&table), table));
         let tables = known.collect();
-        let mut chain = Self { blocks: Vec::new(), tables, failed: HashMap::new() };
+        let genesis = layout.nodes.iter().map(|node| node.key).collect();
+        let registers = BTreeMap::from([(Height::ZERO, genesis)]);
+        let mut chain = Self { blocks: Vec::new(), tables, registers, failed: HashMap::new() };
         for height in 1..=tip.0 {
             let block = rpc.block(Height(height)).await?;
             chain
@@ -79,13 +83,14 @@ impl Chain {
             ensure!(commit.height == parent.height, "its certificate is of another height");
             self.certifies(layout, commit)?;
             let table = &self.tables[&parent.validators_hash];
-            self.check_turn(layout, parent, table, commit.round)?;
+            self.check_turn(parent, table, commit.round)?;
         }
         if !block.txs.is_empty() {
-            let codes = rpc.result_codes(block.height).await?;
+            let Results { codes, register } = rpc.results(block.height).await?;
             ensure!(codes.len() == block.txs.len(), "it has {} results", codes.len());
             let results = block.txs.iter().copied().zip(codes);
             self.failed.extend(results.filter(|(_, code)| *code != 0));
+            self.change_register(block.height, register);
         }
         self.blocks.push(block);
         Ok(())
@@ -111,21 +116,30 @@ impl Chain {
         commit.check_signatures(&Strict, &layout.chain_id, table).with_context(what)
     }
 
+    /// Notes who came into the register in a block, and who left it.
+    fn change_register(&mut self, height: Height, changes: Vec<(PublicKey, bool)>) {
+        let Some((_, last)) = self.registers.last_key_value() else { return };
+        let mut register = last.clone();
+        for (node, comes) in changes {
+            if comes {
+                register.insert(node);
+            } else {
+                register.remove(&node);
+            }
+        }
+        if register != *last {
+            self.registers.insert(height, register);
+        }
+    }
+
     /// A block that was decided in round `decided` was made in that round or one before.
-    fn check_turn(
-        &self,
-        layout: &Layout,
-        block: &BlockView,
-        table: &RoleTable,
-        decided: Round,
-    ) -> Result<()> {
+    fn check_turn(&self, block: &BlockView, table: &RoleTable, decided: Round) -> Result<()> {
         let alive = self.block(block.height.back(1)).and_then(|before| {
             let bits = &before.record.record.alive;
-            let keys = layout.nodes.iter().map(|node| node.key);
-            let is_alive = |key: &PublicKey| {
-                layout.place_in_register(key).is_some_and(|place| bits.get(place))
-            };
-            (!bits.is_empty()).then(|| keys.filter(is_alive).collect())
+            // Record k is about the nodes registered after block k - 2, in the order of their keys.
+            let (_, register) = self.registers.range(..=before.height.back(2)).next_back()?;
+            let alive = register.iter().enumerate().filter(|(place, _)| bits.get(*place));
+            (!bits.is_empty()).then(|| alive.map(|(_, key)| *key).collect())
         });
         let turn = |round| proposer(table, alive.as_ref(), block.height, Round(round)).holder;
         ensure!(

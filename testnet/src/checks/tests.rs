@@ -35,6 +35,7 @@ fn chain(blocks: &[&[&str]], failed: &[&str]) -> Chain {
     Chain {
         blocks: blocks.iter().enumerate().map(block).collect(),
         tables: BTreeMap::new(),
+        registers: BTreeMap::new(),
         failed: failed.iter().map(|tx| (hash(tx), 13)).collect(),
     }
 }

@@ -16,6 +16,7 @@ use tandem_chain::roles::{RoleTable, Seat};
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Height, OrgName, Power, Term, TxHash};
 use tandem_node::client::{Broadcast, Client, Status, TxInfo, submit_and_wait};
+use tandem_node::rpc::shapes::tandem::Nodes;
 
 pub use block_view::{BlockView, HeaderView, height};
 
@@ -25,6 +26,15 @@ pub const MAX_HEADERS: usize = 10;
 /// Time for an answer, where a caller does not set its own: a node that is stopped where it stands
 /// takes connections and never answers.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What came of a block's transactions.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// Their result codes; 0 is success.
+    pub codes: Vec<u32>,
+    /// Nodes that came into the register (true) or left it, in order.
+    pub register: Vec<(PublicKey, bool)>,
+}
 
 /// RPC of one node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -145,11 +155,11 @@ impl Rpc {
         Ok(seats.into())
     }
 
-    /// Result codes of a block's transactions, the liveness record left out; 0 is success.
+    /// What came of a block's transactions, the liveness record left out.
     ///
     /// # Errors
     /// When the node does not answer or does not have the block.
-    pub async fn result_codes(&self, height: Height) -> Result<Vec<u32>> {
+    pub async fn results(&self, height: Height) -> Result<Results> {
         #[derive(Deserialize)]
         struct Answer {
             txs_results: Vec<Entry>,
@@ -157,10 +167,46 @@ impl Rpc {
         #[derive(Deserialize)]
         struct Entry {
             code: u32,
+            events: Vec<Event>,
+        }
+        #[derive(Deserialize)]
+        struct Event {
+            #[serde(rename = "type")]
+            kind: String,
+            attributes: Vec<Attribute>,
+        }
+        #[derive(Deserialize)]
+        struct Attribute {
+            key: String,
+            value: String,
         }
         let params = json!({ "height": height.to_string() });
         let answer: Answer = self.call("block_results", params).await?;
-        Ok(answer.txs_results.into_iter().skip(1).map(|result| result.code).collect())
+        let mut results = Results::default();
+        for entry in answer.txs_results.into_iter().skip(1) {
+            results.codes.push(entry.code);
+            for event in entry.events {
+                let comes = match event.kind.as_str() {
+                    "node_registered" => true,
+                    "node_removed" => false,
+                    _ => continue,
+                };
+                let mut attributes = event.attributes.iter();
+                let node = attributes.find(|attribute| attribute.key == "node");
+                let node = node.with_context(|| format!("{} names no node", event.kind))?;
+                results.register.push((node.value.parse()?, comes));
+            }
+        }
+        Ok(results)
+    }
+
+    /// The registered nodes, as this node knows them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn nodes(&self) -> Result<Nodes> {
+        let nodes = tokio::time::timeout(PATIENCE, self.client.nodes()).await;
+        Ok(nodes.with_context(|| format!("{} does not answer", self.name))??)
     }
 
     /// Sends transactions, in one request; for each, why it was not accepted, where it was not.

@@ -8,10 +8,14 @@ mod bad_input;
 mod blackout;
 mod exactly_once;
 mod failover;
+mod join;
 mod late_joiner;
+mod machine;
+mod moved;
 mod pair_down;
 mod planned;
 mod slow_follower;
+mod stranger;
 mod tour;
 mod wiped_standby;
 
@@ -55,6 +59,12 @@ pub enum Story {
     LateJoiner,
     /// A node that stands still does not slow the others
     SlowFollower,
+    /// A third node of an organisation joins under load by one command a side, and leaves again
+    Join,
+    /// A node that has moved to another port is reached by all within two blocks
+    Move,
+    /// Who is not registered, or not any more, gets nothing and has no effect
+    Stranger,
     /// Every kind of bad input is refused by name and changes nothing
     BadInput,
 }
@@ -239,6 +249,9 @@ impl Stage {
             Story::WipedStandby => wiped_standby::play(self).await,
             Story::LateJoiner => late_joiner::play(self).await,
             Story::SlowFollower => slow_follower::play(self).await,
+            Story::Join => join::play(self).await,
+            Story::Move => moved::play(self).await,
+            Story::Stranger => stranger::play(self).await,
             Story::BadInput => bad_input::play(self).await,
         }
     }

@@ -113,6 +113,7 @@ fn network_config(secret: SecretKey, genesis: &Genesis) -> NetworkConfig {
         chain_id: genesis.chain_id.clone(),
         genesis: genesis.hash(),
         dial: BTreeMap::new(),
+        bootstrap: BTreeMap::new(),
         rates: Rates::default(),
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn config(secret: &SecretKey) -> NetworkConfig {
         chain_id: "test-1".parse().unwrap(),
         genesis: Hash([9; 32]),
         dial: BTreeMap::new(),
+        bootstrap: BTreeMap::new(),
         rates: Rates::default(),
     }
 }
@@ -138,7 +139,7 @@ pub(super) struct Puppet {
 impl Puppet {
     /// Connects to a node that has registered it. Its connection runs in a task of its own.
     pub(super) async fn connect(secret: &SecretKey, to: &Node) -> Self {
-        let mut swarm = crate::network::handle::swarm(&config(secret)).unwrap();
+        let mut swarm = crate::network::handle::swarm(secret).unwrap();
         let peer = peer_id(&to.key).unwrap();
         swarm.behaviour_mut().gate.set([(peer, to.key)].into(), [].into());
         let options = DialOpts::peer_id(peer)

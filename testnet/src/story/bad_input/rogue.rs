@@ -58,6 +58,7 @@ pub fn config(
         chain_id: layout.chain_id.clone(),
         genesis: genesis.hash(),
         dial: targets.iter().map(address).collect::<BTreeMap<_, _>>(),
+        bootstrap: BTreeMap::new(),
         rates: Rates::default(),
     })
 }

@@ -1,0 +1,182 @@
+//! A new machine, from the invitation to a node that follows: one command a side.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Desk, Node};
+
+const ADMIN: &str = "--admin-key alpha-admin.json";
+
+/// Loopback ports that nobody listens on now.
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until the last is found.
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn at(port: u16) -> String {
+    format!("/ip4/127.0.0.1/tcp/{port}")
+}
+
+/// A network of one validator, which is reached at this port, and says so on the chain.
+async fn member(desk: &Desk, port: u16) -> Node<'_> {
+    desk.network(&["alpha"]).await;
+    let config = desk.read("alpha/config/config.toml");
+    desk.write("alpha/config/config.toml", &config.replace("/tcp/0\"", &format!("/tcp/{port}\"")));
+    let node = desk.start("alpha", "").await;
+    let set = format!("node address set {} --key alpha/config/node_key.json", at(port));
+    node.run(&set).await.done();
+    node
+}
+
+async fn token(node: &Node<'_>, options: &str) -> String {
+    let answer = node.run(&format!("node invite {ADMIN} {options} --json")).await.json();
+    answer["token"].as_str().unwrap().to_owned()
+}
+
+/// The entry of a node in the list of a node, by its key.
+async fn entry(node: &Node<'_>, key: &str) -> Option<Value> {
+    let found = node.run("node list --json").await.json();
+    let nodes = found["nodes"].as_array().unwrap().clone();
+    nodes.into_iter().find(|node| node["key"] == key)
+}
+
+/// Asks again and again until the answer is as wanted.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    waited.unwrap_or_else(|_| panic!("{what}: it does not hold in time"));
+}
+
+fn json_log(desk: &Desk, home: &str) {
+    let config = format!("{home}/config/config.toml");
+    let plain = desk.read(&config);
+    desk.write(&config, &plain.replace("format = \"plain\"", "format = \"json\""));
+}
+
+#[tokio::test]
+async fn a_machine_joins_by_one_command_a_side_and_follows() {
+    let desk = Desk::new();
+    let [own, other] = free_ports();
+    let node = member(&desk, own).await;
+    let token = token(&node, "").await;
+    let join = format!("join {token} {} --rpc-listen 127.0.0.1:0 --no-start --json", at(other));
+    let joined = desk.run(&format!("{join} --home a2")).await.json();
+    assert_eq!(joined["organization"], "alpha");
+    assert_eq!(desk.read("a2/config/genesis.json"), desk.read("genesis.json"));
+    let key = joined["public_key"].as_str().unwrap();
+    let standby = entry(&node, key).await.expect("it is in the register");
+    assert_eq!(
+        (&standby["role"], &standby["addresses"][0]),
+        (&"standby".into(), &at(other).into())
+    );
+
+    json_log(&desk, "a2");
+    let second = desk.start("a2", "").await;
+    until("it is recorded alive", async || {
+        entry(&node, key).await.is_some_and(|entry| entry["alive"] == true)
+    })
+    .await;
+    let status = second.run("status --json").await.json();
+    assert_eq!(status["tandem"]["role"], "standby");
+    node.run("switch alpha --key alpha-admin.json").await.done();
+    until("it holds the seat", async || {
+        second.run("status --json").await.json()["tandem"]["role"] == "validator"
+    })
+    .await;
+
+    // What the token was good for has been done.
+    let error = desk.run(&format!("{join} --home a3")).await.failed_json(3);
+    assert!(error.contains("was used by node") && error.contains(key), "{error}");
+    let error = desk.run(&format!("{join} --home a2")).await.failed_json(1);
+    assert!(error.contains("has joined already") && error.contains("tandem start"), "{error}");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_join_goes_on_where_it_was_stopped_and_the_node_may_start_at_once() {
+    let desk = Desk::new();
+    let [own, other] = free_ports();
+    let node = member(&desk, own).await;
+    let token = token(&node, "--observer").await;
+    desk.write("token", &token);
+    let options = format!("@token {} --rpc-listen 127.0.0.1:0 --home a2", at(other));
+    let text = desk.run(&format!("join {options} --no-start")).await.stderr(0);
+    for word in ["node key made", "received by member", "genesis fetched", "registration sent"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    // Killed when it was registered: neither the genesis nor the end was noted.
+    desk.write("a2/config/join.json", &format!("{{\"token\": \"{token}\"}}"));
+    std::fs::remove_file(desk.path("a2/config/genesis.json")).unwrap();
+    let text = desk.run(&format!("join {options} --no-start")).await.stderr(0);
+    assert!(text.contains("going on with node key") && text.contains("in the register"), "{text}");
+    assert!(!text.contains("registration sent"), "{text}");
+    assert_eq!(desk.read("a2/config/genesis.json"), desk.read("genesis.json"));
+    assert!(!desk.path("a2/config/join.json").exists());
+
+    let key = desk.run("keys show --home a2").await.done();
+    json_log(&desk, "a2");
+    let second = desk.start("a2", "").await;
+    until("it is connected", async || {
+        entry(&node, key.trim()).await.is_some_and(|entry| entry["connected"] == true)
+    })
+    .await;
+    // Removed, it loses its connection, and the chain goes on.
+    node.run(&format!("node remove {} --key alpha-admin.json", key.trim())).await.done();
+    until("it has no peer", async || {
+        second.run("status --json").await.json()["tandem"]["peers"] == 0
+    })
+    .await;
+    assert_eq!(entry(&node, key.trim()).await, None);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_token_is_named() {
+    let desk = Desk::new();
+    let [own, nobody] = free_ports();
+    let node = member(&desk, own).await;
+    node.fail(&format!("node invite {ADMIN} --replace {}", "AB".repeat(32)), 1, &["none of alpha"])
+        .await;
+    node.fail("node invite --admin-key alpha-user.json", 1, &["no organisation's admin key"]).await;
+    let good = token(&node, "--observer").await;
+    let cut = &good[..good.len() - 3];
+    for (token, words) in [
+        ("hello", &["tandem1_", "tandem node invite"][..]),
+        (cut, &["checksum", "copy it whole"]),
+        ("tandem1_@@", &["'@'", "place 9"]),
+    ] {
+        desk.fail(&format!("join {token} --no-start --home a2"), 2, words).await;
+        assert!(!desk.path("a2").exists(), "{token}");
+    }
+    desk.fail(&format!("join {good} 127.0.0.1:1 --no-start --home a2"), 1, &["/tcp/PORT"]).await;
+    assert!(!desk.path("a2").exists());
+
+    // An address that nobody listens on, when the member has gone.
+    let late = token(&node, "--observer --valid 1").await;
+    until("it has expired", async || {
+        let status = node.run("status --json").await.json();
+        let height = status["sync_info"]["latest_block_height"].as_str().unwrap().parse::<u64>();
+        height.unwrap() > 20
+    })
+    .await;
+    let line = format!("join {late} {} --no-start --home a3", at(nobody));
+    let error = desk.run(&format!("{line} --json")).await.failed_json(3);
+    assert!(error.contains("invitation expired at height"), "{error}");
+    let text = desk.run(&line).await.stderr(3);
+    assert!(
+        text.contains("going on with node key") && text.contains("ask for a new one"),
+        "{text}"
+    );
+    node.stop().await;
+    let line = format!("join {good} {} --no-start --home a4", at(nobody));
+    let error = desk.run(&format!("{line} --json")).await.failed_json(4);
+    assert!(error.contains("no member of the token"), "{error}");
+    assert!(error.contains("is not reachable"), "{error}");
+}

@@ -1,0 +1,397 @@
+//! Newcomers at a member with a real chain, over real sockets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tandem_chain::codec;
+use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::modules::Call;
+use tandem_chain::modules::consortium::{
+    self, Invitation, InvitationBody, InvitationNonce, InvitedAs,
+};
+use tandem_chain::tip::Tip;
+use tandem_chain::tx::Tx;
+use tandem_chain::types::{Hash, Height};
+use tokio::sync::watch;
+
+use super::wire::{Answer, Greeting, GuestHello, Question};
+use super::{JoinError, Joined, Plan, Progress, Reception, Token, TokenMember, join};
+use crate::admission::{Admission, Forward, Setup};
+use crate::config::Config;
+use crate::home::Home;
+use crate::network::{Error as NetworkError, Events, Network, NetworkConfig, Rates, Visit};
+use crate::testing::{self, Chain};
+
+/// The longest that anything here may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct Nobody;
+
+impl Forward for Nobody {
+    fn forward(&self, _: &[PublicKey], _: Arc<[u8]>) {}
+}
+
+/// The first organisation's validator, which commits what it takes in.
+struct Member {
+    key: PublicKey,
+    chain: Mutex<Chain>,
+    tip: watch::Sender<Arc<Tip>>,
+    admission: Admission,
+    network: Network,
+    _events: Events,
+}
+
+impl Member {
+    async fn start() -> Self {
+        let (secret, chain) = (testing::validator(0), Chain::new());
+        let (tip, tip_receiver) = watch::channel(chain.tip());
+        let admission = Admission::start(Setup {
+            me: secret.public(),
+            store: Arc::new(chain.db.clone()),
+            tip: tip_receiver.clone(),
+            threads: 1,
+            network: Arc::new(Nobody),
+        });
+        let key = secret.public();
+        let (network, events) = Network::start(NetworkConfig {
+            secret,
+            listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+            chain_id: chain.genesis.chain_id.clone(),
+            genesis: chain.genesis.hash(),
+            dial: BTreeMap::new(),
+            bootstrap: BTreeMap::new(),
+            rates: Rates::default(),
+        })
+        .await
+        .unwrap();
+        let reception =
+            Reception::new(&chain.genesis, key, chain.db.clone(), tip_receiver, admission.clone());
+        network.receive_guests(Arc::new(reception));
+        Self { key, chain: Mutex::new(chain), tip, admission, network, _events: events }
+    }
+
+    fn commit(&self, txs: Vec<Tx>) {
+        let committed = self.chain.lock().unwrap().commit(txs);
+        self.admission.committed(&committed.block.block);
+        self.tip.send_replace(committed.tip);
+    }
+
+    /// Commits what waits, until `done` has come.
+    async fn committing<T>(&self, done: impl Future<Output = T>) -> T {
+        let commit = async {
+            loop {
+                self.admission.arrived().await;
+                self.commit(self.admission.take(usize::MAX, usize::MAX));
+            }
+        };
+        tokio::select! {
+            done = tokio::time::timeout(LIMIT, done) => done.expect("in time"),
+            () = commit => unreachable!("it goes on for ever"),
+        }
+    }
+
+    fn sign(&self, call: consortium::Call) -> Tx {
+        self.chain.lock().unwrap().sign(&testing::admin(0), rand::random(), Call::Consortium(call))
+    }
+
+    fn is_registered(&self, node: &PublicKey) -> bool {
+        self.tip.borrow().register.nodes.contains_key(node)
+    }
+
+    fn token(&self, number: u8, valid_until: u64) -> Token {
+        let body = InvitationBody {
+            chain_id: testing::genesis().chain_id,
+            org: "alpha".parse().unwrap(),
+            nonce: InvitationNonce([number; 16]),
+            part: InvitedAs::Observer,
+            valid_until: Height(valid_until),
+        };
+        let addresses = vec![self.network.listening().to_string()];
+        Token {
+            invitation: Invitation::sign(body, &testing::admin(0)),
+            genesis: testing::genesis().hash(),
+            members: vec![TokenMember { key: self.key, addresses }],
+        }
+    }
+}
+
+/// A machine that is to join.
+struct Machine {
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn home(&self) -> Home {
+        Home::new(self.dir.path().join("node"))
+    }
+
+    async fn join(&self, token: &Token) -> (Result<Joined, JoinError>, Vec<Progress>) {
+        let mut config = Config::default();
+        config.p2p.addresses = vec!["/ip4/192.0.2.9/tcp/26656".to_owned()];
+        let plan = Plan { token: token.clone(), home: self.home(), config, patience: LIMIT / 3 };
+        let mut told = Vec::new();
+        let joined = join(plan, |progress| told.push(progress.clone())).await;
+        (joined, told)
+    }
+
+    fn key(&self) -> PublicKey {
+        self.home().node_key().unwrap().public()
+    }
+}
+
+fn text(result: Result<Joined, JoinError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_joins_by_its_token_alone() {
+    let (member, machine) = (Member::start().await, Machine::new());
+    let token = member.token(1, 100);
+    let (joined, told) = member.committing(machine.join(&token)).await;
+    let joined = joined.unwrap();
+    assert_eq!(joined.node, machine.key());
+    assert_eq!((joined.org.as_str(), joined.genesis), ("alpha", token.genesis));
+    let kinds: Vec<String> = told.iter().map(ToString::to_string).collect();
+    for (kind, start) in kinds.iter().zip([
+        "node key made",
+        "received by member",
+        "genesis fetched",
+        "received by member",
+        "registration sent",
+        "in the register",
+    ]) {
+        assert!(kind.starts_with(start), "{kinds:?}");
+    }
+    let entry = member.tip.borrow().register.nodes[&joined.node].clone();
+    assert_eq!((entry.org.as_str(), entry.pair), ("alpha", false));
+    assert_eq!(entry.addresses, ["/ip4/192.0.2.9/tcp/26656"]);
+    // The home is that of a node that can start, and nothing of the token is left.
+    let home = machine.home();
+    let (genesis, _) = crate::genesis_files::load(&home.genesis_path()).unwrap();
+    assert_eq!(genesis, testing::genesis());
+    let config = Config::load(&home.config_path()).unwrap();
+    assert_eq!(config.p2p.bootstrap[&member.key], token.members[0].addresses);
+    assert!(home.guard().unwrap().is_some() && !home.join_path().exists());
+    let again = text(machine.join(&token).await.0);
+    assert!(again.contains("has joined already") && again.contains("tandem start"), "{again}");
+
+    // The token is good for one.
+    let other = Machine::new();
+    let refused = member.committing(other.join(&token)).await.0;
+    assert!(matches!(refused, Err(JoinError::Refused { code: 17, .. })), "{refused:?}");
+    assert!(text(refused).contains(&format!("was used by node {}", joined.node)));
+    assert!(!member.is_registered(&other.key()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_was_interrupted_goes_on_with_the_same_command() {
+    let member = Member::start().await;
+    let token = member.token(1, 100);
+    let machine = Machine::new();
+    let home = machine.home();
+    // Killed when nothing but the token's file was there: there is no key, so one is made.
+    let file = serde_json::json!({ "token": token.to_text() }).to_string();
+    std::fs::create_dir_all(home.root().join("config")).unwrap();
+    std::fs::write(home.join_path(), &file).unwrap();
+    let (joined, told) = member.committing(machine.join(&token)).await;
+    let joined = joined.unwrap();
+    assert!(matches!(told[0], Progress::Key { new: true, .. }));
+
+    // Killed when it was registered, before that was noted: genesis there or not.
+    for lose_genesis in [false, true] {
+        std::fs::write(home.join_path(), &file).unwrap();
+        if lose_genesis {
+            std::fs::remove_file(home.genesis_path()).unwrap();
+        }
+        let (again, told) = member.committing(machine.join(&token)).await;
+        assert_eq!(again.unwrap().node, joined.node);
+        assert!(matches!(told[0], Progress::Key { new: false, .. }));
+        assert!(!told.iter().any(|step| matches!(step, Progress::Sent { .. })), "{told:?}");
+        assert!(home.genesis_path().exists() && !home.join_path().exists());
+    }
+    // Also when the invitation has expired since.
+    (0..101).for_each(|_| member.commit(Vec::new()));
+    std::fs::write(home.join_path(), &file).unwrap();
+    assert_eq!(machine.join(&token).await.0.unwrap().node, joined.node);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_whose_receipt_was_not_seen_is_not_made_twice() {
+    let member = Member::start().await;
+    let token = member.token(1, 100);
+    let machine = Machine::new();
+    let plan = Plan {
+        token: token.clone(),
+        home: machine.home(),
+        config: Config::default(),
+        patience: Duration::from_millis(600),
+    };
+    let first = join(plan, |_| ()).await;
+    assert!(matches!(first, Err(JoinError::Timeout { .. })), "{first:?}");
+    // Now it comes into a block.
+    member.commit(member.admission.take(usize::MAX, usize::MAX));
+    assert!(member.is_registered(&machine.key()));
+    let (joined, told) = member.committing(machine.join(&token)).await;
+    assert_eq!(joined.unwrap().node, machine.key());
+    assert!(!told.iter().any(|step| matches!(step, Progress::Sent { .. })), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_joined_is_named() {
+    let member = Member::start().await;
+    (0..5).for_each(|_| member.commit(Vec::new()));
+    let refused = |token: Token| async move { Machine::new().join(&token).await };
+
+    let expired = refused(member.token(1, 5)).await.0;
+    assert!(matches!(expired, Err(JoinError::Refused { code: 4, .. })), "{expired:?}");
+    assert!(text(expired).contains("expired at height 5"));
+
+    // Who does not know of an invitation, or of another chain, gets no word.
+    let forged = {
+        let body = member.token(1, 100).invitation.body;
+        Token { invitation: Invitation::sign(body, &testing::admin(1)), ..member.token(1, 100) }
+    };
+    let other_genesis = Token { genesis: Hash([1; 32]), ..member.token(1, 100) };
+    let mut other_chain = member.token(1, 100);
+    other_chain.invitation.body.chain_id = "another".parse().unwrap();
+    let other_chain = Token {
+        invitation: Invitation::sign(other_chain.invitation.body, &testing::admin(0)),
+        ..other_chain
+    };
+    for token in [forged, other_genesis, other_chain] {
+        let (error, told) = refused(token).await;
+        assert!(matches!(error, Err(JoinError::Unreachable { .. })), "{error:?}");
+        assert!(text(error).contains("without a word"), "{told:?}");
+    }
+    assert_eq!(member.network.counters().guests_received.get(), 0);
+
+    // Nobody is there; the next member of the token is called on.
+    let mut token = member.token(2, 100);
+    let nowhere = TokenMember {
+        key: testing::validator(1).public(),
+        addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+    };
+    let only = Token { members: vec![nowhere.clone()], ..token.clone() };
+    let error = refused(only).await.0;
+    assert!(text(error).contains("is not reachable"));
+    // Another node is at the address.
+    let mut other = token.clone();
+    other.members[0].key = testing::validator(1).public();
+    assert!(matches!(refused(other).await.0, Err(JoinError::Unreachable { .. })));
+    token.members.insert(0, nowhere);
+    let machine = Machine::new();
+    let (joined, told) = member.committing(machine.join(&token)).await;
+    assert_eq!(joined.unwrap().node, machine.key());
+    assert!(told.iter().any(|step| matches!(step, Progress::NotReached { .. })), "{told:?}");
+
+    // A home of another node, or of another join.
+    let home = Machine::new();
+    home.home().init(&Config::default(), &testing::key(50)).unwrap();
+    let before = std::fs::read(home.home().config_path()).unwrap();
+    let error = home.join(&member.token(3, 100)).await.0;
+    assert!(text(error).contains("has joined already"));
+    assert_eq!(std::fs::read(home.home().config_path()).unwrap(), before);
+    let home = Machine::new();
+    assert!(home.join(&member.token(4, 2)).await.0.is_err());
+    let key = home.key();
+    let elsewhere = Token { genesis: Hash([1; 32]), ..member.token(5, 100) };
+    let error = home.join(&elsewhere).await.0;
+    assert!(text(error).contains("under way"));
+    // A new token in the place of one that has expired.
+    let joined = member.committing(home.join(&member.token(6, 100))).await.0.unwrap();
+    assert_eq!((joined.node, member.is_registered(&key)), (key, true));
+}
+
+/// A visit of `node` with an invitation, and the greeting.
+async fn call(member: &Member, token: &Token, node: &SecretKey) -> (Visit, Greeting) {
+    let guest = SecretKey::from_seed(&rand::random());
+    let hello =
+        GuestHello::new(token.genesis, &token.invitation, node, &guest.public(), &member.key);
+    let addresses = &token.members[0].addresses;
+    let opened = Visit::open(&guest, member.key, addresses, &codec::encode(&hello)).await;
+    let (visit, word) = opened.unwrap();
+    (visit, codec::decode("greeting", &word, 1_000).unwrap())
+}
+
+async fn ask(visit: &mut Visit, question: &Question) -> Result<Answer, NetworkError> {
+    let answer = visit.ask(&codec::encode(question)).await?;
+    Ok(codec::decode("answer", &answer, 1 << 20).unwrap())
+}
+
+fn registration(token: &Token, sender: &SecretKey) -> Tx {
+    let call = consortium::Call::RegisterInvited {
+        invitation: token.invitation.clone(),
+        addresses: Vec::new(),
+    };
+    Chain::new().sign(sender, 1, Call::Consortium(call))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_told_what_it_needs_and_nothing_of_the_ledger() {
+    let member = Member::start().await;
+    let create = member.chain.lock().unwrap().create(1);
+    member.commit(vec![create.clone()]);
+    let (token, node) = (member.token(1, 100), testing::key(60));
+    let (mut visit, greeting) = call(&member, &token, &node).await;
+    assert_eq!(greeting, Greeting::Received { height: Height(1), registered: false });
+
+    let genesis = codec::encode(&testing::genesis());
+    let total = genesis.len() as u64;
+    for (offset, part) in [(0, &genesis[..]), (7, &genesis[7..]), (total, &[]), (u64::MAX, &[])] {
+        let answer = ask(&mut visit, &Question::Genesis { offset }).await.unwrap();
+        assert_eq!(answer, Answer::Genesis { total, bytes: part.to_vec() });
+    }
+    let Answer::Members(members) = ask(&mut visit, &Question::Members).await.unwrap() else {
+        panic!("another answer")
+    };
+    assert_eq!((members.len(), members[0].key), (8, member.key));
+    // Of others' transactions it hears nothing.
+    let stands = ask(&mut visit, &Question::Standing { tx: create.hash() }).await.unwrap();
+    let nothing = Answer::Standing { height: Height(1), registered: false, receipt: None };
+    assert_eq!(stands, nothing);
+
+    // It may send its registration alone.
+    let own = registration(&token, &node);
+    let sent = ask(&mut visit, &Question::Register { tx: own.bytes().to_vec() }).await.unwrap();
+    assert_eq!(sent, Answer::Register { code: 0, reason: String::new() });
+    assert!(member.admission.is_waiting(&own.hash()));
+    member.commit(member.admission.take(usize::MAX, usize::MAX));
+    let stands = ask(&mut visit, &Question::Standing { tx: own.hash() }).await.unwrap();
+    let Answer::Standing { height: Height(2), registered: true, receipt: Some(receipt) } = stands
+    else {
+        panic!("{stands:?}")
+    };
+    assert_eq!((receipt.height, receipt.code), (Height(2), 0));
+    for other in [
+        create.bytes().to_vec(),
+        registration(&member.token(2, 100), &node).bytes().to_vec(),
+        registration(&token, &testing::key(61)).bytes().to_vec(),
+        b"no transaction".to_vec(),
+    ] {
+        let (mut visit, _) = call(&member, &token, &node).await;
+        let gone = Err(NetworkError::NotConnected { peer: member.key });
+        assert_eq!(ask(&mut visit, &Question::Register { tx: other }).await, gone);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_left_is_not_received_by_the_invitation_that_it_used() {
+    let member = Member::start().await;
+    let machine = Machine::new();
+    let token = member.token(1, 100);
+    let node = member.committing(machine.join(&token)).await.0.unwrap().node;
+    member.commit(vec![member.sign(consortium::Call::RemoveNode { node })]);
+    assert!(!member.is_registered(&node));
+    let secret = machine.home().node_key().unwrap();
+    let (_, greeting) = call(&member, &token, &secret).await;
+    assert!(matches!(greeting, Greeting::Refused { code: 17, .. }), "{greeting:?}");
+    // A registration that fails in the ledger has its reason.
+    let bare = registration(&token, &testing::key(62));
+    let refused = member.admission.submit(bare.bytes().to_vec()).await.unwrap_err();
+    assert_eq!(refused.code(), 17);
+}
