@@ -35,6 +35,8 @@ const SEND_AGAIN: Duration = Duration::from_secs(3);
 const CALL_AGAIN: Duration = Duration::from_millis(500);
 /// Codes of an admission that does not decide: full, in the chain already, stopping.
 const UNDECIDED: [u32; 3] = [8, 6, 99];
+/// Code of a receipt by which the seat has changed in the same block: a later one may carry it.
+const NO_SWITCH: u32 = 15;
 
 const _: () = assert!(VALID_FOR <= MAX_TX_VALIDITY);
 
@@ -372,18 +374,18 @@ impl Newcomer<'_> {
                 *tx = Some(self.registration(height, addresses));
                 due = Instant::now();
             }
-            let tx = tx.as_ref().expect("it was made just now");
+            let sent = tx.as_ref().expect("it was made just now");
             if Instant::now() >= due {
                 due = Instant::now() + SEND_AGAIN;
-                let question = Question::Register { tx: tx.bytes().to_vec() };
+                let question = Question::Register { tx: sent.bytes().to_vec() };
                 match ask(&mut call.visit, &question).await {
                     Ok(Answer::Register { code: 0, .. }) => {
-                        self.tell(Progress::Sent { tx: tx.hash() });
+                        self.tell(Progress::Sent { tx: sent.hash() });
                     }
                     Ok(Answer::Register { code, .. }) if UNDECIDED.contains(&code) => {}
                     Ok(Answer::Register { code, reason: why }) => {
                         // It may be since it was executed meanwhile.
-                        let standing = standing(&mut call.visit, tx).await;
+                        let standing = standing(&mut call.visit, sent).await;
                         if let Ok((height, true, _)) = standing {
                             return Ok(Some(height));
                         }
@@ -392,12 +394,13 @@ impl Newcomer<'_> {
                     Ok(_) | Err(_) => return Ok(None),
                 }
             }
-            let Ok((now, registered, receipt)) = standing(&mut call.visit, tx).await else {
+            let Ok((now, registered, receipt)) = standing(&mut call.visit, sent).await else {
                 return Ok(None);
             };
             height = now;
             match receipt {
                 _ if registered => return Ok(Some(height)),
+                Some((NO_SWITCH, _)) => *tx = None,
                 Some((code, log)) if code != 0 => {
                     return Err(JoinError::Refused { code, reason: reason(&log) });
                 }

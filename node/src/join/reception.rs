@@ -1,7 +1,7 @@
 //! The member's side of a visit: who is received, and what a guest is answered.
 //!
-//! A guest is told of the chain what it needs to join, and no more: the genesis, where some members
-//! are, the height, and how its own registration stands.
+//! A guest is told of the chain what it needs to join, and no more: the genesis, the height, and how
+//! its own registration stands.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::limits::{MAX_INVITED_TX_BYTES, MAX_TX_BYTES};
 use tandem_chain::modules::Call;
-use tandem_chain::modules::consortium::{self, Standing};
+use tandem_chain::modules::consortium::{self, KeyRole, Standing};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Hash, OrgName, TxHash};
@@ -19,9 +19,7 @@ use tandem_chain::{Error, codec};
 use tokio::sync::watch;
 use tracing::{debug, error};
 
-use super::wire::{
-    Answer, Executed, Greeting, GuestHello, MAX_CHUNK_BYTES, MAX_MEMBERS, Member, Question, reason,
-};
+use super::wire::{Answer, Executed, Greeting, GuestHello, MAX_CHUNK_BYTES, Question, reason};
 use crate::admission::Admission;
 use crate::network::limits::{MAX_GUEST_HELLO_BYTES, MAX_GUEST_REQUEST_BYTES};
 use crate::network::{Guest, Host, PROTOCOL_VERSION, Welcome};
@@ -75,6 +73,13 @@ impl Inner {
         tip.register.nodes.get(node).is_some_and(|entry| entry.org == *org)
     }
 
+    /// Whether a key is a node's in the database.
+    fn has_joined(&self, node: &PublicKey, org: &OrgName) -> bool {
+        let found = consortium::key(&self.db, node);
+        let found = found.inspect_err(|error| error!(%error, "a key cannot be looked up")).ok();
+        found.flatten().is_some_and(|entry| entry.org == *org && entry.role == KeyRole::Node)
+    }
+
     /// Whoever shows no invitation of this chain that its organisation's admin key has signed, or
     /// does not speak for the node that it names, is told nothing.
     fn judge(self: Arc<Self>, visitor: &PublicKey, hello: &[u8]) -> Welcome {
@@ -95,24 +100,25 @@ impl Inner {
         let standing = consortium::standing(&self.db, &tip, &hello.invitation);
         let registered = self.is_registered(&hello.node, &org);
         let refusal = match standing {
-            Err(Error::InvitationExpired { .. } | Error::InvitationTooFar { .. }) | Ok(_)
-                if registered =>
-            {
-                None
-            }
-            Ok(Standing::Open) => None,
-            Ok(Standing::Used { by }) => Some(Error::InvitationUsed { node: by }),
-            Err(error @ (Error::InvitationExpired { .. } | Error::InvitationTooFar { .. })) => {
-                Some(error)
-            }
-            Err(error) => {
-                if error.is_of_store() {
-                    error!(%error, "an invitation cannot be looked up in the database");
-                } else {
-                    debug!(%visitor, %error, "a stranger");
-                }
+            Err(error) if error.is_of_store() => {
+                error!(%error, "an invitation cannot be looked up in the database");
                 return Welcome::Stranger;
             }
+            // No admin key of this chain has signed it.
+            Err(
+                error @ (Error::OtherChain { .. }
+                | Error::NotFound { .. }
+                | Error::BadSignature { .. }),
+            ) => {
+                debug!(%visitor, %error, "a stranger");
+                return Welcome::Stranger;
+            }
+            _ if registered => None,
+            Ok(Standing::Open) => None,
+            // The database may be a block ahead of the tip that this node tells.
+            Ok(Standing::Used { by }) if by == hello.node && self.has_joined(&by, &org) => None,
+            Ok(Standing::Used { by }) => Some(Error::InvitationUsed { node: by }),
+            Err(error) => Some(error),
         };
         if let Some(error) = refusal {
             let (code, reason) = (error.code(), reason(&error.to_string()));
@@ -143,7 +149,6 @@ impl Guest for Served {
                 Question::Genesis { offset } => inner.chunk(offset),
                 Question::Register { tx } => inner.register(&hello, tx).await?,
                 Question::Standing { tx } => inner.standing(hello, tx).await?,
-                Question::Members => inner.members(),
             };
             Some(codec::encode(&answer))
         }
@@ -210,20 +215,5 @@ impl Inner {
             code: receipt.code,
             log: reason(&receipt.log),
         }))
-    }
-
-    /// This node, and others that have addresses.
-    fn members(&self) -> Answer {
-        let tip = self.tip();
-        let mut members = Vec::new();
-        let nodes = &tip.register.nodes;
-        let own = nodes.get_key_value(&self.me).into_iter();
-        let others = nodes.iter().filter(|(key, _)| **key != self.me);
-        for (key, entry) in own.chain(others).filter(|(_, entry)| !entry.addresses.is_empty()) {
-            if members.len() < MAX_MEMBERS {
-                members.push(Member { key: *key, addresses: entry.addresses.clone() });
-            }
-        }
-        Answer::Members(members)
     }
 }

@@ -1,9 +1,7 @@
 //! What a guest and a member say to each other, one frame each.
 
 use serde::{Deserialize, Serialize};
-use tandem_chain::codec;
 use tandem_chain::keys::{Domain, PublicKey, Signature, Signer};
-use tandem_chain::limits::MAX_ADDRESSES_PER_NODE;
 use tandem_chain::modules::consortium::Invitation;
 use tandem_chain::types::{ChainId, Hash, Height, TxHash};
 
@@ -11,8 +9,6 @@ use crate::network::PROTOCOL_VERSION;
 
 /// Bytes of genesis in one answer.
 pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
-/// Members in one answer.
-pub const MAX_MEMBERS: usize = 8;
 /// Characters of a reason.
 pub const MAX_REASON_LEN: usize = 1_000;
 
@@ -96,8 +92,6 @@ pub enum Question {
         /// Hash of the transaction.
         tx: TxHash,
     },
-    /// Where members are.
-    Members,
 }
 
 /// What it is answered; each to the question of its name.
@@ -126,8 +120,6 @@ pub enum Answer {
         /// Where the transaction is, with its receipt, if it is in a block.
         receipt: Option<Executed>,
     },
-    /// Where some members are.
-    Members(#[serde(deserialize_with = "codec::list::<MAX_MEMBERS, _, _>")] Vec<Member>),
 }
 
 /// A transaction's receipt, as far as a guest needs it.
@@ -139,16 +131,6 @@ pub struct Executed {
     pub code: u32,
     /// Why it failed, for people.
     pub log: String,
-}
-
-/// A registered node and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Its key.
-    pub key: PublicKey,
-    /// Its addresses.
-    #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
-    pub addresses: Vec<String>,
 }
 
 /// A text as far as a frame has room for it, without what could harm a terminal.
@@ -164,6 +146,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use serde::de::DeserializeOwned;
+    use tandem_chain::codec;
     use tandem_chain::keys::SecretKey;
 
     use super::*;
@@ -214,7 +197,7 @@ mod tests {
 
         let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
         let nine = 9_u64.to_le_bytes();
-        let cases: [(Vec<u8>, Vec<u8>); 11] = [
+        let cases: [(Vec<u8>, Vec<u8>); 9] = [
             (
                 codec::encode(&Greeting::Received { height: Height(9), registered: true }),
                 [&[0; 4][..], &nine, &[1]].concat(),
@@ -232,7 +215,6 @@ mod tests {
                 codec::encode(&Question::Standing { tx: Hash([8; 32]) }),
                 [&[2, 0, 0, 0][..], &[8; 32]].concat(),
             ),
-            (codec::encode(&Question::Members), vec![3, 0, 0, 0]),
             (
                 codec::encode(&Answer::Genesis { total: 9, bytes: b"part".to_vec() }),
                 [&[0; 4][..], &nine, &text("part")].concat(),
@@ -257,19 +239,6 @@ mod tests {
                 }),
                 [&[2, 0, 0, 0][..], &nine, &[1, 1], &nine, &[4, 0, 0, 0], &text("late")].concat(),
             ),
-            (
-                codec::encode(&Answer::Members(vec![Member {
-                    key: PublicKey([5; 32]),
-                    addresses: vec!["x".to_owned()],
-                }])),
-                [
-                    &[3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0][..],
-                    &[5; 32],
-                    &[1, 0, 0, 0, 0, 0, 0, 0],
-                    &text("x"),
-                ]
-                .concat(),
-            ),
         ];
         for (index, (bytes, expected)) in cases.into_iter().enumerate() {
             assert_eq!(bytes, expected, "case {index}");
@@ -283,9 +252,6 @@ mod tests {
         assert!(codec::encode(&Question::Register { tx }).len() <= MAX_GUEST_REQUEST_BYTES);
         let chunk = Answer::Genesis { total: 0, bytes: vec![0; MAX_CHUNK_BYTES] };
         assert!(codec::encode(&chunk).len() <= MAX_GUEST_ANSWER_BYTES);
-        let member = Member { key: PublicKey([0; 32]), addresses: vec!["x".repeat(256); 8] };
-        let members = Answer::Members(vec![member; MAX_MEMBERS]);
-        assert!(codec::encode(&members).len() <= MAX_GUEST_ANSWER_BYTES);
         let refused = Greeting::Refused { code: 1, reason: reason(&"\u{1b}".repeat(9_999)) };
         assert!(codec::encode(&refused).len() <= MAX_REASON_LEN + 16);
     }
