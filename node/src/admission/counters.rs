@@ -79,7 +79,7 @@ impl Counters {
             | ChainError::Undecodable { .. }
             | ChainError::NotCanonical { .. } => Counted::Undecodable,
             ChainError::OtherChain { .. } => Counted::OtherChain,
-            ChainError::BadSignature { .. } => Counted::BadSignature,
+            ChainError::BadSignature { what: "transaction", .. } => Counted::BadSignature,
             ChainError::Expired { .. } | ChainError::TooFar { .. } => Counted::Validity,
             ChainError::UnknownSender { .. } | ChainError::Suspended { .. } => {
                 Counted::UnknownSender

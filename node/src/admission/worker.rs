@@ -124,11 +124,14 @@ pub fn take_in(shared: &Shared, senders: &mut Senders, jobs: Vec<Job>) {
 }
 
 /// Counts and logs what was refused. Peers check signatures before they forward, so that a bad one is
-/// a sign of a faulty or hostile node.
+/// a sign of a faulty or hostile node; but for that of an invitation, which a peer that is a block
+/// behind checks by an admin key that has been replaced.
 fn refused(shared: &Shared, error: &ChainError, from: Option<PublicKey>, now: Instant) {
     shared.counters.refused(error);
     match (from, error) {
-        (Some(peer), ChainError::BadSignature { .. }) if shared.warnings.is_due(now) => {
+        (Some(peer), ChainError::BadSignature { what: "transaction", .. })
+            if shared.warnings.is_due(now) =>
+        {
             let total = shared.counters.get(Counted::BadSignature);
             warn!(%peer, %error, total, "a peer brings transactions with bad signatures");
         }
@@ -174,9 +177,11 @@ fn examine(
     }
     check_validity(body.valid_until, tip.height.next())?;
     let hash = tx.hash();
-    let check_new = || match is_committed(&*shared.store, &hash)? {
-        true => Err(ChainError::Repeated { hash }),
-        false => Ok(()),
+    let check_new = || {
+        if is_committed(&*shared.store, &hash)? {
+            return Err(ChainError::Repeated { hash });
+        }
+        Ok(())
     };
     if let Call::Consortium(consortium::Call::RegisterInvited { invitation, addresses }) =
         &body.call
