@@ -1,7 +1,7 @@
 //! The crate's one error type. Text that came from outside is escaped and cut before it gets here.
 
 use crate::keys::PublicKey;
-use crate::types::{ChainId, Hash, Height, OrgName, Term, TxHash};
+use crate::types::{ChainId, Hash, Height, OrgName, Term, Timestamp, TxHash};
 
 /// What can be wrong with a value, transaction, block, certificate or genesis.
 ///
@@ -60,10 +60,18 @@ pub enum Error {
     Term { expected: Term, got: Term },
     #[error("no switch: {reason}")]
     NoSwitch { reason: &'static str },
-    #[error("invitation expired at height {valid_until}, the block is {height}: ask for a new one")]
-    InvitationExpired { valid_until: Height, height: Height },
-    #[error("invitation is valid until {valid_until}, at most {latest} is allowed now")]
-    InvitationTooFar { valid_until: Height, latest: Height },
+    #[error(
+        "invitation expired at {}, the block is of {}: ask for a new one",
+        valid_until.to_rfc3339(),
+        time.to_rfc3339()
+    )]
+    InvitationExpired { valid_until: Timestamp, time: Timestamp },
+    #[error(
+        "invitation is valid until {}, at most until {} is allowed now",
+        valid_until.to_rfc3339(),
+        latest.to_rfc3339()
+    )]
+    InvitationTooFar { valid_until: Timestamp, latest: Timestamp },
     #[error("invitation was used by node {node}: each is good for one node, ask for a new one")]
     InvitationUsed { node: PublicKey },
     #[error("parameter {name} is {got}: {rule}")]

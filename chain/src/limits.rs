@@ -27,9 +27,8 @@ pub const MAX_MOTION_HISTORY: u64 = 1_000;
 pub const MAX_ADDRESSES_PER_NODE: usize = 8;
 /// Characters in one address.
 pub const MAX_ADDRESS_LEN: usize = 256;
-/// Heights ahead of the block that carries its use to which an invitation may be valid: some days
-/// of an idle chain of two blocks a second.
-pub const MAX_INVITATION_VALIDITY: u64 = 500_000;
+/// Time after the block that carries its use until which an invitation may be valid: a week.
+pub const MAX_INVITATION_LIFE: Duration = Duration::from_secs(7 * 86_400);
 /// Used invitations of one organisation that are remembered, each until it expires.
 pub const MAX_USED_INVITATIONS_PER_ORG: usize = 256;
 /// Registrations by invitations of one organisation that wait in a mempool.

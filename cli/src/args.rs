@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tandem_chain::genesis::GenesisRole;
-use tandem_chain::limits::MAX_INVITATION_VALIDITY;
+use tandem_chain::limits::MAX_INVITATION_LIFE;
 use tandem_chain::types::{ChainId, DataSetName, Hash, OrgName, Power, Term};
 use tandem_node::config::duration;
 use tandem_node::genesis_files::parse_role;
@@ -358,9 +358,9 @@ pub struct Invite {
     /// The node is to take the place of this one, which is lost and leaves the register
     #[arg(long, value_name = "NODE", conflicts_with = "observer")]
     pub replace: Option<String>,
-    /// Blocks from now on in which the token may be used
-    #[arg(long, default_value_t = 20_000, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..=MAX_INVITATION_VALIDITY))]
-    pub valid: u64,
+    /// Time from now on in which the token may be used, such as 30m or 2d: at most 7d
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = validity)]
+    pub valid: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -477,6 +477,16 @@ pub struct Switch {
     pub term: Option<Term>,
     #[command(flatten)]
     pub sending: Sending,
+}
+
+/// An invitation's life from the newest block on.
+fn validity(text: &str) -> Result<Duration, String> {
+    let found = time(text)?;
+    if found <= MAX_INVITATION_LIFE {
+        Ok(found)
+    } else {
+        Err("a token is good for 7d at most".to_owned())
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {

@@ -15,7 +15,7 @@ use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::modules::consortium::InvitedAs;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::store::Column;
-use tandem_chain::types::{Height, Round};
+use tandem_chain::types::{Height, Round, Timestamp};
 use tandem_chain::vote::VoteKind;
 use tandem_chain::{Error, codec, comet, tree};
 
@@ -234,9 +234,12 @@ fn errors() -> Vec<(&'static str, Error)> {
         ("NoSwitch", Error::NoSwitch { reason: "" }),
         (
             "InvitationExpired",
-            Error::InvitationExpired { valid_until: Height(0), height: Height(0) },
+            Error::InvitationExpired { valid_until: Timestamp(0), time: Timestamp(0) },
         ),
-        ("InvitationTooFar", Error::InvitationTooFar { valid_until: Height(0), latest: Height(0) }),
+        (
+            "InvitationTooFar",
+            Error::InvitationTooFar { valid_until: Timestamp(0), latest: Timestamp(0) },
+        ),
         ("InvitationUsed", Error::InvitationUsed { node: sender }),
         ("Parameter", Error::Parameter { name: "", rule: name(), got }),
         ("Refused", Error::Refused { reason: name() }),

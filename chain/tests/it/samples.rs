@@ -189,7 +189,7 @@ pub fn invitation(part: consortium::InvitedAs) -> consortium::Invitation {
         org: org("alpha"),
         nonce: consortium::InvitationNonce([9; 16]),
         part,
-        valid_until: Height(1_000),
+        valid_until: time(86_400_000),
     };
     consortium::Invitation::sign(body, &secret(101))
 }

@@ -140,7 +140,7 @@ fn invitation() -> impl Strategy<Value = consortium::Invitation> {
         public_key().prop_map(|lost| InvitedAs::Replacement { lost }),
     ];
     let nonce = any::<[u8; 16]>().prop_map(consortium::InvitationNonce);
-    (chain_id(), org_name(), nonce, part, height(), signature()).prop_map(
+    (chain_id(), org_name(), nonce, part, time(), signature()).prop_map(
         |(chain_id, org, nonce, part, valid_until, signature)| {
             let body = consortium::InvitationBody { chain_id, org, nonce, part, valid_until };
             consortium::Invitation { body, signature }

@@ -64,9 +64,9 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
         org: org.clone(),
         nonce: InvitationNonce(rand::random()),
         part,
-        valid_until: found.height.plus(args.valid),
+        valid_until: status.sync_info.time()?.plus(args.valid),
     };
-    let valid_until = body.valid_until;
+    let valid_until = body.valid_until.to_rfc3339();
     let members = members(&found.nodes, &status.tandem.public_key, &org);
     if members.is_empty() {
         bail!(
@@ -81,16 +81,14 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
         "token": token,
         "organization": org,
         "as": part_text(&part),
-        "valid_until": valid_until.to_string(),
+        "valid_until": valid_until,
         "members": names,
     });
     if !global.json {
         eprintln!(
-            "For one node of {org}, as {}, until height {valid_until} (it is {} now). Whoever has it \
-             can use it: hand it over as you would a password. On the new machine: tandem join TOKEN \
-             ADDRESS",
+            "For one node of {org}, as {}, until {valid_until}. Whoever has it can use it: hand it over \
+             as you would a password. On the new machine: tandem join TOKEN ADDRESS",
             part_text(&part),
-            found.height,
         );
     }
     // Alone on standard output, to be piped.

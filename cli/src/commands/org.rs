@@ -1,11 +1,11 @@
 //! `tandem org`.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde_json::json;
 use tandem_chain::codec;
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, Change, Decision, MotionStatus, registration_proof};
-use tandem_chain::types::{Height, OrgName, Timestamp};
+use tandem_chain::types::{Height, OrgName};
 use tandem_node::client::{Client, TxInfo};
 use tandem_node::genesis_files::{set_parameters, set_policy};
 use tandem_node::rpc::shapes::motions::{MotionEntry, MotionInfo, Motions, PolicyInfo, Tried};
@@ -106,8 +106,7 @@ async fn propose(
     if proposing.dry_run {
         return Ok(());
     }
-    let newest = client.status().await?.sync_info.latest_block_time;
-    let newest = Timestamp::from_rfc3339(&newest).context("the node's newest block time")?;
+    let newest = client.status().await?.sync_info.time()?;
     let (force, expires) = (proposing.force, newest.plus(proposing.expires_in));
     let call = Call::Consortium(consortium::Call::Propose { change, force, expires });
     decide(global, client, call, &proposing.sending, Some(&tried)).await

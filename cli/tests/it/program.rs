@@ -75,7 +75,10 @@ async fn wrong_use_has_exit_code_2() {
         ("seats --blocks 1000", &["1000", "1..=200"]),
         ("start --genesis-hash xyz", &["xyz", "--genesis-hash"]),
         ("tx record create prices", &["--key"]),
-        ("tx record create prices --key user.json --timeout 5", &["--timeout", "500ms, 30s, 2m or 7d"]),
+        (
+            "tx record create prices --key user.json --timeout 5",
+            &["--timeout", "500ms, 30s, 2m or 7d"],
+        ),
         ("tx raw xyz", &["hex digits alone"]),
         ("status --node ftp://x", &["ftp://x", "http://HOST:PORT"]),
         ("query key zz --node http://127.0.0.1:0", &["neither a key of 64 hex digits"]),

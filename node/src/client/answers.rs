@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Deserialize as DeserializeDerive, Serialize};
+use tandem_chain::Error as ChainError;
 use tandem_chain::ledger::{Event, Receipt};
-use tandem_chain::types::{ChainId, Hash, Height, TxHash};
+use tandem_chain::types::{ChainId, Hash, Height, Timestamp, TxHash};
 
 use crate::rpc::shapes::tandem::OwnStatus;
 use crate::rpc::shapes::text;
@@ -44,6 +45,16 @@ pub struct SyncInfo {
     pub latest_block_time: String,
     /// Whether the node fetches blocks that others have already.
     pub catching_up: bool,
+}
+
+impl SyncInfo {
+    /// The newest block's time.
+    ///
+    /// # Errors
+    /// What is no time.
+    pub fn time(&self) -> Result<Timestamp, ChainError> {
+        Timestamp::from_rfc3339(&self.latest_block_time)
+    }
 }
 
 /// Answer of `broadcast_tx_sync`.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tandem_chain::codec;
+use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{
@@ -12,7 +13,7 @@ use tandem_chain::modules::consortium::{
 };
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
-use tandem_chain::types::{Hash, Height, Power};
+use tandem_chain::types::{Hash, Height, Power, Timestamp};
 use tokio::sync::watch;
 
 use super::wire::{Answer, Greeting, GuestHello, Question};
@@ -98,7 +99,8 @@ impl Member {
 
     /// A change by the votes of all organisations but the first; how many motions there were before.
     fn carried(&self, change: Change, before: u64) -> Vec<Tx> {
-        let (force, expires, motion) = (false, Height(1_000), before + 1);
+        let expires = testing::genesis().genesis_time.plus(Duration::from_secs(86_400));
+        let (force, motion) = (false, before + 1);
         vec![
             self.sign(1, consortium::Call::Propose { change, force, expires }),
             self.sign(2, consortium::Call::Vote { motion }),
@@ -110,6 +112,7 @@ impl Member {
         self.tip.borrow().register.nodes.contains_key(node)
     }
 
+    /// A token that is good for so many blocks of an idle chain from genesis on.
     fn token(&self, number: u8, valid_until: u64) -> Token {
         self.token_of(InvitedAs::Observer, number, valid_until)
     }
@@ -120,7 +123,7 @@ impl Member {
             org: "alpha".parse().unwrap(),
             nonce: InvitationNonce([number; 16]),
             part,
-            valid_until: Height(valid_until),
+            valid_until: time_of(valid_until),
         };
         let addresses = vec![self.network.listening().to_string()];
         Token {
@@ -157,6 +160,12 @@ impl Machine {
     fn key(&self) -> PublicKey {
         self.home().node_key().unwrap().public()
     }
+}
+
+/// Time of a block of this height of an idle chain.
+fn time_of(height: u64) -> Timestamp {
+    let Genesis { genesis_time, parameters, .. } = testing::genesis();
+    genesis_time.plus(parameters.idle_block_interval() * u32::try_from(height).unwrap())
 }
 
 fn text(result: Result<Joined, JoinError>) -> String {
@@ -264,7 +273,7 @@ async fn what_cannot_be_joined_is_named() {
 
     let expired = refused(member.token(1, 5)).await.0;
     assert!(matches!(expired, Err(JoinError::Refused { code: 4, .. })), "{expired:?}");
-    assert!(text(expired).contains("expired at height 5"));
+    assert!(text(expired).contains(&format!("expired at {}", time_of(5).to_rfc3339())));
 
     // Who does not know of an invitation, or of another chain, gets no word.
     let forged = {

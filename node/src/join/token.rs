@@ -126,7 +126,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
     use tandem_chain::keys::SecretKey;
     use tandem_chain::modules::consortium::{InvitationBody, InvitationNonce, InvitedAs};
-    use tandem_chain::types::Height;
+    use tandem_chain::types::Timestamp;
 
     use super::*;
 
@@ -137,7 +137,7 @@ pub(super) mod tests {
             org: "alpha".parse().unwrap(),
             nonce: InvitationNonce([7; 16]),
             part: InvitedAs::Observer,
-            valid_until: Height(500),
+            valid_until: Timestamp::from_millis(1_800_000_600_000),
         };
         let member = TokenMember {
             key: SecretKey::from_seed(&[1; 32]).public(),

@@ -312,7 +312,13 @@ pub(crate) fn add_user(org_name: &str, user: &str) -> Call {
     Call::Consortium(consortium::Call::AddUser { user: key(user), proof })
 }
 
-/// An invitation by an organisation's admin key; its number tells it from others.
+/// Time of a block of this height, if each is 100 ms after the one before.
+pub(crate) fn time_of(height: u64) -> Timestamp {
+    GENESIS_TIME.plus(Duration::from_millis(100 * height))
+}
+
+/// An invitation by an organisation's admin key; its number tells it from others. It is good up to a
+/// block of [`time_of`] a height.
 pub(crate) fn invitation(
     org_name: &str,
     number: u8,
@@ -324,7 +330,7 @@ pub(crate) fn invitation(
         org: org(org_name),
         nonce: consortium::InvitationNonce([number; 16]),
         part,
-        valid_until: Height(valid_until),
+        valid_until: time_of(valid_until),
     };
     consortium::Invitation::sign(body, &secret(&format!("{org_name}-admin")))
 }

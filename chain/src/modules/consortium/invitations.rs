@@ -1,6 +1,6 @@
 //! Invitations: a node comes into the register though no admin key names it.
 //!
-//! An organisation's admin key signs what a newcomer may be, with a random number and the height
+//! An organisation's admin key signs what a newcomer may be, with a random number and the block time
 //! until which that holds. Whoever has the invitation registers one key by it, its own, in a
 //! transaction that this key signs: [`Call::RegisterInvited`](super::Call::RegisterInvited). The
 //! number is remembered until the invitation has expired, so that it is good for one node; also when
@@ -12,13 +12,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::keys::{Domain, PublicKey, Signature, Signer};
 use crate::ledger::context::Context;
 use crate::ledger::state::State;
-use crate::limits::{MAX_INVITATION_VALIDITY, MAX_USED_INVITATIONS_PER_ORG};
+use crate::limits::{MAX_INVITATION_LIFE, MAX_USED_INVITATIONS_PER_ORG};
 use crate::modules::Sender;
 use crate::modules::consortium::calls::{
     check_no_holder, check_room, node_event, not_found, pair_changed,
@@ -31,7 +33,7 @@ use crate::modules::consortium::state::{
 use crate::modules::consortium::{KeyRole, Node, Org, check_addresses, closed};
 use crate::store::Store;
 use crate::tip::Tip;
-use crate::types::{ChainId, Height, OrgName, byte_array};
+use crate::types::{ChainId, OrgName, Timestamp, byte_array};
 
 byte_array!(
     /// Random bytes by which an organisation's invitations differ.
@@ -65,9 +67,9 @@ pub struct InvitationBody {
     pub nonce: InvitationNonce,
     /// What the node is to be.
     pub part: InvitedAs,
-    /// Last height at which it may be used; at most [`MAX_INVITATION_VALIDITY`] ahead of the block
-    /// of its use.
-    pub valid_until: Height,
+    /// Last block time at which it may be used; at most [`MAX_INVITATION_LIFE`] after the block of
+    /// its use.
+    pub valid_until: Timestamp,
 }
 
 /// An invitation of one node, good for whoever has it first.
@@ -85,7 +87,7 @@ pub struct UsedInvitation {
     /// Its number.
     pub nonce: InvitationNonce,
     /// When it would have expired, and may be forgotten.
-    pub valid_until: Height,
+    pub valid_until: Timestamp,
     /// The node that it was used for.
     pub node: PublicKey,
 }
@@ -140,7 +142,7 @@ pub fn standing(store: &dyn Store, tip: &Tip, invitation: &Invitation) -> Result
     // The signature first: nobody else is told anything about it.
     invitation.verify(&org.admin_key)?;
     check_may_invite(state, &invitation.body.org, &org)?;
-    check_window(invitation, tip.height.next())?;
+    check_window(invitation, next_time(tip))?;
     let used = used_invitations(state, &invitation.body.org)?;
     let use_of_it = used.iter().find(|used| used.nonce == invitation.body.nonce);
     Ok(use_of_it.map_or(Standing::Open, |used| Standing::Used { by: used.node }))
@@ -160,7 +162,12 @@ pub fn check_invited(
     addresses: &[String],
 ) -> Result<(), Error> {
     let state = &mut State::new(store);
-    admit(state, &tip.chain_id, tip.height.next(), node, invitation, addresses).map(drop)
+    admit(state, &tip.chain_id, next_time(tip), node, invitation, addresses).map(drop)
+}
+
+/// The earliest time of the next block.
+fn next_time(tip: &Tip) -> Timestamp {
+    tip.time.plus(Duration::from_nanos(1))
 }
 
 /// The organisation that invites; one that was removed is none, though it may be about to go.
@@ -187,11 +194,11 @@ fn check_may_invite(state: &mut State, name: &OrgName, org: &Org) -> Result<(), 
     Ok(())
 }
 
-fn check_window(invitation: &Invitation, height: Height) -> Result<(), Error> {
+fn check_window(invitation: &Invitation, time: Timestamp) -> Result<(), Error> {
     let valid_until = invitation.body.valid_until;
-    let latest = height.plus(MAX_INVITATION_VALIDITY);
-    if valid_until < height {
-        Err(Error::InvitationExpired { valid_until, height })
+    let latest = time.plus(MAX_INVITATION_LIFE);
+    if valid_until < time {
+        Err(Error::InvitationExpired { valid_until, time })
     } else if valid_until > latest {
         Err(Error::InvitationTooFar { valid_until, latest })
     } else {
@@ -213,14 +220,14 @@ struct Admitted {
 fn admit(
     state: &mut State,
     chain_id: &ChainId,
-    height: Height,
+    time: Timestamp,
     node: &PublicKey,
     invitation: &Invitation,
     addresses: &[String],
 ) -> Result<Admitted, Error> {
     let mut org = inviting(state, chain_id, invitation)?;
     check_may_invite(state, &invitation.body.org, &org)?;
-    check_window(invitation, height)?;
+    check_window(invitation, time)?;
     check_addresses(addresses)?;
     check_new_key(state, node)?;
     let InvitationBody { org: name, nonce, part, valid_until, .. } = &invitation.body;
@@ -228,7 +235,7 @@ fn admit(
     if let Some(used) = used.iter().find(|used| used.nonce == *nonce) {
         return Err(Error::InvitationUsed { node: used.node });
     }
-    used.retain(|used| used.valid_until >= height);
+    used.retain(|used| used.valid_until >= time);
     if used.len() >= MAX_USED_INVITATIONS_PER_ORG {
         let (what, max) = ("used invitations that have not expired", MAX_USED_INVITATIONS_PER_ORG);
         return Err(Error::TooMany { what, max, got: max + 1 });
@@ -255,8 +262,8 @@ pub(super) fn register(
     invitation: &Invitation,
     addresses: &[String],
 ) -> Result<Vec<u8>, Error> {
-    let (chain_id, height, node) = (&ctx.tip.chain_id, ctx.height, sender.key);
-    let admitted = admit(&mut ctx.state, chain_id, height, &node, invitation, addresses)?;
+    let (chain_id, time, node) = (&ctx.tip.chain_id, ctx.time, sender.key);
+    let admitted = admit(&mut ctx.state, chain_id, time, &node, invitation, addresses)?;
     if let InvitedAs::Replacement { lost } = &invitation.body.part {
         check_no_holder(ctx, sender, lost)?;
         delete_key(&mut ctx.state, lost)?;

@@ -6,7 +6,7 @@ use crate::limits::{MAX_ADDRESSES_PER_NODE, MAX_NODES_PER_ORG};
 use crate::modules::consortium::Change;
 use crate::modules::{Call, consortium};
 use crate::tx::{Tx, TxBody};
-use crate::types::Power;
+use crate::types::{Height, Power};
 
 /// What the chain keeps of an organisation's used invitations.
 fn used(chain: &Chain, name: &str) -> Vec<UsedInvitation> {
@@ -33,14 +33,15 @@ fn a_registration_is_checked_and_leaves_nothing_when_it_fails() {
     let mut started = Chain::new();
     started.run(&Next::default());
     assert!(started.send("b-admin", remove("b2")).is_ok());
-    let (height, latest) = (started.height(), started.height() + 1 + MAX_INVITATION_VALIDITY);
+    let height = started.height();
+    let latest = height + u64::try_from(MAX_INVITATION_LIFE.as_millis() / 100).unwrap();
     let observer = |until| invitation("a", 1, InvitedAs::Observer, until);
     let good = observer(height + 1);
     let other_chain = "other".parse::<ChainId>().unwrap();
     let no_org = resigned(good.clone(), |body| body.org = org("none"), "a-admin");
     let changed = {
         let mut it = good.clone();
-        it.body.valid_until = Height(height + 2);
+        it.body.valid_until = time_of(height + 2);
         it
     };
     let many = ["/ip4/1.2.3.4/tcp/5"; MAX_ADDRESSES_PER_NODE + 1];
@@ -61,7 +62,7 @@ fn a_registration_is_checked_and_leaves_nothing_when_it_fails() {
         ("in place of none", "new", invited(&invitation("a", 1, replaces("a9"), 99)), 10),
         ("expired", "new", invited(&observer(height)), 4),
         ("the latest", "new", invited(&observer(latest)), 0),
-        ("too late", "new", invited(&observer(latest + 1)), 5),
+        ("too late", "new", invited(&observer(latest + 2)), 5),
         (
             "for another chain",
             "new",
@@ -166,7 +167,7 @@ fn used_invitations_are_remembered_until_they_expire_and_are_bounded() {
     let second = invitation("a", 2, InvitedAs::Observer, 10);
     assert!(chain.send("new", invited(&second)).is_ok());
     let node = key("new");
-    let kept = UsedInvitation { nonce: second.body.nonce, valid_until: Height(10), node };
+    let kept = UsedInvitation { nonce: second.body.nonce, valid_until: time_of(10), node };
     assert_eq!(used(&chain, "a"), [kept]);
 
     // As many as are remembered, in one organisation: one more is refused until they expire.
@@ -175,7 +176,7 @@ fn used_invitations_are_remembered_until_they_expire_and_are_bounded() {
     put_used_invitations(state, &org("a"), &full);
     let third = invitation("a", 3, InvitedAs::Observer, 20);
     let id = &chain.genesis.chain_id;
-    let mut admitted = |height| admit(state, id, Height(height), &key("newer"), &third, &[]);
+    let mut admitted = |height| admit(state, id, time_of(height), &key("newer"), &third, &[]);
     assert!(matches!(admitted(10), Err(Error::TooMany { .. })));
     assert_eq!(admitted(11).unwrap().used.len(), 1);
 }
