@@ -360,7 +360,7 @@ async fn a_registration_that_meets_another_change_of_its_seat_is_made_anew() {
         let waiting = member.admission.take(usize::MAX, usize::MAX);
         member.commit([member.carried(change, 0), waiting].concat());
         assert!(!member.is_registered(&machine.key()));
-        member.committing(std::future::pending()).await
+        member.committing(std::future::pending::<()>()).await;
     };
     let (joined, told) = tokio::select! {
         joined = machine.join(&token) => joined,

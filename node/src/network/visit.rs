@@ -60,12 +60,9 @@ impl Visit {
             .unwrap_or_else(|_| Err(unreachable("no answer in time".to_owned())))?;
         let running = tokio::spawn(drive(swarm));
         let opened = timeout(SET_UP_TIMEOUT, streams.opener.open(Purpose::Visit)).await;
-        let stream = match opened {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(_)) | Err(_) => {
-                running.abort();
-                return Err(Error::NotReceived { peer: member });
-            }
+        let Ok(Ok(stream)) = opened else {
+            running.abort();
+            return Err(Error::NotReceived { peer: member });
         };
         let mut visit = Self { member, stream, running, _streams: streams };
         let word = visit.ask(hello).await.map_err(|error| match error {
