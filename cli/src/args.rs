@@ -44,14 +44,14 @@ pub struct Global {
     pub home: PathBuf,
     /// Where a node answers RPC; several, with commas between, are tried one after another
     #[arg(
-        long,
+        long = "node",
         global = true,
         env = "TANDEM_NODE",
         value_name = "URL",
         value_delimiter = ',',
         default_value = "http://127.0.0.1:26657"
     )]
-    pub node: Vec<String>,
+    pub nodes: Vec<String>,
     /// Answer in JSON, for scripts; an error too, on standard error
     #[arg(long, global = true)]
     pub json: bool,
@@ -529,7 +529,7 @@ mod tests {
     fn global_options_go_anywhere() {
         let cli = Cli::try_parse_from(["tandem", "status", "--json", "--node", "a:1,b:2"]).unwrap();
         assert!(cli.global.json);
-        assert_eq!(cli.global.node, ["a:1", "b:2"]);
+        assert_eq!(cli.global.nodes, ["a:1", "b:2"]);
     }
 
     #[test]

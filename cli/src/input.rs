@@ -71,7 +71,7 @@ pub fn text(text: &str) -> anyhow::Result<String> {
 
 /// Clients of all nodes on the command line.
 pub fn clients(global: &Global) -> anyhow::Result<Vec<Client>> {
-    Ok(global.node.iter().map(|url| Client::new(url)).collect::<Result<_, _>>()?)
+    Ok(global.nodes.iter().map(|url| Client::new(url)).collect::<Result<_, _>>()?)
 }
 
 /// The first node on the command line that answers; when none does, the last. About those that do

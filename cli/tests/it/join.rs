@@ -9,10 +9,15 @@ use crate::support::{Desk, Node};
 
 const ADMIN: &str = "--admin-key alpha-admin.json";
 
-/// Loopback ports that nobody listens on now.
+/// Loopback ports that nobody listens on now, below those that the system gives to whoever asks for
+/// any.
 fn free_ports<const N: usize>() -> [u16; N] {
+    let free = || {
+        let ports = std::iter::repeat_with(|| rand::random_range(10_000..32_000));
+        ports.map(|port: u16| TcpListener::bind(("127.0.0.1", port))).find_map(Result::ok)
+    };
     // All are held until the last is found.
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let held = [(); N].map(|()| free().expect("there are thousands"));
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
@@ -34,6 +39,11 @@ async fn member(desk: &Desk, port: u16) -> Node<'_> {
 async fn token(node: &Node<'_>, options: &str) -> String {
     let answer = node.run(&format!("node invite {ADMIN} {options} --json")).await.json();
     answer["token"].as_str().unwrap().to_owned()
+}
+
+async fn height(node: &Node<'_>) -> u64 {
+    let status = node.run("status --json").await.json();
+    status["sync_info"]["latest_block_height"].as_str().unwrap().parse().unwrap()
 }
 
 /// The entry of a node in the list of a node, by its key.
@@ -159,16 +169,13 @@ async fn what_is_wrong_with_a_token_is_named() {
     assert!(!desk.path("a2").exists());
 
     // An address that nobody listens on, when the member has gone.
-    let late = token(&node, "--observer --valid 1").await;
-    until("it has expired", async || {
-        let status = node.run("status --json").await.json();
-        let height = status["sync_info"]["latest_block_height"].as_str().unwrap().parse::<u64>();
-        height.unwrap() > 20
-    })
-    .await;
+    let late = token(&node, "--observer --valid 100ms").await;
+    let invited_at = height(&node).await;
+    // Blocks of an idle chain are 100 ms apart at least.
+    until("it has expired", async || height(&node).await > invited_at + 3).await;
     let line = format!("join {late} {} --no-start --home a3", at(nobody));
     let error = desk.run(&format!("{line} --json")).await.failed_json(3);
-    assert!(error.contains("invitation expired at height"), "{error}");
+    assert!(error.contains("invitation expired at 2"), "{error}");
     let text = desk.run(&line).await.stderr(3);
     assert!(
         text.contains("going on with node key") && text.contains("ask for a new one"),

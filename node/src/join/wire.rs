@@ -136,7 +136,8 @@ pub struct Executed {
 /// A text as far as a frame has room for it, without what could harm a terminal.
 #[must_use]
 pub fn reason(text: &str) -> String {
-    tandem_chain::types::escaped(text).chars().take(MAX_REASON_LEN).collect()
+    let plain = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    text.chars().map(plain).take(MAX_REASON_LEN).collect()
 }
 
 #[cfg(test)]

@@ -311,7 +311,7 @@ impl World {
             Done::Input(input) => self.handle(node, *input),
             Done::Fetched { id, input } => {
                 let Some(process) = self.nodes[node].process.as_mut() else { return };
-                if process.fetches.remove(&id) {
+                if process.fetches.remove(&id).is_some() {
                     self.handle(node, *input);
                 }
             }

@@ -23,7 +23,13 @@ impl World {
         });
         let links = nodes.clone().flat_map(|a| nodes.clone().map(move |b| (a, b)));
         let links = links.map(|(a, b)| self.reach(a, b)).collect();
-        let picture = Picture { up: up.collect(), links, is_calm: self.is_calm() };
+        let asked_at = |node: usize| self.nodes[node].process.as_ref()?.fetches.values().min();
+        let picture = Picture {
+            up: up.collect(),
+            links,
+            asked_at: nodes.clone().map(|node| asked_at(node).copied()).collect(),
+            is_calm: self.is_calm(),
+        };
         let now = self.queue.now();
         self.invariants.look(now, &picture);
         let table = self.invariants.newest_table();

@@ -122,7 +122,7 @@ impl World {
         [node as u64, first.0, count].into_iter().for_each(|part| self.digest.mix(part));
         let incarnation = self.nodes[node].incarnation;
         if let Some(process) = self.nodes[node].process.as_mut() {
-            process.fetches.insert(id);
+            process.fetches.insert(id, self.queue.now());
         }
         let input = Input::Fetched { from: peer, first, blocks: Vec::new() };
         let timeout = u64::try_from(FETCH_TIMEOUT.as_nanos()).expect("a few seconds");

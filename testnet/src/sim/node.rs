@@ -1,6 +1,6 @@
 //! A node: a machine with a key, a disk and a clock, and the process that may run on it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -154,8 +154,8 @@ pub struct Process {
     pub wakeups_at_once: u32,
     /// Double signings that wait to be put into a block.
     pub evidence: EvidencePool,
-    /// Fetches that have no answer yet.
-    pub fetches: BTreeSet<u64>,
+    /// Fetches that have no answer yet, and when they were made.
+    pub fetches: BTreeMap<u64, Time>,
 }
 
 /// Wake-ups at one moment after which a replica is taken to spin.
@@ -187,7 +187,7 @@ impl Process {
             wakeup: None,
             wakeups_at_once: 0,
             evidence: EvidencePool::default(),
-            fetches: BTreeSet::new(),
+            fetches: BTreeMap::new(),
         }
     }
 }

@@ -9,7 +9,8 @@
 //! - *Framing.* A live node is seen by every live observer. Live is who reaches, and is reached by, every
 //!   correct holder that runs, within the bound; who has been at the tip since that began, and has
 //!   committed two blocks since, so that whatever there is to show has had to be shown anew: a
-//!   quarter of the grace lies between two follow messages, and the bound is for their way. Where one
+//!   quarter of the grace lies between two follow messages, and the bound is for their way; who waits
+//!   for no answer that was lost before that began, either, since it may take seconds to ask anew. Where one
 //!   seat is a quorum by itself, no block waits for the network, and blocks may be made faster than
 //!   they can be fetched: there, live is also who lacks no more of them than come in one answer.
 //! - *Clinging.* A correct node is not seen when blocks have taken longer than the grace since the
@@ -39,6 +40,8 @@ pub struct Picture {
     pub up: Vec<bool>,
     /// By `from * nodes + to`: the connection, while messages go over it in both directions.
     pub links: Vec<Option<u64>>,
+    /// When each asked the first question for blocks that it has no answer to.
+    pub asked_at: Vec<Option<Time>>,
     /// Whether no link loses or delays messages beyond the bound, and no correct node's clock is off
     /// by more than the others' may be.
     pub is_calm: bool,
@@ -178,7 +181,9 @@ impl Liveness {
             let joined_since = (is_joined && picture.is_calm).then_some(since);
             let lacks = height.saturating_sub(truth.tip);
             let is_outrun = is_alone && lacks > MAX_ANSWER;
-            if joined_since.is_none() || joined_since != truth.joined_since || is_outrun {
+            let is_lost = picture.asked_at[node].is_some_and(|at| at < since);
+            if joined_since.is_none() || joined_since != truth.joined_since || is_outrun || is_lost
+            {
                 (truth.was_at_tip, truth.commits, truth.live_from) = (false, 0, None);
             }
             truth.joined_since = joined_since;
