@@ -75,6 +75,8 @@ pub enum Domain {
     Invitation,
     /// A proof, by a node's key, that a guest at a member speaks for it.
     Visit,
+    /// What an operator asks of a running node, with that node's own key.
+    Operator,
 }
 
 impl Domain {
@@ -86,6 +88,7 @@ impl Domain {
             Self::Registration => b"tandem/registration/1\0",
             Self::Invitation => b"tandem/invitation/1\0",
             Self::Visit => b"tandem/visit/1\0",
+            Self::Operator => b"tandem/operator/1\0",
         }
     }
 

@@ -19,14 +19,16 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
+use crate::backup::{self, BackupError};
 use crate::config::{Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers};
 use crate::genesis_files;
 use crate::home::{GuardFile, GuardState, Home, HomeError};
 use crate::join::Reception;
+use crate::maintenance::Maintenance;
 use crate::network::{Channel, Network, NetworkConfig, Rates};
 use crate::rpc;
-use crate::storage::{self, Database, StorageConfig};
+use crate::storage::{self, Database};
 use crate::telemetry;
 use crate::view::NodeView;
 
@@ -68,6 +70,9 @@ pub enum NodeError {
     /// The database.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// A restore that was interrupted cannot be finished.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The network.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
@@ -152,6 +157,7 @@ struct Node {
     rpc: rpc::Setup,
     listener: tokio::net::TcpListener,
     db: Database,
+    maintenance: Arc<Maintenance>,
 }
 
 impl Node {
@@ -166,6 +172,7 @@ impl Node {
         // The RPC gives open requests a bounded moment.
         let _ = rpc.await;
         self.network.shutdown().await;
+        self.maintenance.stop();
         outcome(ended, self.db.sync())
     }
 }
@@ -196,8 +203,9 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
     }
     let key = home.node_key()?;
     let me = key.public();
-    let db =
-        Database::open(&home.data_path(), genesis.hash(), &StorageConfig::from(&config.storage))?;
+    backup::finish(home)?;
+    let db = Database::open(&home.data_path(), genesis.hash(), &home.storage(&config)?)?;
+    backup::clean_up(home)?;
     db.initialise(&Ledger::<Database>::genesis(&genesis))?;
     let ledger = Ledger::open(db.clone(), &genesis)?;
     let durable = durable(home, &db, me)?;
@@ -242,9 +250,12 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         admission.clone(),
     )));
     let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
+    let genesis = Arc::new(genesis);
+    let maintenance =
+        Arc::new(Maintenance::new(home, &config, Arc::clone(&genesis), me, db.clone())?);
     let rpc = rpc::Setup {
         me,
-        genesis: Arc::new(genesis),
+        genesis,
         config,
         db: db.clone(),
         tip: tip_receiver,
@@ -252,6 +263,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         commits: commits_receiver,
         admission: admission.clone(),
         network: Arc::new(Connected(network.clone())),
+        maintenance: Arc::clone(&maintenance),
     };
     let node_network = network.clone();
     let driver = driver::Setup {
@@ -264,7 +276,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         events,
         view: view_sender,
     };
-    Ok(Node { network: node_network, driver, rpc, listener, db })
+    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance })
 }
 
 /// What the replica starts from, and the key's state by the guard file beside it.
@@ -304,7 +316,8 @@ fn durable(home: &Home, db: &Database, me: PublicKey) -> Result<Durable, NodeErr
 }
 
 /// This machine's clock.
-fn wall_clock() -> Timestamp {
+#[must_use]
+pub fn wall_clock() -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -362,6 +375,7 @@ mod tests {
     use tandem_consensus::journal::{Place, Signing};
 
     use super::*;
+    use crate::storage::StorageConfig;
     use crate::testing::key;
 
     /// The files that the key's state stands in.

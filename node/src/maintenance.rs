@@ -1,0 +1,179 @@
+//! Backups and compactions of a running node: one at a time, on a thread of their own.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use tandem_chain::genesis::Genesis;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::types::Timestamp;
+use tracing::{info, warn};
+
+use crate::backup::{self, BackupError, Order};
+use crate::config::Config;
+use crate::home::{Home, HomeError};
+use crate::operator::{Gate, OperatorCall, OperatorRequest};
+use crate::rpc::shapes::tandem::{Job, JobState};
+use crate::storage::{Database, StorageConfig};
+
+/// Carries out what operators ask. When it is dropped, what is under way is given up.
+pub struct Maintenance {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    gate: Gate,
+}
+
+struct Shared {
+    home: Home,
+    config: Config,
+    storage: StorageConfig,
+    genesis: Arc<Genesis>,
+    node: PublicKey,
+    db: Database,
+    stop: AtomicBool,
+    job: Mutex<Option<Job>>,
+}
+
+impl Maintenance {
+    /// For the node of a home, with its open database.
+    ///
+    /// # Errors
+    /// Those of [`Home::storage`].
+    pub fn new(
+        home: &Home,
+        config: &Config,
+        genesis: Arc<Genesis>,
+        node: PublicKey,
+        db: Database,
+    ) -> Result<Self, HomeError> {
+        let shared = Shared {
+            storage: home.storage(config)?,
+            home: home.clone(),
+            config: config.clone(),
+            genesis,
+            node,
+            db,
+            stop: AtomicBool::new(false),
+            job: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared), thread: Mutex::default(), gate: Gate::default() })
+    }
+
+    /// The job that was asked for last.
+    #[must_use]
+    pub fn job(&self) -> Option<Job> {
+        lock(&self.shared.job).clone()
+    }
+
+    /// Begins what the operator asks, and returns at once: [`Maintenance::job`] tells how it goes.
+    ///
+    /// # Errors
+    /// Why it is not begun.
+    pub fn begin(&self, request: OperatorRequest, now: Timestamp) -> Result<Job, String> {
+        let shared = &self.shared;
+        self.gate.admit(&request, now, &shared.genesis.chain_id, &shared.node)?;
+        if let OperatorCall::Backup { name, .. } = &request.call {
+            backup::check_name(name).map_err(|error| error.to_string())?;
+            let dir = shared.home.backup_dir(&shared.config).ok_or(
+                "this node makes no backups while it runs: set storage.backup_dir in config.toml \
+                 and start it again, or stop it first",
+            )?;
+            if dir.join(name).exists() {
+                return Err(BackupError::Exists { path: dir.join(name) }.to_string());
+            }
+        }
+        let mut thread = lock(&self.thread);
+        let mut current = lock(&shared.job);
+        if let Some(running) = current.as_ref().filter(|job| job.state == JobState::Running) {
+            return Err(format!("a {} is under way: wait until it is done", running.job));
+        }
+        let job = begun(&request.call);
+        *current = Some(job.clone());
+        let shared = Arc::clone(shared);
+        let spawned = thread::Builder::new()
+            .name("maintenance".to_owned())
+            .spawn(move || shared.carry_out(request.call, now));
+        *thread = Some(spawned.expect("the system gives a thread"));
+        Ok(job)
+    }
+
+    /// Gives up what is under way, and waits for that.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = lock(&self.thread).take() {
+            if !thread.is_finished() {
+                self.shared.db.stop_background();
+            }
+            // A thread that panics has ended the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn carry_out(&self, call: OperatorCall, now: Timestamp) {
+        let mut job = begun(&call);
+        info!(job = job.job, name = job.name, "maintenance begins");
+        let done = match call {
+            OperatorCall::Backup { name, with_key } => self.backup(&name, with_key, now, &mut job),
+            OperatorCall::Compact => self.db.compact().map_err(BackupError::from),
+        };
+        match done {
+            Ok(()) => {
+                job.state = JobState::Done;
+                info!(job = job.job, name = job.name, "maintenance is done");
+            }
+            Err(error) => {
+                job.state = JobState::Failed;
+                job.error = Some(error.to_string());
+                warn!(job = job.job, name = job.name, %error, "maintenance has failed");
+            }
+        }
+        *lock(&self.job) = Some(job);
+    }
+
+    fn backup(
+        &self,
+        name: &str,
+        with_key: bool,
+        time: Timestamp,
+        job: &mut Job,
+    ) -> Result<(), BackupError> {
+        let dir = self.home.backup_dir(&self.config).unwrap_or_default();
+        let order = Order {
+            home: &self.home,
+            db: &self.db,
+            storage: &self.storage,
+            genesis: &self.genesis,
+            node: self.node,
+            time,
+            dir: &dir,
+            name,
+            with_key,
+        };
+        let manifest = backup::create(&order, &self.stop)?;
+        job.height = Some(manifest.height);
+        job.bytes = Some(manifest.bytes());
+        Ok(())
+    }
+}
+
+/// The job that a call begins.
+fn begun(call: &OperatorCall) -> Job {
+    let (job, name) = match call {
+        OperatorCall::Backup { name, .. } => ("backup", Some(name.clone())),
+        OperatorCall::Compact => ("compact", None),
+    };
+    let job = job.to_owned();
+    Job { job, name, state: JobState::Running, error: None, height: None, bytes: None }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
