@@ -50,6 +50,19 @@ pub(super) fn copy(from: &Path, to: &Path, stop: &AtomicBool) -> Result<(u64, Ha
     Ok((bytes, Hash(hasher.finalize().into())))
 }
 
+/// Names of the files in a folder, in order; not of folders in it.
+pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, BackupError> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io_error("read", folder))? {
+        let entry = entry.map_err(io_error("read", folder))?;
+        if entry.file_type().map_err(io_error("read", folder))?.is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Makes the entries of a folder durable.
 pub(super) fn sync_folder(path: &Path) -> Result<(), BackupError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))

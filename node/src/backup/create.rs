@@ -8,13 +8,15 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::types::Timestamp;
 
 use super::BackupError;
-use super::copy::{copy, io_error, remove_folder, rename, sync_folder};
+use super::copy::{copy, file_names, remove_folder, rename, sync_folder};
 use super::manifest::{CONFIG_FILE, DATA, FORMAT, File, GENESIS_FILE, KEY_FILE, Manifest};
 use crate::home::{Home, files};
 use crate::storage::{Database, SYNCED_FILE, StorageConfig};
 
-/// Where the database's tables are held together, beside it, while they are copied.
-const CHECKPOINT: &str = "checkpoint.tmp";
+/// Where the database's tables are held together, beside it, while they are copied; and the same
+/// while RocksDB gathers them.
+const CHECKPOINT: &str = "checkpoint";
+const GATHERING: &str = "checkpoint.tmp";
 /// Characters of a name.
 const MAX_NAME: usize = 64;
 
@@ -55,7 +57,7 @@ pub fn check_name(name: &str) -> Result<(), BackupError> {
 }
 
 /// Makes a backup; `stop` ends it early. Nothing stands under its name before it is whole; what an
-/// earlier attempt of that name left is deleted.
+/// earlier attempt of this node left is deleted.
 ///
 /// # Errors
 /// [`BackupError`].
@@ -66,8 +68,9 @@ pub fn create(order: &Order<'_>, stop: &AtomicBool) -> Result<Manifest, BackupEr
         return Err(BackupError::Exists { path: target });
     }
     files::create_dir(order.dir)?;
-    let partial = Temporary::new(order.dir.join(format!(".{}.partial", order.name)))?;
-    let checkpoint = Temporary::new(order.home.root().join(CHECKPOINT))?;
+    let partial = Temporary::new(order.dir.join(format!(".{}.partial", order.node)))?;
+    clean_up(order.home)?;
+    let checkpoint = Temporary(order.home.root().join(CHECKPOINT));
     order.db.checkpoint(&checkpoint.0)?;
     let copied = Database::open_read_only(&checkpoint.0, order.genesis.hash(), order.storage)?;
     if copied.verify(stop)?.is_none() {
@@ -91,7 +94,10 @@ pub fn create(order: &Order<'_>, stop: &AtomicBool) -> Result<Manifest, BackupEr
     if order.with_key {
         add(&order.home.node_key_path(), KEY_FILE.to_owned())?;
     }
-    for name in names(&checkpoint.0)? {
+    // What belongs to a process that has the database open is left out.
+    let of_process =
+        |name: &String| name == "LOCK" || name == SYNCED_FILE || name.starts_with("LOG");
+    for name in file_names(&checkpoint.0)?.into_iter().filter(|name| !of_process(name)) {
         add(&checkpoint.0.join(&name), format!("{DATA}/{name}"))?;
     }
     for folder in &folders {
@@ -113,24 +119,9 @@ pub fn create(order: &Order<'_>, stop: &AtomicBool) -> Result<Manifest, BackupEr
     Ok(manifest)
 }
 
-/// Names of a database's files, in order; what belongs to a process that has it open is left out.
-fn names(folder: &Path) -> Result<Vec<String>, BackupError> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io_error("read", folder))? {
-        let entry = entry.map_err(io_error("read", folder))?;
-        let is_file = entry.file_type().map_err(io_error("read", folder))?.is_file();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let of_process = name == "LOCK" || name == SYNCED_FILE || name.starts_with("LOG");
-        if is_file && !of_process {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
 /// Deletes what a backup that was cut off has left in a home.
 pub(super) fn clean_up(home: &Home) -> Result<(), BackupError> {
+    remove_folder(&home.root().join(GATHERING))?;
     remove_folder(&home.root().join(CHECKPOINT))
 }
 

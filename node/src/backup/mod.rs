@@ -12,9 +12,9 @@
 //! back as a database before that, so that damage is found when there is still another copy. The
 //! guard record and the key of an encrypted database are never in it.
 //!
-//! A restore copies into a folder beside the home's database, checks every byte against
-//! `backup.json`, marks the node's key as restored, and only then puts the new database in the place
-//! of the old one. The mark makes the key a lost one: it may have signed more than the backup knows
+//! A restore copies into a folder within the database's own, checks every byte against
+//! `backup.json`, marks the node's key as restored, and only then deletes the old files and puts the
+//! new ones in their place. The mark makes the key a lost one: it may have signed more than the backup knows
 //! (`consensus/src/lost.rs`).
 
 mod copy;
@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use tandem_chain::types::Hash;
 
+use crate::config::ConfigError;
 use crate::genesis_files;
 use crate::home::HomeError;
 use crate::storage;
@@ -57,6 +58,9 @@ pub enum BackupError {
     /// A file or folder.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// The configuration of the home or of the backup.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The system refused to read or write.
     #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
     Io {

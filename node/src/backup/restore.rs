@@ -6,19 +6,24 @@ use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use tandem_chain::keys::PublicKey;
+use zeroize::Zeroizing;
 
-use super::copy::{copy, io_error, remove_folder, rename, sync_folder};
+use super::copy::{copy, file_names, io_error, remove_folder, rename, sync_folder};
 use super::manifest::{CONFIG_FILE, DATA, GENESIS_FILE, KEY_FILE, Manifest, place};
 use super::{BackupError, create, genesis_hash};
 use crate::config::Config;
 use crate::home::{GuardFile, GuardState, Home, KeyFile, files};
 use crate::storage::{self, Database};
 
-/// Where the new database comes together, and where the old one waits to be deleted.
-const RESTORING: &str = "data.restoring";
-const REPLACED: &str = "data.replaced";
-/// In the first of them once it is whole: from then on the restore is finished, whatever happens.
+/// Where the new database comes together: within the folder of the old one, which may be a file
+/// system of its own.
+const RESTORING: &str = "restoring";
+/// In it once it is whole: from then on the restore is finished, whatever happens.
 const COMPLETE: &str = "complete";
+/// The same, once the old database is deleted.
+const CLEARED: &str = "cleared";
+/// RocksDB's lock, which is held meanwhile.
+const LOCK: &str = "LOCK";
 
 /// What was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +36,7 @@ pub struct Restored {
 
 /// Makes a home's database anew from the backup in `folder`, with what else the home lacks:
 /// configuration, genesis, and, if the backup has it, the node's key. With `replace`, a database
-/// that the home has is deleted at the end. The node's key is marked as restored.
+/// that the home has is deleted then. The node's key is marked as restored.
 ///
 /// Nothing of the home changes before every file is copied and found right. Interrupted before, the
 /// old database stays, and the restore begins again; after, [`finish`] ends it.
@@ -40,12 +45,13 @@ pub struct Restored {
 /// [`BackupError`].
 pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, BackupError> {
     let manifest = Manifest::load(folder)?;
+    let data = home.data_path();
     files::create_dir(&home.root().join("config"))?;
-    files::create_dir(&home.data_path())?;
-    let lock = lock(&home.data_path())?;
-    finish_locked(home)?;
-    if !replace && home.data_path().join("CURRENT").exists() {
-        return Err(BackupError::Occupied { path: home.data_path() });
+    files::create_dir(&data)?;
+    let _lock = lock(&data)?;
+    finish_locked(&data)?;
+    if !replace && data.join("CURRENT").exists() {
+        return Err(BackupError::Occupied { path: data });
     }
     if let Some(expected) = genesis_hash(&home.genesis_path())?
         && expected != manifest.genesis_hash
@@ -57,12 +63,8 @@ pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, Ba
     }
     let config =
         if home.config_path().exists() { home.config_path() } else { folder.join(CONFIG_FILE) };
-    let config = Config::load(&config).map_err(|error| BackupError::Incomplete {
-        path: folder.to_owned(),
-        reason: error.to_string(),
-    })?;
     // A key that is wrong or missing is told before anything is copied.
-    let storage = home.storage(&config)?;
+    let storage = home.storage(&Config::load(&config)?)?;
     let height =
         Database::open_read_only(&folder.join(DATA), manifest.genesis_hash, &storage)?.height();
     if height != manifest.height {
@@ -70,22 +72,12 @@ pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, Ba
         return Err(BackupError::Damaged { path: folder.to_owned(), reason });
     }
 
-    let restoring = home.root().join(RESTORING);
+    let restoring = data.join(RESTORING);
     remove_folder(&restoring)?;
-    for folder in ["config", DATA] {
-        files::create_dir(&restoring.join(folder))?;
-    }
-    for file in &manifest.files {
-        let from = place(folder, file);
-        let copied = copy(&from, &place(&restoring, file), &AtomicBool::new(false))?;
-        if copied != (file.bytes, file.sha256) {
-            let reason = format!("it has {} bytes and SHA-256 {}", copied.0, copied.1);
-            return Err(BackupError::Damaged { path: from, reason });
-        }
-    }
-    if genesis_hash(&restoring.join(GENESIS_FILE))? != Some(manifest.genesis_hash) {
-        let reason = "its hash is not that of backup.json".to_owned();
-        return Err(BackupError::Damaged { path: folder.join(GENESIS_FILE), reason });
+    if let Err(error) = copy_all(&manifest, folder, &restoring) {
+        // The room that it takes may be what is missing.
+        let _ = remove_folder(&restoring);
+        return Err(error);
     }
 
     let own = [
@@ -101,15 +93,34 @@ pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, Ba
     for (name, path) in own {
         let from = restoring.join(name);
         if from.exists() && !path.exists() {
-            rename(&from, &path)?;
+            // Not by a rename: the two may be on different file systems.
+            let bytes = Zeroizing::new(std::fs::read(&from).map_err(io_error("read", &from))?);
+            files::write_atomic(&path, &bytes, 0o600)?;
         }
     }
-    let data = restoring.join(DATA);
-    sync_folder(&data)?;
     files::write_atomic(&restoring.join(COMPLETE), b"", 0o600)?;
-    finish_locked(home)?;
-    drop(lock);
+    finish_locked(&data)?;
     Ok(Restored { manifest, node })
+}
+
+/// Copies a backup, durably, and compares every byte with what `backup.json` says.
+fn copy_all(manifest: &Manifest, folder: &Path, to: &Path) -> Result<(), BackupError> {
+    for folder in ["config", DATA] {
+        files::create_dir(&to.join(folder))?;
+    }
+    for file in &manifest.files {
+        let from = place(folder, file);
+        let copied = copy(&from, &place(to, file), &AtomicBool::new(false))?;
+        if copied != (file.bytes, file.sha256) {
+            let reason = format!("it has {} bytes and SHA-256 {}", copied.0, copied.1);
+            return Err(BackupError::Damaged { path: from, reason });
+        }
+    }
+    if genesis_hash(&to.join(GENESIS_FILE))? != Some(manifest.genesis_hash) {
+        let reason = "its hash is not that of backup.json".to_owned();
+        return Err(BackupError::Damaged { path: folder.join(GENESIS_FILE), reason });
+    }
+    sync_folder(&to.join(DATA))
 }
 
 /// Ends a restore that was interrupted when all of it was copied. It is called before a home's
@@ -118,30 +129,37 @@ pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, Ba
 /// # Errors
 /// [`BackupError`]; [`storage::Error::InUse`] while another process is at it.
 pub fn finish(home: &Home) -> Result<(), BackupError> {
-    let [restoring, replaced] = [RESTORING, REPLACED].map(|name| home.root().join(name));
-    if !restoring.join(COMPLETE).exists() && !replaced.exists() {
+    let data = home.data_path();
+    let restoring = data.join(RESTORING);
+    if !restoring.join(COMPLETE).exists() && !restoring.join(CLEARED).exists() {
         return Ok(());
     }
-    files::create_dir(&home.data_path())?;
-    let _lock = lock(&home.data_path())?;
-    finish_locked(home)
+    let _lock = lock(&data)?;
+    finish_locked(&data)
 }
 
-fn finish_locked(home: &Home) -> Result<(), BackupError> {
-    let [restoring, replaced] = [RESTORING, REPLACED].map(|name| home.root().join(name));
-    if restoring.join(COMPLETE).exists() {
-        let (new, data) = (restoring.join(DATA), home.data_path());
-        // None when it stands in its place already.
-        if new.exists() {
-            if data.exists() {
-                remove_folder(&replaced)?;
-                rename(&data, &replaced)?;
-            }
-            rename(&new, &data)?;
+fn finish_locked(data: &Path) -> Result<(), BackupError> {
+    let restoring = data.join(RESTORING);
+    let [complete, cleared] = [COMPLETE, CLEARED].map(|name| restoring.join(name));
+    if complete.exists() {
+        for name in file_names(data)?.iter().filter(|name| *name != LOCK) {
+            let old = data.join(name);
+            std::fs::remove_file(&old).map_err(io_error("remove", &old))?;
         }
+        sync_folder(data)?;
+        rename(&complete, &cleared)?;
+    }
+    if cleared.exists() {
+        let new = restoring.join(DATA);
+        for name in file_names(&new)? {
+            let from = new.join(&name);
+            std::fs::rename(&from, data.join(&name)).map_err(io_error("rename", &from))?;
+        }
+        sync_folder(data)?;
+        files::remove(&cleared)?;
         remove_folder(&restoring)?;
     }
-    remove_folder(&replaced)
+    Ok(())
 }
 
 /// Deletes what a backup or restore that was cut off has left in a home whose database is open.
@@ -149,13 +167,13 @@ fn finish_locked(home: &Home) -> Result<(), BackupError> {
 /// # Errors
 /// [`BackupError::Io`].
 pub fn clean_up(home: &Home) -> Result<(), BackupError> {
-    remove_folder(&home.root().join(RESTORING))?;
+    remove_folder(&home.data_path().join(RESTORING))?;
     create::clean_up(home)
 }
 
 /// Holds the lock that RocksDB takes on a database's folder, so that no node runs on it.
 fn lock(data: &Path) -> Result<OpenFile, BackupError> {
-    let path = data.join("LOCK");
+    let path = data.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -120,7 +120,7 @@ fn what_is_backed_up_is_restored_and_the_key_is_marked() {
         names.map(|name| name.into_string().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(left(&setting.backups()), [NAME], "nothing else stays");
-    assert!(!left(setting.chain.home.root()).contains(&"checkpoint.tmp".to_owned()));
+    assert!(!left(setting.chain.home.root()).iter().any(|name| name.starts_with("checkpoint")));
 
     let home = setting.other_home();
     let restored = restore(&home, &setting.folder(), false).unwrap();
@@ -185,14 +185,18 @@ fn a_backup_that_is_given_up_leaves_nothing_and_is_made_anew() {
     assert!(matches!(error, BackupError::Stopped));
     assert_eq!(fs::read_dir(setting.backups()).unwrap().count(), 0);
     // What a process that was killed leaves is in nobody's way.
-    for folder in [
-        setting.backups().join(".monday.partial"),
+    let partial = format!(".{}.partial", testing::validator(0).public());
+    let left = [
+        setting.backups().join(partial),
+        setting.chain.home.root().join("checkpoint"),
         setting.chain.home.root().join("checkpoint.tmp"),
-    ] {
+    ];
+    for folder in &left {
         fs::create_dir_all(folder.join("data")).unwrap();
         fs::write(folder.join("data/000009.sst"), b"half").unwrap();
     }
     setting.create(NAME, false).unwrap();
+    assert!(left.iter().all(|folder| !folder.exists()));
     restore(&setting.other_home(), &setting.folder(), false).unwrap();
 }
 
@@ -284,53 +288,58 @@ fn a_backup_of_another_chain_is_refused() {
 fn an_interrupted_restore_is_finished_or_begun_again() {
     let setting = Setting::new();
     setting.create(NAME, false).unwrap();
-    let whole = |home: &Home, done: &Path| {
-        let restoring = home.root().join("data.restoring");
-        fs::create_dir_all(restoring.join("config")).unwrap();
-        for (path, bytes) in tree(&setting.folder().join("data")) {
-            fs::create_dir_all(done).unwrap();
-            fs::write(done.join(path.file_name().unwrap()), bytes).unwrap();
+    let files: Vec<_> = tree(&setting.folder().join("data")).into_iter().collect();
+    let (some, others) = files.split_at(files.len() / 2);
+    let put = |files: &[(PathBuf, Vec<u8>)], folder: &Path| {
+        fs::create_dir_all(folder).unwrap();
+        for (path, bytes) in files {
+            fs::write(folder.join(path.file_name().unwrap()), bytes).unwrap();
         }
-        fs::write(restoring.join("complete"), b"").unwrap();
     };
-    let old = |home: &Home, name: &str| {
-        fs::create_dir_all(home.root().join(name)).unwrap();
-        fs::write(home.root().join(name).join("old"), b"of another height").unwrap();
+    let write = |path: PathBuf| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"of another height").unwrap();
     };
-    let steps: [(&str, &dyn Fn(&Home)); 6] = [
-        ("half copied", &|home| {
-            fs::create_dir_all(home.root().join("data.restoring/data")).unwrap();
-            fs::write(home.root().join("data.restoring/data/CURRENT"), b"half").unwrap();
+    let steps: [(&str, &dyn Fn(&Path)); 7] = [
+        ("half copied", &|data| {
+            write(data.join("synced"));
+            put(some, &data.join("restoring/data"));
         }),
-        ("whole, the old one in its place", &|home| {
-            old(home, "data");
-            whole(home, &home.root().join("data.restoring/data"));
+        ("whole, the old one in its place", &|data| {
+            write(data.join("synced"));
+            write(data.join("old"));
+            put(&files, &data.join("restoring/data"));
+            write(data.join("restoring/complete"));
         }),
-        ("whole, the old one moved away", &|home| {
-            fs::remove_dir_all(home.data_path()).unwrap();
-            old(home, "data.replaced");
-            whole(home, &home.root().join("data.restoring/data"));
+        ("whole, the old one half deleted", &|data| {
+            write(data.join("old"));
+            put(&files, &data.join("restoring/data"));
+            write(data.join("restoring/complete"));
         }),
-        ("in its place", &|home| {
-            old(home, "data.replaced");
-            whole(home, &home.data_path());
+        ("whole, the old one gone", &|data| {
+            put(&files, &data.join("restoring/data"));
+            write(data.join("restoring/cleared"));
         }),
-        ("in its place, the mark is gone", &|home| {
-            old(home, "data.replaced");
-            whole(home, &home.data_path());
-            fs::remove_dir_all(home.root().join("data.restoring")).unwrap();
+        ("half in its place", &|data| {
+            put(some, data);
+            put(others, &data.join("restoring/data"));
+            write(data.join("restoring/cleared"));
         }),
-        ("the old one is half deleted", &|home| {
-            whole(home, &home.data_path());
-            fs::remove_dir_all(home.root().join("data.restoring")).unwrap();
-            fs::create_dir_all(home.root().join("data.replaced")).unwrap();
+        ("in its place", &|data| {
+            put(&files, data);
+            put(&[], &data.join("restoring/data"));
+            write(data.join("restoring/cleared"));
+        }),
+        ("in its place, the mark is gone", &|data| {
+            put(&files, data);
+            put(&[], &data.join("restoring/config"));
         }),
     ];
     for (name, step) in steps {
         for again in [false, true] {
             let home = setting.other_home();
             fs::write(home.genesis_path(), testing::genesis().to_json()).unwrap();
-            step(&home);
+            step(&home.data_path());
             if again || name == "half copied" {
                 restore(&home, &setting.folder(), true).unwrap();
                 assert_eq!(guard_state(&home), Some(GuardState::Restored));
@@ -339,8 +348,8 @@ fn an_interrupted_restore_is_finished_or_begun_again() {
             }
             clean_up(&home).unwrap();
             setting.is_in(&home);
-            for left in ["data.restoring", "data.replaced", "checkpoint.tmp", "data/old"] {
-                assert!(!home.root().join(left).exists(), "{name}: {left}");
+            for left in ["restoring", "old"] {
+                assert!(!home.data_path().join(left).exists(), "{name}: {left}");
             }
             fs::remove_dir_all(home.root()).unwrap();
         }
