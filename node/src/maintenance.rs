@@ -1,5 +1,6 @@
 //! Backups and compactions of a running node: one at a time, on a thread of their own.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::backup::{self, BackupError, Order};
 use crate::config::Config;
-use crate::home::{Home, HomeError};
+use crate::home::Home;
 use crate::operator::{Gate, OperatorCall, OperatorRequest};
 use crate::rpc::shapes::tandem::{Job, JobState};
 use crate::storage::{Database, StorageConfig};
@@ -25,7 +26,8 @@ pub struct Maintenance {
 
 struct Shared {
     home: Home,
-    config: Config,
+    /// Where backups are made; none when the configuration says nothing of it.
+    backup_dir: Option<PathBuf>,
     storage: StorageConfig,
     genesis: Arc<Genesis>,
     node: PublicKey,
@@ -35,28 +37,27 @@ struct Shared {
 }
 
 impl Maintenance {
-    /// For the node of a home, with its open database.
-    ///
-    /// # Errors
-    /// Those of [`Home::storage`].
+    /// For the node of a home, with its open database and how that is kept.
+    #[must_use]
     pub fn new(
         home: &Home,
         config: &Config,
+        storage: StorageConfig,
         genesis: Arc<Genesis>,
         node: PublicKey,
         db: Database,
-    ) -> Result<Self, HomeError> {
+    ) -> Self {
         let shared = Shared {
-            storage: home.storage(config)?,
             home: home.clone(),
-            config: config.clone(),
+            backup_dir: home.backup_dir(config),
+            storage,
             genesis,
             node,
             db,
             stop: AtomicBool::new(false),
             job: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared), thread: Mutex::default(), gate: Gate::default() })
+        Self { shared: Arc::new(shared), thread: Mutex::default(), gate: Gate::default() }
     }
 
     /// The job that was asked for last.
@@ -74,7 +75,7 @@ impl Maintenance {
         self.gate.admit(&request, now, &shared.genesis.chain_id, &shared.node)?;
         if let OperatorCall::Backup { name, .. } = &request.call {
             backup::check_name(name).map_err(|error| error.to_string())?;
-            let dir = shared.home.backup_dir(&shared.config).ok_or(
+            let dir = shared.backup_dir.as_ref().ok_or(
                 "this node makes no backups while it runs: set storage.backup_dir in config.toml \
                  and start it again, or stop it first",
             )?;
@@ -88,12 +89,13 @@ impl Maintenance {
             return Err(format!("a {} is under way: wait until it is done", running.job));
         }
         let job = begun(&request.call);
-        *current = Some(job.clone());
         let shared = Arc::clone(shared);
         let spawned = thread::Builder::new()
             .name("maintenance".to_owned())
             .spawn(move || shared.carry_out(request.call, now));
-        *thread = Some(spawned.expect("the system gives a thread"));
+        *thread = Some(spawned.map_err(|error| format!("the system gives no thread: {error}"))?);
+        // It cannot say that it is done before: the lock is held.
+        *current = Some(job.clone());
         Ok(job)
     }
 
@@ -145,7 +147,8 @@ impl Shared {
         time: Timestamp,
         job: &mut Job,
     ) -> Result<(), BackupError> {
-        let dir = self.home.backup_dir(&self.config).unwrap_or_default();
+        // There is one: otherwise it is not begun.
+        let dir = self.backup_dir.clone().unwrap_or_default();
         let order = Order {
             home: &self.home,
             db: &self.db,

@@ -204,7 +204,8 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
     let key = home.node_key()?;
     let me = key.public();
     backup::finish(home)?;
-    let db = Database::open(&home.data_path(), genesis.hash(), &home.storage(&config)?)?;
+    let storage = home.storage(&config)?;
+    let db = Database::open(&home.data_path(), genesis.hash(), &storage)?;
     backup::clean_up(home)?;
     db.initialise(&Ledger::<Database>::genesis(&genesis))?;
     let ledger = Ledger::open(db.clone(), &genesis)?;
@@ -252,7 +253,8 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
     let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
     let genesis = Arc::new(genesis);
     let maintenance =
-        Arc::new(Maintenance::new(home, &config, Arc::clone(&genesis), me, db.clone())?);
+        Maintenance::new(home, &config, storage, Arc::clone(&genesis), me, db.clone());
+    let maintenance = Arc::new(maintenance);
     let rpc = rpc::Setup {
         me,
         genesis,

@@ -23,6 +23,7 @@ use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
 use crate::maintenance::Maintenance;
+use crate::storage::StorageConfig;
 use crate::testing::{self, Chain};
 use crate::view::{Committed, NodeView};
 
@@ -85,8 +86,9 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     let mut config = Config::default();
     change(&mut config);
     let genesis = Arc::new(chain.genesis.clone());
+    let storage = StorageConfig::default();
     let maintenance =
-        Maintenance::new(&chain.home, &config, genesis.clone(), me, chain.db.clone()).unwrap();
+        Maintenance::new(&chain.home, &config, storage, genesis.clone(), me, chain.db.clone());
     let setup = Setup {
         me,
         genesis,

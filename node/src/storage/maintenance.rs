@@ -17,8 +17,6 @@ use crate::rpc::shapes::tandem::{FamilyStats, LevelStats};
 
 /// Bytes that a check of everything reads ahead.
 const READAHEAD_BYTES: usize = 1024 * 1024;
-/// Entries of a check between two looks at whether it is still wanted.
-const ENTRIES_AT_ONCE: u64 = 1_000;
 
 impl Database {
     /// Figures of all column families.
@@ -114,11 +112,11 @@ impl Database {
             let found = self.0.db.iterator_cf_opt(family.handle, options, IteratorMode::Start);
             for entry in found {
                 let (key, value) = entry.map_err(|source| fault(name, &source))?;
-                family.opened(key, value)?;
-                count += 1;
-                if count.is_multiple_of(ENTRIES_AT_ONCE) && stop.load(Ordering::Relaxed) {
+                if stop.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
+                family.opened(key, value)?;
+                count += 1;
             }
         }
         Ok(Some(count))
