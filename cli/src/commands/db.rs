@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde_json::json;
 use tandem_chain::genesis::Genesis;
-use tandem_chain::keys::SecretKey;
+use tandem_chain::keys::PublicKey;
 use tandem_node::backup::{self, BackupError, Order};
 use tandem_node::client::Client;
 use tandem_node::config::Config;
@@ -76,8 +76,8 @@ impl Opened {
 
     /// Asks the node that runs, and waits until it has done it.
     async fn ask(&self, global: &Global, call: OperatorCall) -> anyhow::Result<Job> {
-        let key: SecretKey = self.home.node_key()?;
-        let client = running(global).await?;
+        let key = self.home.node_key()?;
+        let client = self.running(global, key.public()).await?;
         let request = OperatorRequest::sign(call, wall_clock(), &self.genesis.chain_id, &key);
         let begun = client.operator(&request).await?;
         loop {
@@ -99,15 +99,27 @@ impl Opened {
             }
         }
     }
-}
 
-/// The node that has the database open.
-async fn running(global: &Global) -> anyhow::Result<Client> {
-    let client = input::client(global).await?;
-    client.storage().await.context(
-        "the home's node is running and has the database open, so that it is asked itself",
-    )?;
-    Ok(client)
+    /// The node that has the database open: that with the home's key.
+    async fn running(&self, global: &Global, own: PublicKey) -> anyhow::Result<Client> {
+        let mut unheard = None;
+        for client in input::clients(global)? {
+            match client.status().await {
+                Ok(status) if status.tandem.public_key == own => return Ok(client),
+                Ok(_) => {}
+                Err(error) => unheard = Some(error),
+            }
+        }
+        let text = format!(
+            "the home's node ({own}) is running and has the database open, and is none of those \
+             that --node names: name its rpc.listen, {}",
+            self.config.rpc.listen
+        );
+        match unheard {
+            Some(error) => Err(anyhow::Error::from(error).context(text)),
+            None => bail!(text),
+        }
+    }
 }
 
 async fn stats(global: &Global) -> anyhow::Result<()> {
@@ -119,7 +131,10 @@ async fn stats(global: &Global) -> anyhow::Result<()> {
             families: db.stats()?,
             job: None,
         },
-        None => running(global).await?.storage().await?,
+        None => {
+            let own = opened.home.node_key()?.public();
+            opened.running(global, own).await?.storage().await?
+        }
     };
     output::show(global, &info, stats_text)
 }
