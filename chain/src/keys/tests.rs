@@ -146,6 +146,8 @@ fn what_is_signed_in_one_domain_or_chain_is_nothing_in_another() {
         Domain::LivenessRecord,
         Domain::Follow,
         Domain::Registration,
+        Domain::Invitation,
+        Domain::Visit,
         Domain::Operator,
     ];
     for (i, one) in domains.iter().enumerate() {

@@ -60,7 +60,8 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     (
         "storage",
         "backup_dir",
-        "Folder in which `tandem db backup` lets a running node make backups; empty when it may not.",
+        "Folder in which `tandem db backup` lets a running node make backups; empty when it may not. A path\n\
+         that is not absolute begins at the home folder.",
     ),
     ("log", "", "Log lines, on standard error."),
     (
