@@ -1,7 +1,7 @@
 //! The crate's one error type. Text that came from outside is escaped and cut before it gets here.
 
 use crate::keys::PublicKey;
-use crate::types::{ChainId, Hash, Height, OrgName, Term, TxHash};
+use crate::types::{ChainId, Hash, Height, OrgName, Term, Timestamp, TxHash};
 
 /// What can be wrong with a value, transaction, block, certificate or genesis.
 ///
@@ -32,6 +32,19 @@ pub enum Error {
     BadSignature { what: &'static str, key: PublicKey },
     #[error("{what} is for chain {got}, this is {expected}")]
     OtherChain { what: &'static str, expected: ChainId, got: ChainId },
+
+    // Permits to read
+    #[error("permit ended at {}, it is {}: make a new one", ends.to_rfc3339(), now.to_rfc3339())]
+    PermitEnded { ends: Timestamp, now: Timestamp },
+    #[error(
+        "permit ends at {}, at the latest {} is allowed now: make one for less time",
+        ends.to_rfc3339(), latest.to_rfc3339()
+    )]
+    PermitTooLong { ends: Timestamp, latest: Timestamp },
+    #[error(
+        "permit is for another {what}, {expected}; this is {got}: make one for this or for any"
+    )]
+    PermitElsewhere { what: &'static str, expected: String, got: String },
 
     // Transactions as such
     #[error("transaction expired at height {valid_until}, the block is {height}")]
@@ -110,15 +123,15 @@ impl Error {
             | Self::Name { .. } => 1,
             Self::BadSignature { .. } => 2,
             Self::OtherChain { .. } => 3,
-            Self::Expired { .. } => 4,
-            Self::TooFar { .. } => 5,
+            Self::Expired { .. } | Self::PermitEnded { .. } => 4,
+            Self::TooFar { .. } | Self::PermitTooLong { .. } => 5,
             Self::Repeated { .. } => 6,
             Self::UnknownSender { .. } => 7,
             Self::MempoolFull { .. } => 8,
             Self::Suspended { .. } => 9,
             Self::NotFound { .. } => 10,
             Self::Exists { .. } => 11,
-            Self::NotAllowed { .. } => 12,
+            Self::NotAllowed { .. } | Self::PermitElsewhere { .. } => 12,
             Self::Version { .. } => 13,
             Self::Term { .. } => 14,
             Self::NoSwitch { .. } => 15,

@@ -71,6 +71,8 @@ pub enum Domain {
     Follow,
     /// A proof, by a node's key, that it is to be a node of an organisation.
     Registration,
+    /// A permit to read, by the key that reads.
+    Permit,
 }
 
 impl Domain {
@@ -80,6 +82,7 @@ impl Domain {
             Self::LivenessRecord => b"tandem/liveness-record/1\0",
             Self::Follow => b"tandem/follow/1\0",
             Self::Registration => b"tandem/registration/1\0",
+            Self::Permit => b"tandem/permit/1\0",
         }
     }
 

@@ -141,8 +141,13 @@ fn prepared_keys_are_bounded_and_bytes_that_are_no_key_take_no_room() {
 
 #[test]
 fn what_is_signed_in_one_domain_or_chain_is_nothing_in_another() {
-    let domains =
-        [Domain::Transaction, Domain::LivenessRecord, Domain::Follow, Domain::Registration];
+    let domains = [
+        Domain::Transaction,
+        Domain::LivenessRecord,
+        Domain::Follow,
+        Domain::Registration,
+        Domain::Permit,
+    ];
     for (i, one) in domains.iter().enumerate() {
         assert!(one.prefix().ends_with(&[0]), "{one:?} ends where no prefix goes on");
         assert!(one.prefix().starts_with(b"tandem/"));
