@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tandem_chain::Error as ChainError;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::PublicKey;
@@ -136,23 +139,14 @@ pub fn load(path: &Path) -> Result<(Genesis, Vec<String>), HomeError> {
 /// # Errors
 /// Names the parameter that does not exist, or the value that is no number.
 pub fn set_parameters(parameters: Parameters, changes: &[String]) -> Result<Parameters, String> {
-    let mut value = serde_json::to_value(parameters).expect("numbers by name");
-    let fields = value.as_object_mut().expect("a struct");
-    for change in changes {
-        let (name, number) = change
-            .split_once('=')
-            .ok_or_else(|| format!("\"{}\" is not NAME=VALUE", escaped(change)))?;
-        let Some(field) = fields.get_mut(name) else {
-            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
-            let (name, names) = (escaped(name), names.join(", "));
-            return Err(format!("there is no parameter {name}; there are {names}"));
-        };
+    let unknown =
+        |name: &str, names: &str| format!("there is no parameter {name}; there are {names}");
+    replaced(&parameters, changes, "VALUE", unknown, |name, number| {
         let number: u64 = number
             .parse()
             .map_err(|_| format!("parameter {name} is a whole number, not {}", escaped(number)))?;
-        *field = number.into();
-    }
-    serde_json::from_value(value).map_err(|error| error.to_string())
+        Ok(number.into())
+    })
 }
 
 /// A policy with some thresholds replaced, each given as `NAME=THRESHOLD`.
@@ -160,20 +154,35 @@ pub fn set_parameters(parameters: Parameters, changes: &[String]) -> Result<Para
 /// # Errors
 /// Names the one that is wrong, and what there is.
 pub fn set_policy(policy: &Policy, changes: &[String]) -> Result<Policy, String> {
-    let mut value = serde_json::to_value(policy).expect("words by name");
-    let fields = value.as_object_mut().expect("a struct");
-    for change in changes {
-        let (name, threshold) = change
-            .split_once('=')
-            .ok_or_else(|| format!("\"{}\" is not NAME=THRESHOLD", escaped(change)))?;
-        let Some(field) = fields.get_mut(name) else {
-            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
-            let (name, names) = (escaped(name), names.join(", "));
-            return Err(format!("the policy has no threshold for {name}; it has {names}"));
-        };
+    let unknown =
+        |name: &str, names: &str| format!("the policy has no threshold for {name}; it has {names}");
+    replaced(policy, changes, "THRESHOLD", unknown, |_, threshold| {
         let threshold: Threshold =
             threshold.parse().map_err(|error: ChainError| error.to_string())?;
-        *field = threshold.to_string().into();
+        Ok(threshold.to_string().into())
+    })
+}
+
+/// A plain struct with some fields replaced, each given as a text `NAME=` and the value, of which `form`
+/// says what it is. `unknown` has the error for a name that is none, with those that there are.
+fn replaced<T: Serialize + DeserializeOwned>(
+    before: &T,
+    changes: &[String],
+    form: &str,
+    unknown: impl Fn(&str, &str) -> String,
+    parse: impl Fn(&str, &str) -> Result<Value, String>,
+) -> Result<T, String> {
+    let mut value = serde_json::to_value(before).expect("numbers or words by name");
+    let fields = value.as_object_mut().expect("a struct");
+    for change in changes {
+        let (name, text) = change
+            .split_once('=')
+            .ok_or_else(|| format!("\"{}\" is not NAME={form}", escaped(change)))?;
+        let Some(field) = fields.get_mut(name) else {
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            return Err(unknown(&escaped(name), &names.join(", ")));
+        };
+        *field = parse(name, text)?;
     }
     serde_json::from_value(value).map_err(|error| error.to_string())
 }

@@ -19,11 +19,25 @@ use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{Hash, Height, Power, Round, Timestamp};
 use tandem_chain::vote::VoteKind;
 
+use crate::network::{NetworkConfig, Rates};
 use crate::storage::{Database, StorageConfig};
 use crate::view::Committed;
 
 /// The organisations' names.
 pub const ORGS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+
+/// Configuration of a node's network on a loopback port that the system chooses, with nobody to dial.
+pub fn network_config(secret: SecretKey, genesis: &Genesis) -> NetworkConfig {
+    NetworkConfig {
+        secret,
+        listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
+        chain_id: genesis.chain_id.clone(),
+        genesis: genesis.hash(),
+        dial: BTreeMap::new(),
+        bootstrap: BTreeMap::new(),
+        rates: Rates::default(),
+    }
+}
 
 /// The key made of a number.
 pub fn key(number: u8) -> SecretKey {

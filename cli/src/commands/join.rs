@@ -6,7 +6,8 @@ use tandem_node::home::Home;
 use tandem_node::join::{Plan, Progress, Token, join as join_chain};
 
 use super::start::{END_TIMEOUT, run_to_end, start};
-use crate::args::{Global, Join, Start};
+use crate::args::node::Join;
+use crate::args::{Global, Start};
 use crate::exit::Usage;
 use crate::{input, output};
 

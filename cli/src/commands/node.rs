@@ -14,7 +14,8 @@ use tandem_node::rpc::shapes::tandem::{NodeEntry, NodeRole, Nodes};
 
 use super::genesis::now;
 use super::tx::{own_org, proved, send};
-use crate::args::{Address, Global, Invite, Node};
+use crate::args::Global;
+use crate::args::node::{Address, Invite, Node};
 use crate::{input, output};
 
 /// Time between the newest block and this machine's clock from which on it is told.

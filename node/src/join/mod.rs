@@ -15,6 +15,7 @@
 //! which a member's [`Reception`] answers and a newcomer's [`join`] asks. The stream and its bounds
 //! are the network's ([`crate::network::Visit`], [`crate::network::Host`]).
 
+mod home;
 mod newcomer;
 mod reception;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Newcomers at a member with a real chain, over real sockets.
 
-use std::collections::BTreeMap;
+mod guests;
+mod trouble;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,8 +27,7 @@ use crate::admission::{Admission, Forward, Setup};
 use crate::config::Config;
 use crate::home::Home;
 use crate::network::{
-    Error as NetworkError, Events, Guest, GuestId, Host, Network, NetworkConfig, Rates, Visit,
-    Welcome,
+    Error as NetworkError, Events, Guest, GuestId, Host, Network, Visit, Welcome,
 };
 use crate::storage::{Database, StorageConfig};
 use crate::testing::{self, Chain};
@@ -41,17 +42,8 @@ impl Forward for Nobody {
 }
 
 async fn network(secret: SecretKey) -> (Network, Events) {
-    let genesis = testing::genesis();
-    let started = Network::start(NetworkConfig {
-        secret,
-        listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
-        chain_id: genesis.chain_id.clone(),
-        genesis: genesis.hash(),
-        dial: BTreeMap::new(),
-        bootstrap: BTreeMap::new(),
-        rates: Rates::default(),
-    });
-    started.await.unwrap()
+    let config = testing::network_config(secret, &testing::genesis());
+    Network::start(config).await.unwrap()
 }
 
 /// The first organisation's validator, which commits what it takes in.
@@ -205,6 +197,27 @@ fn time_of(height: u64) -> Timestamp {
 
 fn text(result: Result<Joined, JoinError>) -> String {
     result.unwrap_err().to_string()
+}
+
+/// A visit of `node` with an invitation, and the greeting.
+async fn call(member: &Member, token: &Token, node: &SecretKey) -> (Visit, Greeting) {
+    let guest = SecretKey::from_seed(&rand::random());
+    let hello = GuestHello::new(token, node, &guest.public(), &member.key);
+    let addresses = &token.members[0].addresses;
+    let opened = Visit::open(&guest, member.key, addresses, &codec::encode(&hello)).await;
+    let (visit, word) = opened.unwrap();
+    (visit, codec::decode("greeting", &word, 1_000).unwrap())
+}
+
+async fn ask(visit: &mut Visit, question: &Question) -> Result<Answer, NetworkError> {
+    let answer = visit.ask(&codec::encode(question)).await?;
+    Ok(codec::decode("answer", &answer, 1 << 20).unwrap())
+}
+
+/// A member that nobody reaches.
+fn nowhere() -> Vec<TokenMember> {
+    let key = testing::validator(2).public();
+    vec![TokenMember { key, addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()] }]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -395,317 +408,4 @@ async fn a_registration_that_meets_another_change_of_its_seat_is_made_anew() {
     let sent = told.iter().filter(|step| matches!(step, Progress::Sent { .. })).count();
     assert_eq!(sent, 2, "{told:?}");
     assert!(member.is_registered(&machine.key()) && !member.is_registered(&lost));
-}
-
-/// A visit of `node` with an invitation, and the greeting.
-async fn call(member: &Member, token: &Token, node: &SecretKey) -> (Visit, Greeting) {
-    let guest = SecretKey::from_seed(&rand::random());
-    let hello = GuestHello::new(token, node, &guest.public(), &member.key);
-    let addresses = &token.members[0].addresses;
-    let opened = Visit::open(&guest, member.key, addresses, &codec::encode(&hello)).await;
-    let (visit, word) = opened.unwrap();
-    (visit, codec::decode("greeting", &word, 1_000).unwrap())
-}
-
-async fn ask(visit: &mut Visit, question: &Question) -> Result<Answer, NetworkError> {
-    let answer = visit.ask(&codec::encode(question)).await?;
-    Ok(codec::decode("answer", &answer, 1 << 20).unwrap())
-}
-
-fn registration(token: &Token, sender: &SecretKey) -> Tx {
-    let call = consortium::Call::RegisterInvited {
-        invitation: token.invitation.clone(),
-        claim: token.invitation.claim(&token.one_time(), &sender.public()),
-        addresses: Vec::new(),
-    };
-    Chain::new().sign(sender, 1, Call::Consortium(call))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guest_is_told_what_it_needs_and_nothing_of_the_ledger() {
-    let member = Member::start().await;
-    let create = member.chain.lock().unwrap().create(1);
-    member.commit(vec![create.clone()]);
-    let (token, node) = (member.token(1, 100), testing::key(60));
-    let (mut visit, greeting) = call(&member, &token, &node).await;
-    assert_eq!(greeting, Greeting::Received { height: Height(1), registered: false });
-
-    let genesis = codec::encode(&testing::genesis());
-    let total = genesis.len() as u64;
-    for (offset, part) in [(0, &genesis[..]), (7, &genesis[7..]), (total, &[]), (u64::MAX, &[])] {
-        let answer = ask(&mut visit, &Question::Genesis { offset }).await.unwrap();
-        assert_eq!(answer, Answer::Genesis { total, bytes: part.to_vec() });
-    }
-    // Of others' transactions it hears nothing.
-    let stands = ask(&mut visit, &Question::Standing { tx: create.hash() }).await.unwrap();
-    let nothing = Answer::Standing { height: Height(1), registered: false, receipt: None };
-    assert_eq!(stands, nothing);
-
-    // It may send its registration alone.
-    let own = registration(&token, &node);
-    let sent = ask(&mut visit, &Question::Register { tx: own.bytes().to_vec() }).await.unwrap();
-    assert_eq!(sent, Answer::Register { code: 0, reason: String::new() });
-    assert!(member.admission.is_waiting(&own.hash()));
-    member.commit(member.admission.take(usize::MAX, usize::MAX));
-    // It looks as often as it likes, and is answered at a pace, since an answer may take a block.
-    let (start, looks) = (Instant::now(), 4);
-    for _ in 0..looks {
-        let stands = ask(&mut visit, &Question::Standing { tx: own.hash() }).await.unwrap();
-        let Answer::Standing { height: Height(2), registered: true, receipt: Some(receipt) } =
-            stands
-        else {
-            panic!("{stands:?}")
-        };
-        assert_eq!((receipt.height, receipt.code), (Height(2), 0));
-    }
-    assert!(start.elapsed() >= Duration::from_millis(100) * (looks - 1));
-    // Each is a guest of its own.
-    let (second, other) = (member.token(2, 100), testing::key(61));
-    for bytes in [
-        create.bytes().to_vec(),
-        registration(&member.token(3, 100), &other).bytes().to_vec(),
-        registration(&second, &testing::key(62)).bytes().to_vec(),
-        b"no transaction".to_vec(),
-    ] {
-        let (mut visit, greeting) = call(&member, &second, &other).await;
-        assert!(matches!(greeting, Greeting::Received { registered: false, .. }));
-        let gone = Err(NetworkError::NotConnected { peer: member.key });
-        assert_eq!(ask(&mut visit, &Question::Register { tx: bytes }).await, gone);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_has_left_is_not_received_by_the_invitation_that_it_used() {
-    let member = Member::start().await;
-    let machine = Machine::new();
-    let token = member.token(1, 100);
-    let node = member.committing(machine.join(&token)).await.0.unwrap().node;
-    member.commit(vec![member.sign(0, consortium::Call::RemoveNode { node })]);
-    assert!(!member.is_registered(&node));
-    let secret = machine.home().node_key().unwrap();
-    let (_, greeting) = call(&member, &token, &secret).await;
-    assert!(matches!(greeting, Greeting::Refused { code: 17, .. }), "{greeting:?}");
-    // A registration that fails in the ledger has its reason.
-    let bare = registration(&token, &testing::key(62));
-    let refused = member.admission.submit(bare.bytes().to_vec()).await.unwrap_err();
-    assert_eq!(refused.code(), 17);
-}
-
-/// What a member answers, or never.
-type Lie = fn(Question) -> BoxFuture<'static, Option<Answer>>;
-
-/// A member that tells all guests what is not so.
-#[derive(Clone)]
-struct Liar {
-    greeting: Greeting,
-    answer: Lie,
-}
-
-impl Liar {
-    /// Puts it in front of the members of a token.
-    async fn first(self, token: &mut Token) -> (Network, Events) {
-        let secret = testing::validator(1);
-        let key = secret.public();
-        let (network, events) = network(secret).await;
-        network.receive_guests(Arc::new(self));
-        network.set_caught_up(true);
-        let addresses = vec![network.listening().to_string()];
-        token.members.insert(0, TokenMember { key, addresses });
-        (network, events)
-    }
-}
-
-impl Host for Liar {
-    fn welcome(&self, _: PublicKey, _: Vec<u8>) -> BoxFuture<'static, Welcome> {
-        let welcome = Welcome::Guest(codec::encode(&self.greeting), Arc::new(self.clone()));
-        ready(welcome).boxed()
-    }
-}
-
-impl Guest for Liar {
-    fn id(&self) -> GuestId {
-        let [node, invitation] = [rand::random(), rand::random()].map(PublicKey);
-        GuestId { node, invitation, org: "alpha".parse().unwrap() }
-    }
-
-    fn answer(&self, question: Vec<u8>) -> BoxFuture<'static, Option<Vec<u8>>> {
-        let question = codec::decode("question", &question, 1 << 20).unwrap();
-        let answer = (self.answer)(question);
-        async { answer.await.map(|answer| codec::encode(&answer)) }.boxed()
-    }
-}
-
-/// The right genesis, and another answer to the rest.
-fn but(question: &Question, answer: Answer) -> BoxFuture<'static, Option<Answer>> {
-    let genesis = codec::encode(&testing::genesis());
-    let answer = match question {
-        Question::Genesis { .. } => Answer::Genesis { total: genesis.len() as u64, bytes: genesis },
-        _ => answer,
-    };
-    ready(Some(answer)).boxed()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_member_that_lies_or_is_stuck_does_not_stop_a_join() {
-    let received = |height| Greeting::Received { height: Height(height), registered: false };
-    let lies: [(&str, Greeting, Lie); 7] =
-        [
-            ("refuses it", Greeting::Refused { code: 17, reason: "no".to_owned() }, |_| {
-                ready(None).boxed()
-            }),
-            ("says nothing", received(0), |_| ready(None).boxed()),
-            ("has its genesis in millions of parts", received(0), |question| match question {
-                Question::Genesis { .. } => {
-                    let (total, bytes) = (MAX_ENCODED_BYTES as u64, vec![0]);
-                    ready(Some(Answer::Genesis { total, bytes })).boxed()
-                }
-                _ => ready(None).boxed(),
-            }),
-            ("refuses its registration", received(0), |question| {
-                but(&question, Answer::Register { code: 17, reason: "no".to_owned() })
-            }),
-            ("is far ahead", received(1_000_000_000_000), |question| {
-                but(&question, Answer::Register { code: 17, reason: "no".to_owned() })
-            }),
-            ("is at the last of heights, with a receipt", received(u64::MAX), |question| {
-                match question {
-                    Question::Standing { .. } => {
-                        let log = "no".to_owned();
-                        let receipt = Some(Executed { height: Height(1), code: 17, log });
-                        let (height, registered) = (Height(u64::MAX), false);
-                        but(&question, Answer::Standing { height, registered, receipt })
-                    }
-                    _ => but(&question, Answer::Register { code: 0, reason: String::new() }),
-                }
-            }),
-            ("is stuck", received(0), |question| match question {
-                Question::Register { .. } => pending().boxed(),
-                _ => but(&question, Answer::Register { code: 0, reason: String::new() }),
-            }),
-        ];
-    for (number, (what, greeting, answer)) in (1..).zip(lies) {
-        let (member, machine) = (Member::start().await, Machine::new());
-        let mut token = member.token(number, 100);
-        let _liar = Liar { greeting, answer }.first(&mut token).await;
-        let joining = machine.join_as(&token, config(), Duration::from_secs(4));
-        let (joined, told) = member.committing(joining).await;
-        assert!(joined.is_ok(), "{what}: {joined:?} {told:?}");
-        assert!(member.is_registered(&machine.key()), "{what}");
-        assert!(told.iter().any(|step| matches!(step, Progress::NotReached { .. })), "{what}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_final_when_all_members_say_so() {
-    let member = Member::start().await;
-    (0..5).for_each(|_| member.commit(Vec::new()));
-    let refuses = || Liar {
-        greeting: Greeting::Refused { code: 17, reason: "no".to_owned() },
-        answer: |_| ready(None).boxed(),
-    };
-    let mut expired = member.token(1, 5);
-    let _liar = refuses().first(&mut expired).await;
-    let (refused, told) = Machine::new().join_as(&expired, config(), LIMIT).await;
-    assert!(matches!(refused, Err(JoinError::Refused { code: 4, .. })), "{refused:?}");
-    let calls = told.iter().filter(|step| matches!(step, Progress::NotReached { .. })).count();
-    assert_eq!(calls, 2, "once each: {told:?}");
-    // One that is not reached may say otherwise: it is waited for.
-    let mut token = expired;
-    token.members[1].addresses = vec!["/ip4/127.0.0.1/tcp/1".to_owned()];
-    let (refused, told) = Machine::new().fail(&token).await;
-    assert!(matches!(refused, Err(JoinError::Refused { code: 17, .. })), "{refused:?}");
-    let calls = told.iter().filter(|step| matches!(step, Progress::NotReached { .. })).count();
-    assert!(calls > 2, "{told:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_was_told_wrongly_that_it_is_registered_goes_on_with_the_same_command() {
-    let (member, machine) = (Member::start().await, Machine::new());
-    let mut token = member.token(1, 100);
-    let honest = token.clone();
-    assert!(machine.fail(&Token { members: nowhere(), ..honest.clone() }).await.0.is_err());
-    // Its genesis is there.
-    let genesis = testing::genesis().to_json();
-    std::fs::write(machine.home().genesis_path(), genesis).unwrap();
-    let liar = Liar {
-        greeting: Greeting::Received { height: Height(9), registered: true },
-        answer: |_| ready(None).boxed(),
-    };
-    let _liar = liar.first(&mut token).await;
-    assert_eq!(machine.join(&token).await.0.unwrap().height, Height(9));
-    assert!(!member.is_registered(&machine.key()));
-    let joined = member.committing(machine.join(&honest)).await.0.unwrap();
-    assert!(member.is_registered(&joined.node));
-}
-
-/// A member that nobody reaches.
-fn nowhere() -> Vec<TokenMember> {
-    let key = testing::validator(2).public();
-    vec![TokenMember { key, addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()] }]
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_has_found_itself_in_its_register_starts_with_the_same_command() {
-    let member = Member::start().await;
-    let token = Token { members: nowhere(), ..member.token(1, 100) };
-    let (machine, secret, genesis) = (Machine::new(), testing::validator(0), testing::genesis());
-    let home = machine.home();
-    home.init(&config(), &secret).unwrap();
-    std::fs::write(home.genesis_path(), genesis.to_json()).unwrap();
-    let started = |genesis: &Genesis| {
-        let config = StorageConfig::default();
-        let db = Database::open(&home.data_path(), genesis.hash(), &config).unwrap();
-        db.initialise(&Ledger::<Database>::genesis(genesis)).unwrap();
-    };
-    assert!(text(machine.join(&token).await.0).contains("was not made by"));
-    started(&genesis);
-    // No member is asked.
-    let joined = machine.join(&token).await.0.unwrap();
-    assert_eq!((joined.node, joined.height), (secret.public(), Height(0)));
-    let mut other = token.clone();
-    other.invitation.body.org = "beta".parse().unwrap();
-    let error = text(machine.join(&other).await.0);
-    assert!(error.contains("is no node of beta") && error.contains("tandem start"), "{error}");
-    std::fs::remove_file(home.genesis_path()).unwrap();
-    assert!(text(machine.join(&token).await.0).contains("genesis file is gone"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_would_keep_the_node_from_its_start_is_found_first() {
-    let (member, machine) = (Member::start().await, Machine::new());
-    let token = member.token(1, 100);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = taken.local_addr().unwrap();
-    let mut peers = config();
-    peers.p2p.listen = format!("/ip4/127.0.0.1/tcp/{}", at.port());
-    let mut rpc = config();
-    rpc.rpc.listen = at;
-    for config in [peers, rpc] {
-        let error = text(machine.join_as(&token, config, LIMIT).await.0);
-        assert!(error.contains("cannot listen on"), "{error}");
-        assert!(!machine.home().root().exists(), "nothing is made");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_that_is_there_is_kept() {
-    let (member, machine) = (Member::start().await, Machine::new());
-    (0..3).for_each(|_| member.commit(Vec::new()));
-    assert!(machine.fail(&member.token(1, 2)).await.0.is_err());
-    let path = machine.home().config_path();
-    let mut edited = Config::load(&path).unwrap();
-    edited.p2p.addresses = vec!["/ip4/192.0.2.10/tcp/1".to_owned()];
-    std::fs::write(&path, edited.to_toml()).unwrap();
-    let token = member.token(2, 100);
-    let error = text(machine.fail(&token).await.0);
-    for word in ["is kept", "/ip4/192.0.2.10/tcp/1", "/ip4/192.0.2.9/tcp/26656"] {
-        assert!(error.contains(word), "{error}");
-    }
-    let mut bare = config();
-    bare.p2p.addresses.clear();
-    let joining = machine.join_as(&token, bare, LIMIT / 3);
-    let joined = member.committing(joining).await.0.unwrap();
-    assert_eq!(Config::load(&path).unwrap(), edited);
-    let registered = member.tip.borrow().register.nodes[&joined.node].addresses.clone();
-    assert_eq!(registered, edited.p2p.addresses);
 }

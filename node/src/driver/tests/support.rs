@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use crate::admission::{self, Admission, Forward};
 use crate::driver::executor::Job;
 use crate::driver::persister::Values;
 use crate::driver::{Driver, Fatal, Publishers, Setup, Sources};
-use crate::network::{Channel, Events, Network, NetworkConfig, NetworkEvent, Rates};
+use crate::network::{Channel, Events, Network, NetworkEvent};
 use crate::storage::{Database, StorageConfig};
 use crate::testing;
 use crate::view::NodeView;
@@ -106,18 +105,6 @@ pub struct Hands {
     dir: tempfile::TempDir,
 }
 
-fn network_config(secret: SecretKey, genesis: &Genesis) -> NetworkConfig {
-    NetworkConfig {
-        secret,
-        listen: "/ip4/127.0.0.1/tcp/0".to_owned(),
-        chain_id: genesis.chain_id.clone(),
-        genesis: genesis.hash(),
-        dial: BTreeMap::new(),
-        bootstrap: BTreeMap::new(),
-        rates: Rates::default(),
-    }
-}
-
 /// A driver before its first turn.
 pub async fn prepare(genesis: Genesis) -> (Driver, Sources, Hands) {
     let dir = tempfile::tempdir().unwrap();
@@ -127,7 +114,7 @@ pub async fn prepare(genesis: Genesis) -> (Driver, Sources, Hands) {
     db.initialise(&Ledger::<Database>::genesis(&genesis)).unwrap();
     let ledger = Ledger::open(db.clone(), &genesis).unwrap();
     let first_tip = Arc::clone(ledger.tip());
-    let (network, events) = Network::start(network_config(me(), &genesis)).await.unwrap();
+    let (network, events) = Network::start(testing::network_config(me(), &genesis)).await.unwrap();
     let (tip_sender, tip) = watch::channel(Arc::clone(&first_tip));
     let (commits, _) = broadcast::channel(1);
     let (view_sender, view) = watch::channel(Arc::default());
@@ -259,7 +246,8 @@ impl Peer {
     async fn link(genesis: &Genesis, to: &Network) -> Self {
         let secret = testing::standby(0);
         let key = secret.public();
-        let (network, events) = Network::start(network_config(secret, genesis)).await.unwrap();
+        let (network, events) =
+            Network::start(testing::network_config(secret, genesis)).await.unwrap();
         network.set_peers([(me().public(), vec![to.listening().to_string()])].into());
         Self { key, network, events }
     }
