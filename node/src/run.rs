@@ -28,7 +28,7 @@ use crate::home::{GuardFile, GuardState, Home, HomeError, files};
 use crate::join::Reception;
 use crate::network::{Channel, Network, NetworkConfig, Rates};
 use crate::rpc;
-use crate::storage::{self, Database, StorageConfig};
+use crate::storage::{self, Database};
 use crate::telemetry;
 use crate::view::NodeView;
 
@@ -207,8 +207,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
     }
     let key = home.node_key()?;
     let me = key.public();
-    let db =
-        Database::open(&home.data_path(), genesis.hash(), &StorageConfig::from(&config.storage))?;
+    let db = Database::open(&home.data_path(), genesis.hash(), &home.storage(&config)?)?;
     db.initialise(&Ledger::<Database>::genesis(&genesis))?;
     let ledger = Ledger::open(db.clone(), &genesis)?;
     let durable = durable(home, &db, me)?;
@@ -388,6 +387,7 @@ mod tests {
     use tandem_consensus::journal::{Place, Signing};
 
     use super::*;
+    use crate::storage::StorageConfig;
     use crate::testing::key;
 
     /// The files that the key's state stands in.

@@ -9,7 +9,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use libp2p::Multiaddr;
@@ -147,26 +147,31 @@ pub struct Storage {
     pub write_buffer_mib: usize,
     /// Files that are kept open.
     pub open_files: usize,
+    /// File with the key that everything stored is encrypted with; empty when it is not.
+    pub key_file: PathBuf,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        let StorageConfig { cache_bytes, write_buffer_bytes, open_files } =
+        let StorageConfig { cache_bytes, write_buffer_bytes, open_files, .. } =
             StorageConfig::default();
         Self {
             cache_mib: cache_bytes / MIB,
             write_buffer_mib: write_buffer_bytes / MIB,
             open_files: usize::try_from(open_files).unwrap_or(0),
+            key_file: PathBuf::new(),
         }
     }
 }
 
+/// Without the key, which stands in a file of its own: see [`crate::home::Home::storage`].
 impl From<&Storage> for StorageConfig {
     fn from(storage: &Storage) -> Self {
         Self {
             cache_bytes: storage.cache_mib.saturating_mul(MIB),
             write_buffer_bytes: storage.write_buffer_mib.saturating_mul(MIB),
             open_files: i32::try_from(storage.open_files).unwrap_or(i32::MAX),
+            ..Self::default()
         }
     }
 }

@@ -51,6 +51,12 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("storage", "cache_mib", "MiB of the cache for blocks, indexes and filters of tables."),
     ("storage", "write_buffer_mib", "MiB of what was written and is not in tables yet."),
     ("storage", "open_files", "Files that are kept open."),
+    (
+        "storage",
+        "key_file",
+        "File with the key that everything stored is encrypted with, made by `tandem db key`, outside\n\
+         the data folder; empty when nothing is. A path that is not absolute begins at the home folder.",
+    ),
     ("log", "", "Log lines, on standard error."),
     (
         "log",

@@ -10,7 +10,7 @@ use super::token::{MAX_TOKEN_LEN, Token, TokenMember};
 use crate::config::Config;
 use crate::genesis_files;
 use crate::home::{Home, HomeError, files};
-use crate::storage::{Database, StorageConfig};
+use crate::storage::Database;
 
 /// Content of `config/join.json`.
 #[derive(Serialize, Deserialize)]
@@ -43,8 +43,7 @@ pub(super) fn has_joined(
         return other("whose genesis file is gone");
     }
     let config = Config::load(&home.config_path())?;
-    let storage = StorageConfig::from(&config.storage);
-    let db = Database::open(&home.data_path(), token.genesis, &storage)?;
+    let db = Database::open(&home.data_path(), token.genesis, &home.storage(&config)?)?;
     match consortium::key(&db, &node)? {
         Some(entry) if entry.role == KeyRole::Node && entry.org == *org => {
             Ok(Some((node, db.height())))

@@ -25,11 +25,11 @@ use super::wire::{Answer, Executed, Greeting, GuestHello, Question};
 use super::{JoinError, Joined, Plan, Progress, Reception, Token, TokenMember};
 use crate::admission::{Admission, Forward, Setup};
 use crate::config::Config;
-use crate::home::Home;
+use crate::home::{Home, StorageKey};
 use crate::network::{
     Error as NetworkError, Events, Guest, GuestId, Host, Network, Visit, Welcome,
 };
-use crate::storage::{Database, StorageConfig};
+use crate::storage::Database;
 use crate::testing::{self, Chain};
 
 /// The longest that anything here may take.

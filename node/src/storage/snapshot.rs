@@ -5,7 +5,8 @@ use tandem_chain::store::{Column, Entry, Store};
 use tandem_chain::types::Height;
 
 use super::columns::META;
-use super::{Database, HEIGHT_KEY, column_name, decoded, entries, fault, range};
+use super::family::{self, Value};
+use super::{Database, HEIGHT_KEY, column_name};
 
 /// What [`Database::snapshot`] gives: the state after one block, with that block's height.
 pub struct Snapshot<'a> {
@@ -23,17 +24,20 @@ impl<'a> Snapshot<'a> {
     /// # Errors
     /// [`ChainError::Storage`], [`ChainError::Damaged`].
     pub fn height(&self) -> Result<Height, ChainError> {
-        let found = self.moment.get_pinned_cf(self.database.column(META), HEIGHT_KEY);
-        let height: Option<u64> = decoded("height", META, found)?;
+        let family = self.database.column(META);
+        let key = family.key(HEIGHT_KEY);
+        let found = self.moment.get_pinned_cf(family.handle, &key);
+        let height: Option<u64> = family.decoded("height", &key, found)?;
         Ok(Height(height.unwrap_or(0)))
     }
 }
 
 impl Store for Snapshot<'_> {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, ChainError> {
-        let name = column_name(column);
-        let found = self.moment.get_cf(self.database.column(name), key);
-        found.map_err(|source| fault(name, &source))
+        let family = self.database.column(column_name(column));
+        let key = family.key(key);
+        let found = self.moment.get_pinned_cf(family.handle, &key);
+        Ok(family.value(&key, found)?.map(Value::into_vec))
     }
 
     fn scan(
@@ -43,9 +47,9 @@ impl Store for Snapshot<'_> {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, ChainError> {
-        let name = column_name(column);
-        let (options, mode) = range(prefix, after);
-        let found = self.moment.iterator_cf_opt(self.database.column(name), options, mode);
-        entries(name, found, after, limit)
+        let family = self.database.column(column_name(column));
+        let (options, start) = family.range(prefix, after);
+        let found = self.moment.iterator_cf_opt(family.handle, options, family::from(&start));
+        family.entries(found, prefix, after, limit)
     }
 }

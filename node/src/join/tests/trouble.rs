@@ -155,11 +155,15 @@ async fn a_node_that_has_found_itself_in_its_register_starts_with_the_same_comma
     let token = Token { members: nowhere(), ..member.token(1, 100) };
     let (machine, secret, genesis) = (Machine::new(), testing::validator(0), testing::genesis());
     let home = machine.home();
-    home.init(&config(), &secret).unwrap();
+    // Its database is encrypted.
+    let mut config = config();
+    config.storage.key_file = "storage.key".into();
+    home.init(&config, &secret).unwrap();
+    StorageKey::random().create(&home.root().join("storage.key")).unwrap();
     std::fs::write(home.genesis_path(), genesis.to_json()).unwrap();
     let started = |genesis: &Genesis| {
-        let config = StorageConfig::default();
-        let db = Database::open(&home.data_path(), genesis.hash(), &config).unwrap();
+        let storage = home.storage(&config).unwrap();
+        let db = Database::open(&home.data_path(), genesis.hash(), &storage).unwrap();
         db.initialise(&Ledger::<Database>::genesis(genesis)).unwrap();
     };
     assert!(text(machine.join(&token).await.0).contains("was not made by"));

@@ -55,6 +55,37 @@ pub struct OwnStatus {
     pub counters: BTreeMap<String, u64>,
 }
 
+/// Figures of one column family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyStats {
+    /// Its name.
+    pub name: String,
+    /// Entries; an estimate, since what was replaced or deleted may still be there.
+    #[serde(with = "text")]
+    pub entries: u64,
+    /// Bytes in tables.
+    #[serde(with = "text")]
+    pub table_bytes: u64,
+    /// Bytes in memory and in the log that are in no table yet.
+    #[serde(with = "text")]
+    pub unflushed_bytes: u64,
+    /// The levels with tables, the newest first.
+    pub levels: Vec<LevelStats>,
+}
+
+/// Tables of one level of a column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelStats {
+    /// Its number; what is in a greater one is older.
+    pub level: u32,
+    /// Tables.
+    #[serde(with = "text")]
+    pub files: u64,
+    /// Their bytes.
+    #[serde(with = "text")]
+    pub bytes: u64,
+}
+
 /// Answer of `seats`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seats {
