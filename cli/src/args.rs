@@ -85,6 +85,9 @@ pub enum Command {
     /// Ask a node
     #[command(subcommand)]
     Query(Query),
+    /// The database: figures, compaction, backups, its key
+    #[command(subcommand)]
+    Db(Db),
     /// Who holds what, who is alive, blocks until a switch
     Seats(Seats),
     /// Changes of holders, the newest first
@@ -361,6 +364,38 @@ pub enum Query {
         /// Its parameters as NAME=VALUE
         #[arg(value_name = "NAME=VALUE")]
         params: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    /// Entries, bytes and levels of each column family
+    Stats,
+    /// Bring everything into tables, and what was deleted off the disk
+    Compact,
+    /// Copy the database, configuration and genesis, while the node runs or stands
+    Backup {
+        /// Name of the backup's folder; the time, when it is left out
+        name: Option<String>,
+        /// Folder to make it in; storage.backup_dir of the configuration, when it is left out
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Put the node's private key in, too
+        #[arg(long)]
+        with_key: bool,
+    },
+    /// Make the home's database anew from a backup; the node's key counts as lost afterwards
+    Restore {
+        /// The backup's folder
+        folder: PathBuf,
+        /// Delete the database that the home has
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Make a key that a new database is encrypted with, for storage.key_file
+    Key {
+        /// File to write, readable by its owner alone
+        file: PathBuf,
     },
 }
 

@@ -62,6 +62,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Join(join) => commands::join::join(&global, join),
         Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
         Command::Org(org) => wait(commands::org::org(&global, org)),
+        Command::Db(db) => wait(commands::db::db(&global, db)),
         Command::Query(query) => wait(commands::query::query(&global, query)),
     }
 }

@@ -21,11 +21,13 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
+use crate::backup::{self, BackupError};
 use crate::config::{Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers};
 use crate::genesis_files;
 use crate::home::{GuardFile, GuardState, Home, HomeError, files};
 use crate::join::Reception;
+use crate::maintenance::Maintenance;
 use crate::network::{Channel, Network, NetworkConfig, Rates};
 use crate::rpc;
 use crate::storage::{self, Database};
@@ -72,6 +74,9 @@ pub enum NodeError {
     /// The database.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// A restore that was interrupted cannot be finished.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The network.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
@@ -156,6 +161,7 @@ struct Node {
     rpc: rpc::Setup,
     listener: tokio::net::TcpListener,
     db: Database,
+    maintenance: Arc<Maintenance>,
 }
 
 impl Node {
@@ -170,6 +176,8 @@ impl Node {
         // The RPC gives open requests a bounded moment.
         let _ = rpc.await;
         self.network.shutdown().await;
+        // It waits for the disk.
+        let _ = tokio::task::spawn_blocking(move || self.maintenance.stop()).await;
         let synced = self.db.sync();
         let mut closed = self.db.closed();
         drop(self.db);
@@ -207,7 +215,10 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
     }
     let key = home.node_key()?;
     let me = key.public();
-    let db = Database::open(&home.data_path(), genesis.hash(), &home.storage(&config)?)?;
+    backup::finish(home)?;
+    let storage = home.storage(&config)?;
+    let db = Database::open(&home.data_path(), genesis.hash(), &storage)?;
+    backup::clean_up(home)?;
     db.initialise(&Ledger::<Database>::genesis(&genesis))?;
     let ledger = Ledger::open(db.clone(), &genesis)?;
     let durable = durable(home, &db, me)?;
@@ -255,9 +266,13 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         tokio::spawn(end_of_join(home.clone(), me, tip_receiver.clone()));
     }
     let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
+    let genesis = Arc::new(genesis);
+    let maintenance =
+        Maintenance::new(home, &config, storage, Arc::clone(&genesis), me, db.clone());
+    let maintenance = Arc::new(maintenance);
     let rpc = rpc::Setup {
         me,
-        genesis: Arc::new(genesis),
+        genesis,
         config,
         db: db.clone(),
         tip: tip_receiver,
@@ -265,6 +280,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         commits: commits_receiver,
         admission: admission.clone(),
         network: Arc::new(Connected(network.clone())),
+        maintenance: Arc::clone(&maintenance),
     };
     let node_network = network.clone();
     let driver = driver::Setup {
@@ -277,7 +293,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         events,
         view: view_sender,
     };
-    Ok(Node { network: node_network, driver, rpc, listener, db })
+    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance })
 }
 
 /// A join is over when the node itself finds, by certified blocks, that it is registered: what members
@@ -329,7 +345,8 @@ fn durable(home: &Home, db: &Database, me: PublicKey) -> Result<Durable, NodeErr
 }
 
 /// This machine's clock.
-fn wall_clock() -> Timestamp {
+#[must_use]
+pub fn wall_clock() -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
@@ -489,6 +506,34 @@ mod tests {
                 assert_eq!(files.home.guard().unwrap(), Some(used), "{name}");
             }
         }
+    }
+
+    /// Somebody puts the files of a backup back by hand, beside a guard file that says nothing of it.
+    #[test]
+    fn the_key_is_lost_with_a_backup_however_that_came_back() {
+        let mut chain = crate::testing::Chain::new();
+        chain.commit(Vec::new());
+        driver::store_journal(&chain.db, &journal(KeyState::Good)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let node = key(1).public();
+        let order = backup::Order {
+            home: &chain.home,
+            db: &chain.db,
+            storage: &StorageConfig::default(),
+            genesis: &chain.genesis,
+            node,
+            time: wall_clock(),
+            dir: dir.path(),
+            name: "monday",
+            with_key: false,
+        };
+        backup::create(&order, &false.into()).unwrap();
+        let guard = GuardFile { public_key: node, state: GuardState::Used };
+        let mut files = Files::new(Some(guard), None);
+        let data = dir.path().join("monday/data");
+        files.db = Database::open(&data, chain.genesis.hash(), &StorageConfig::default()).unwrap();
+        assert_eq!(files.db.height(), Height(1));
+        assert!(files.durable().unwrap().journal.guard.is_lost());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub mod db;
 pub mod genesis;
 pub mod grid;
 pub mod init;

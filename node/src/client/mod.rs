@@ -16,6 +16,7 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::consortium::Change;
 use tandem_chain::types::{DataSetName, Height, TxHash};
 
+use crate::operator::{OperatorCall, OperatorRequest};
 use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
 use crate::rpc::shapes::tandem::{
     DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Switches,
@@ -308,6 +309,33 @@ impl Client {
     /// [`ClientError`].
     pub async fn try_change(&self, change: &Change) -> Result<Tried, ClientError> {
         self.call("try_change", json!({ "change": change })).await
+    }
+
+    /// `storage`, which answers with [`StorageInfo`], or `backup` or `compact`, with [`Job`]: that is
+    /// begun, and goes on after the answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// [`StorageInfo`]: crate::rpc::shapes::tandem::StorageInfo
+    /// [`Job`]: crate::rpc::shapes::tandem::Job
+    pub async fn operator<T: DeserializeOwned>(
+        &self,
+        request: &OperatorRequest,
+    ) -> Result<T, ClientError> {
+        let mut params = json!({
+            "time": request.time.0.to_string(),
+            "signature": request.signature,
+        });
+        match &request.call {
+            OperatorCall::Backup { name, with_key } => {
+                params["name"] = json!(name);
+                params["with_key"] = json!(with_key);
+                self.call("backup", params).await
+            }
+            OperatorCall::Compact => self.call("compact", params).await,
+            OperatorCall::Storage => self.call("storage", params).await,
+        }
     }
 
     /// `broadcast_tx_sync`.

@@ -149,6 +149,8 @@ pub struct Storage {
     pub open_files: usize,
     /// File with the key that everything stored is encrypted with; empty when it is not.
     pub key_file: PathBuf,
+    /// Folder for backups that a running node makes; empty when it makes none.
+    pub backup_dir: PathBuf,
 }
 
 impl Default for Storage {
@@ -160,6 +162,7 @@ impl Default for Storage {
             write_buffer_mib: write_buffer_bytes / MIB,
             open_files: usize::try_from(open_files).unwrap_or(0),
             key_file: PathBuf::new(),
+            backup_dir: PathBuf::new(),
         }
     }
 }

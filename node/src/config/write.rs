@@ -57,6 +57,12 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "File with the key that everything stored is encrypted with, made by `tandem db key`, outside\n\
          the data folder; empty when nothing is. A path that is not absolute begins at the home folder.",
     ),
+    (
+        "storage",
+        "backup_dir",
+        "Folder in which `tandem db backup` lets a running node make backups; empty when it may not. A path\n\
+         that is not absolute begins at the home folder.",
+    ),
     ("log", "", "Log lines, on standard error."),
     (
         "log",

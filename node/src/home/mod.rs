@@ -151,6 +151,13 @@ impl Home {
         Ok(storage)
     }
 
+    /// The folder in which a running node makes backups; none when it is not configured.
+    #[must_use]
+    pub fn backup_dir(&self, config: &Config) -> Option<PathBuf> {
+        let folder = &config.storage.backup_dir;
+        (!folder.as_os_str().is_empty()).then(|| self.root.join(folder))
+    }
+
     /// Makes the folder with `config`, `key` and the key's guard record.
     ///
     /// The guard record is written before the key: a crash in between leaves a record without a
@@ -233,12 +240,15 @@ mod tests {
         std::fs::create_dir(home.data_path()).unwrap();
         let mut config = Config::default();
         assert_eq!(home.storage(&config).unwrap().key, None);
+        assert_eq!(home.backup_dir(&config), None);
 
         let key = StorageKey::new([5; 32]);
         config.storage.key_file = "storage.key".into();
+        config.storage.backup_dir = "/backups".into();
         assert!(matches!(home.storage(&config), Err(HomeError::Missing { .. })));
         key.create(&dir.path().join("storage.key")).unwrap();
         assert_eq!(home.storage(&config).unwrap().key.as_ref(), Some(&key));
+        assert_eq!(home.backup_dir(&config), Some("/backups".into()));
 
         config.storage.key_file = home.data_path().join("../data/storage.key");
         key.create(&config.storage.key_file).unwrap();

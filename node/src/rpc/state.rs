@@ -19,6 +19,7 @@ use super::error::RpcError;
 use super::waiters::{Found, Waiters};
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::maintenance::Maintenance;
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
@@ -75,6 +76,8 @@ pub struct Setup {
     pub admission: Admission,
     /// The network.
     pub network: Arc<dyn Peers>,
+    /// Backups and compactions.
+    pub maintenance: Arc<Maintenance>,
 }
 
 /// What every request sees.
@@ -87,6 +90,7 @@ pub struct RpcState {
     pub(super) view: watch::Receiver<Arc<NodeView>>,
     pub(super) admission: Admission,
     pub(super) network: Arc<dyn Peers>,
+    pub(super) maintenance: Arc<Maintenance>,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) alive: AliveBlocks,
@@ -109,6 +113,7 @@ impl RpcState {
             view: setup.view,
             admission: setup.admission,
             network: setup.network,
+            maintenance: setup.maintenance,
             waiters: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: OnceLock::new(),

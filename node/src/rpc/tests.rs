@@ -6,6 +6,7 @@ mod motions;
 mod own;
 mod shapes;
 mod slow;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,6 +22,8 @@ use super::{Peer, Peers, Setup, bind, serve};
 use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
+use crate::maintenance::Maintenance;
+use crate::storage::StorageConfig;
 use crate::testing::{self, Chain};
 use crate::view::{Committed, NodeView};
 
@@ -82,9 +85,13 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     });
     let mut config = Config::default();
     change(&mut config);
+    let genesis = Arc::new(chain.genesis.clone());
+    let storage = StorageConfig::default();
+    let maintenance =
+        Maintenance::new(&chain.home, &config, storage, genesis.clone(), me, chain.db.clone());
     let setup = Setup {
         me,
-        genesis: Arc::new(chain.genesis.clone()),
+        genesis,
         config,
         db: chain.db.clone(),
         tip: tip_receiver,
@@ -92,6 +99,7 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
         commits: commits_receiver,
         admission,
         network: Arc::new(Network),
+        maintenance: Arc::new(maintenance),
     };
     (setup, Senders { tip, view, commits })
 }

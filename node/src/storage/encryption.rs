@@ -84,7 +84,7 @@ fn read(path: &Path, text: &str, key: &StorageKey) -> Result<Root, Error> {
 }
 
 /// Whether files of RocksDB lie in the folder that there may be entries in.
-pub(super) fn holds_database(path: &Path) -> bool {
+pub(crate) fn holds_database(path: &Path) -> bool {
     let Ok(files) = std::fs::read_dir(path) else { return false };
     files.flatten().any(|file| {
         let name = file.file_name();

@@ -54,6 +54,7 @@ use tokio::sync::watch;
 
 pub use columns::Compression;
 pub use encryption::ENCRYPTION_FILE;
+pub(crate) use encryption::holds_database;
 pub use error::Error;
 pub use snapshot::Snapshot;
 pub use synced::SYNCED_FILE;

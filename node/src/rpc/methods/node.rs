@@ -52,7 +52,7 @@ fn quiet_for(tip: &Tip) -> Option<Duration> {
     (quiet > Duration::from_millis(longest)).then_some(quiet)
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::default().plus(since)
 }

@@ -55,6 +55,20 @@ pub struct OwnStatus {
     pub counters: BTreeMap<String, u64>,
 }
 
+/// Answer of `storage`, for the node's operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageInfo {
+    /// The newest block in the database.
+    #[serde(with = "text")]
+    pub height: Height,
+    /// Whether what is stored is encrypted.
+    pub encrypted: bool,
+    /// The column families.
+    pub families: Vec<FamilyStats>,
+    /// The backup or compaction that was asked for last, of a running node.
+    pub job: Option<Job>,
+}
+
 /// Figures of one column family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FamilyStats {
@@ -84,6 +98,37 @@ pub struct LevelStats {
     /// Their bytes.
     #[serde(with = "text")]
     pub bytes: u64,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// It is under way.
+    Running,
+    /// It has done what it was asked to.
+    Done,
+    /// It has not.
+    Failed,
+}
+
+/// The job that was asked for last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// `backup` or `compact`.
+    pub job: String,
+    /// The backup's name.
+    pub name: Option<String>,
+    /// How far it is.
+    pub state: JobState,
+    /// Why it has failed.
+    pub error: Option<String>,
+    /// The newest block in the backup, once it is done.
+    #[serde(with = "text::option")]
+    pub height: Option<Height>,
+    /// Bytes of the backup, once it is done.
+    #[serde(with = "text::option")]
+    pub bytes: Option<u64>,
 }
 
 /// Answer of `seats`.

@@ -1,0 +1,206 @@
+//! What operators ask of a running node's database: its figures; backups and compactions, one at a
+//! time, on a thread of their own.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use serde::Serialize;
+use tandem_chain::genesis::Genesis;
+use tandem_chain::keys::PublicKey;
+use tandem_chain::types::Timestamp;
+use tracing::{info, warn};
+
+use crate::backup::{self, BackupError, Order};
+use crate::config::Config;
+use crate::home::Home;
+use crate::operator::{Gate, OperatorCall, OperatorRequest};
+use crate::rpc::shapes::tandem::{Job, JobState, StorageInfo};
+use crate::storage::{Database, StorageConfig};
+
+/// Carries out what operators ask. When it is dropped, what is under way is given up.
+pub struct Maintenance {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    gate: Gate,
+}
+
+struct Shared {
+    home: Home,
+    /// Where backups are made; none when the configuration says nothing of it.
+    backup_dir: Option<PathBuf>,
+    storage: StorageConfig,
+    genesis: Arc<Genesis>,
+    node: PublicKey,
+    db: Database,
+    stop: AtomicBool,
+    job: Mutex<Option<Job>>,
+}
+
+/// What an operator is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To [`OperatorCall::Storage`].
+    Storage(StorageInfo),
+    /// The job that was begun.
+    Job(Job),
+}
+
+impl Maintenance {
+    /// For the node of a home, with its open database and how that is kept.
+    #[must_use]
+    pub fn new(
+        home: &Home,
+        config: &Config,
+        storage: StorageConfig,
+        genesis: Arc<Genesis>,
+        node: PublicKey,
+        db: Database,
+    ) -> Self {
+        let shared = Shared {
+            home: home.clone(),
+            backup_dir: home.backup_dir(config),
+            storage,
+            genesis,
+            node,
+            db,
+            stop: AtomicBool::new(false),
+            job: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), thread: Mutex::default(), gate: Gate::default() }
+    }
+
+    /// Answers the operator. A job is begun and goes on after that: [`OperatorCall::Storage`] tells how.
+    ///
+    /// # Errors
+    /// Why it is not done, or not begun.
+    pub fn answer(&self, request: OperatorRequest, now: Timestamp) -> Result<Answer, String> {
+        let shared = &self.shared;
+        self.gate.admit(&request, now, &shared.genesis.chain_id, &shared.node)?;
+        match request.call {
+            OperatorCall::Storage => self.storage().map(Answer::Storage),
+            OperatorCall::Backup { name, with_key } => {
+                self.backup(name, with_key, now).map(Answer::Job)
+            }
+            OperatorCall::Compact => {
+                self.begin("compact", None, |shared, _| Ok(shared.db.compact()?)).map(Answer::Job)
+            }
+        }
+    }
+
+    /// No more than the operator is told it: gathering it holds up the database for longer the more
+    /// tables there are, and what a job says of its failure may name files.
+    fn storage(&self) -> Result<StorageInfo, String> {
+        let shared = &self.shared;
+        Ok(StorageInfo {
+            height: shared.db.height(),
+            encrypted: shared.db.is_encrypted(),
+            families: shared.db.stats().map_err(|error| error.to_string())?,
+            job: lock(&shared.job).clone(),
+        })
+    }
+
+    fn backup(&self, name: String, with_key: bool, now: Timestamp) -> Result<Job, String> {
+        backup::check_name(&name).map_err(|error| error.to_string())?;
+        let dir = self.shared.backup_dir.clone().ok_or(
+            "this node makes no backups while it runs: set storage.backup_dir in config.toml and \
+             start it again, or stop it first",
+        )?;
+        if dir.join(&name).exists() {
+            return Err(BackupError::Exists { path: dir.join(name) }.to_string());
+        }
+        self.begin("backup", Some(name.clone()), move |shared, job| {
+            let order = Order {
+                home: &shared.home,
+                db: &shared.db,
+                storage: &shared.storage,
+                genesis: &shared.genesis,
+                node: shared.node,
+                time: now,
+                dir: &dir,
+                name: &name,
+                with_key,
+            };
+            let manifest = backup::create(&order, &shared.stop)?;
+            job.height = Some(manifest.height);
+            job.bytes = Some(manifest.bytes());
+            Ok(())
+        })
+    }
+
+    /// Begins a job, unless another one is under way.
+    fn begin(
+        &self,
+        job: &str,
+        name: Option<String>,
+        work: impl FnOnce(&Shared, &mut Job) -> Result<(), BackupError> + Send + 'static,
+    ) -> Result<Job, String> {
+        let shared = &self.shared;
+        let mut thread = lock(&self.thread);
+        if shared.stop.load(Ordering::Relaxed) {
+            return Err("the node stops".to_owned());
+        }
+        let mut current = lock(&shared.job);
+        if let Some(running) = current.as_ref().filter(|job| job.state == JobState::Running) {
+            return Err(format!("a {} is under way: wait until it is done", running.job));
+        }
+        let job = job.to_owned();
+        let begun =
+            Job { job, name, state: JobState::Running, error: None, height: None, bytes: None };
+        let (shared, job) = (Arc::clone(shared), begun.clone());
+        let spawned = thread::Builder::new()
+            .name("maintenance".to_owned())
+            .spawn(move || shared.carry_out(job, work));
+        *thread = Some(spawned.map_err(|error| format!("the system gives no thread: {error}"))?);
+        // It cannot say that it is done before: the lock is held.
+        *current = Some(begun.clone());
+        Ok(begun)
+    }
+
+    /// Gives up what is under way, and waits for that. Nothing is begun any more.
+    pub fn stop(&self) {
+        let mut thread = lock(&self.thread);
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = thread.take() {
+            if !thread.is_finished() {
+                self.shared.db.stop_background();
+            }
+            // A thread that panics has ended the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn carry_out(
+        &self,
+        mut job: Job,
+        work: impl FnOnce(&Self, &mut Job) -> Result<(), BackupError>,
+    ) {
+        info!(job = job.job, name = job.name, "maintenance begins");
+        match work(self, &mut job) {
+            Ok(()) => {
+                job.state = JobState::Done;
+                info!(job = job.job, name = job.name, "maintenance is done");
+            }
+            Err(error) => {
+                job.state = JobState::Failed;
+                job.error = Some(error.to_string());
+                warn!(job = job.job, name = job.name, %error, "maintenance has failed");
+            }
+        }
+        *lock(&self.job) = Some(job);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,48 @@
+//! The database: figures, backup and compaction, for the node's operator.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tandem_chain::keys::Signature;
+use tandem_chain::types::Timestamp;
+
+use super::node::now;
+use crate::operator::{OperatorCall, OperatorRequest};
+use crate::rpc::error::RpcError;
+use crate::rpc::params::{Params, missing};
+use crate::rpc::state::RpcState;
+
+/// `storage`.
+pub async fn storage(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    answer(state, OperatorCall::Storage, &params).await
+}
+
+/// `backup`.
+pub async fn backup(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let name = params.text("name")?.ok_or_else(|| missing("name"))?;
+    let with_key = params.flag("with_key")?;
+    answer(state, OperatorCall::Backup { name, with_key }, &params).await
+}
+
+/// `compact`.
+pub async fn compact(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    answer(state, OperatorCall::Compact, &params).await
+}
+
+async fn answer(
+    state: &Arc<RpcState>,
+    call: OperatorCall,
+    params: &Params,
+) -> Result<Value, RpcError> {
+    let time = params.integer("time")?.ok_or_else(|| missing("time"))?;
+    let signature = params.hex("signature")?.ok_or_else(|| missing("signature"))?;
+    let signature = Signature::from_slice(&signature)
+        .map_err(|_| RpcError::params("parameter signature must be 128 hex digits"))?;
+    let request = OperatorRequest { call, time: Timestamp(time), signature };
+    state
+        .read(move |state| {
+            let answer = state.maintenance.answer(request, now());
+            answer.map(|answer| json!(answer)).map_err(RpcError::internal)
+        })
+        .await
+}
