@@ -49,6 +49,7 @@ impl Default for Peer {
 struct Asked {
     peer: PublicKey,
     first: Height,
+    count: u64,
     at: Instant,
 }
 
@@ -56,6 +57,18 @@ impl Asked {
     fn deadline(&self) -> Instant {
         self.at.plus(FETCH_TIMEOUT)
     }
+
+    /// The height behind what was asked for.
+    fn end(&self) -> Height {
+        self.first.plus(self.count)
+    }
+}
+
+/// Consecutive blocks that one peer sent, not empty.
+#[derive(Clone, Debug)]
+struct Answer {
+    from: PublicKey,
+    blocks: Vec<Arc<CertifiedBlock>>,
 }
 
 /// A fetch to be made.
@@ -78,7 +91,10 @@ pub struct CatchUp {
     peers: BTreeMap<PublicKey, Peer>,
     /// Fetches under way, the last one last.
     asked: Vec<Asked>,
+    /// Blocks from the next one on, without a gap.
     queue: VecDeque<FetchedBlock>,
+    /// Answers that came before those to what was asked for in front of them, by their first height.
+    early: BTreeMap<Height, Answer>,
     /// The block whose signatures are being checked. It stays until the verdict on it has come, or
     /// its height is past: so a verdict is never taken for that on another block of its height.
     verifying: Option<FetchedBlock>,
@@ -154,6 +170,7 @@ impl CatchUp {
         if let Some(first) = self.queue.iter().position(|(from, _)| from == peer) {
             self.queue.truncate(first);
         }
+        self.early.retain(|_, answer| answer.from != *peer);
     }
 
     /// The answer to a fetch. False when it is not an answer to what was asked, or not consecutive
@@ -161,6 +178,7 @@ impl CatchUp {
     #[must_use]
     pub fn fetched(
         &mut self,
+        tip: Height,
         from: PublicKey,
         first: Height,
         blocks: Vec<CertifiedBlock>,
@@ -172,7 +190,7 @@ impl CatchUp {
         let asked = self.asked.remove(answered);
         let heights = (first.0..).map(Height);
         let good = !blocks.is_empty()
-            && blocks.len() as u64 <= MAX_FETCH_BLOCKS
+            && blocks.len() as u64 <= asked.count
             && blocks.iter().zip(heights).all(|(b, height)| b.block.header.height == height);
         if good {
             // What others were asked for beside it is not waited for any more.
@@ -183,14 +201,33 @@ impl CatchUp {
             peer.count =
                 if peer.slow { peer.count } else { (peer.count * 2).min(MAX_FETCH_BLOCKS) };
         }
-        if good && self.queue.back().is_none_or(|(_, b)| b.block.header.height.next() == first) {
-            self.queue.extend(blocks.into_iter().map(|block| (from, Arc::new(block))));
+        if good {
+            let blocks = blocks.into_iter().map(Arc::new).collect();
+            self.early.insert(first, Answer { from, blocks });
+            self.join(tip);
         }
         good
     }
 
+    /// Puts answers into the queue as far as there is no gap.
+    fn join(&mut self, tip: Height) {
+        loop {
+            let next = self.behind_queue(tip);
+            let joins = self.early.first_entry().filter(|entry| *entry.key() <= next);
+            let Some(Answer { from, blocks }) = joins.map(|entry| entry.remove()) else { return };
+            let lacking = blocks.into_iter().filter(|block| block.block.header.height >= next);
+            self.queue.extend(lacking.map(|block| (from, block)));
+        }
+    }
+
+    /// The first height that is not in the queue.
+    fn behind_queue(&self, tip: Height) -> Height {
+        self.queue.back().map_or(tip, |(_, b)| b.block.header.height.max(tip)).next()
+    }
+
     /// The fetched block of the height after `tip`, to be verified now; none while one is.
     pub fn next_block(&mut self, tip: Height) -> Option<FetchedBlock> {
+        self.join(tip);
         while self.queue.front().is_some_and(|(_, b)| b.block.header.height <= tip) {
             self.queue.pop_front();
         }
@@ -225,14 +262,25 @@ impl CatchUp {
         waiting.into_iter().any(|(_, block)| block.block.header.height == height)
     }
 
+    /// The first height that is neither here nor asked for.
     fn wanted(&self, tip: Height) -> Height {
-        self.queue.back().map_or(tip, |(_, b)| b.block.header.height.max(tip)).next()
+        let mut height = self.behind_queue(tip);
+        loop {
+            let asked = self.asked.iter().filter(|a| (a.first..a.end()).contains(&height));
+            let early = self.early.range(..=height).next_back();
+            let early = early.map(|(first, answer)| first.plus(answer.blocks.len() as u64));
+            let behind = asked.map(Asked::end).chain(early).max();
+            match behind {
+                Some(behind) if behind > height => height = behind,
+                _ => return height,
+            }
+        }
     }
 
-    /// Whether a peer that claims `claimed` is worth a fetch.
+    /// Whether a peer that claims `claimed` is far enough ahead, or this node has waited for long
+    /// enough, for a fetch.
     fn is_worth(&self, claimed: Height, tip: Height, entered: Instant, now: Instant) -> bool {
-        let wanted = self.wanted(tip);
-        claimed >= wanted
+        claimed > tip
             && (!self.queue.is_empty()
                 || claimed.0 >= tip.0 + FETCH_AHEAD
                 || now.since(entered) >= FETCH_DELAY)
@@ -240,8 +288,11 @@ impl CatchUp {
 
     /// Whether another answer might not fit.
     fn is_full(&self) -> bool {
-        let txs = self.queue.iter().flat_map(|(_, block)| &block.block.txs);
-        self.queue.len() as u64 + MAX_FETCH_BLOCKS > MAX_FETCHED_BLOCKS
+        let early = self.early.values().flat_map(|answer| &answer.blocks);
+        let blocks = self.queue.iter().map(|(_, block)| block).chain(early);
+        let asked = self.asked.iter().map(|asked| asked.count).sum::<u64>();
+        let txs = blocks.clone().flat_map(|block| &block.block.txs);
+        blocks.count() as u64 + asked + MAX_FETCH_BLOCKS > MAX_FETCHED_BLOCKS
             || txs.map(|tx| tx.bytes().len()).sum::<usize>() > MAX_FETCHED_TX_BYTES
     }
 
@@ -256,42 +307,55 @@ impl CatchUp {
         Some((asked.peer, asked.first))
     }
 
-    /// The fetch to make now: of the peers that claim to have the next block that is lacking, one
-    /// that is not slow, has all that can be asked for, and was asked longest ago. By turns, so that
-    /// none can hold up this node alone, whatever it claims.
+    /// The fetch to make now: of the first blocks that are neither here nor asked for. Of the peers that
+    /// claim to have them, one that is not slow, has all that can be asked for, and was asked longest
+    /// ago. By turns, so that none can hold up this node alone, whatever it claims; from up to
+    /// [`MAX_ASKED`] peers at once.
     ///
-    /// While an answer is waited for, nobody else is asked; but a node that lacks few blocks, and has
-    /// waited for longer than the network's bound, asks another peer for the same beside the first:
-    /// it would look dead before the first had run out of time.
+    /// When the answer that all others wait for does not come in time, another peer is asked for the
+    /// same beside the first: see [`CatchUp::asks_another_at`].
     pub fn request(&mut self, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
-        if self.is_full() {
+        if self.asked.len() >= MAX_ASKED {
             return None;
         }
-        if !self.asked.is_empty() {
-            if self.asks_another_at(tip).is_none_or(|at| now < at) {
-                return None;
-            }
-            for Asked { peer, .. } in &self.asked {
+        let head = self.behind_queue(tip.height);
+        if self.asks_another_at(tip).is_some_and(|at| at <= now) {
+            for Asked { peer, .. } in self.asked.iter().filter(|asked| asked.first <= head) {
                 if let Some(peer) = self.peers.get_mut(peer) {
                     peer.slow = true;
                 }
             }
+            if let Some(request) = self.ask(head, tip, entered, now) {
+                return Some(request);
+            }
         }
-        let first = self.wanted(tip.height);
-        let may =
-            |p: &Peer| p.not_before <= now && self.is_worth(p.claimed, tip.height, entered, now);
+        let first = self.next_first(tip)?;
+        self.ask(first, tip, entered, now)
+    }
+
+    /// The first height that is neither here nor asked for; none when that is enough for now, or it is
+    /// not the next one and not believed to be there.
+    fn next_first(&self, tip: &Tip) -> Option<Height> {
+        let (first, head) = (self.wanted(tip.height), self.behind_queue(tip.height));
+        let is_believed = || first <= self.best_claim(tip);
+        (!self.is_full() && (first == head || is_believed())).then_some(first)
+    }
+
+    fn ask(&mut self, first: Height, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
+        let may = |p: &Peer| {
+            let is_worth = self.is_worth(p.claimed, tip.height, entered, now);
+            p.not_before <= now && p.claimed >= first && is_worth
+        };
         let candidates: Vec<(&PublicKey, &Peer)> =
             self.not_asked().filter(|(_, peer)| may(peer)).collect();
-        if candidates.is_empty() {
-            return None;
-        }
         let plenty = self.best_claim(tip).min(first.plus(MAX_FETCH_BLOCKS - 1));
         let order = |p: &Peer| (p.slow, p.claimed < plenty, p.asked);
         let key = *candidates.into_iter().min_by_key(|(_, peer)| order(peer))?.0;
         let peer = self.peers.get_mut(&key)?;
         peer.asked = now;
-        self.asked.push(Asked { peer: key, first, at: now });
-        Some(Request { peer: key, first, count: peer.count })
+        let count = peer.count;
+        self.asked.push(Asked { peer: key, first, count, at: now });
+        Some(Request { peer: key, first, count })
     }
 
     /// Peers of which no answer is waited for.
@@ -299,27 +363,35 @@ impl CatchUp {
         self.peers.iter().filter(|(key, _)| self.asked.iter().all(|asked| asked.peer != **key))
     }
 
-    /// While an answer is waited for: from when on another peer may be asked too; none if not at all.
+    /// While blocks are asked for that all others wait for: from when on another peer may be asked for
+    /// them beside those that were.
+    ///
+    /// Near the tip after the network's bound: a node would look dead before the first had run out of
+    /// time. Else when an answer is slow: what comes behind it waits.
     fn asks_another_at(&self, tip: &Tip) -> Option<Instant> {
-        let last = self.asked.last()?;
-        let is_near = self.queue.is_empty() && self.lacking(tip) <= MAX_FETCH_BLOCKS;
+        let head = self.behind_queue(tip.height);
+        let asked = self.asked.iter().filter(|asked| (asked.first..asked.end()).contains(&head));
+        let last = asked.map(|asked| asked.at).max().filter(|_| self.queue.is_empty())?;
+        let is_near = self.early.is_empty() && self.lacking(tip) <= MAX_FETCH_BLOCKS;
         let bound = Duration::from_millis(tip.parameters.network_bound_ms);
-        (is_near && self.asked.len() < MAX_ASKED).then(|| last.at.plus(bound))
+        let patience = if is_near { bound } else { FETCH_SLOW };
+        (self.asked.len() < MAX_ASKED).then(|| last.plus(patience))
     }
 
     /// When something here is next due.
     #[must_use]
     pub fn next_wakeup(&self, tip: &Tip, entered: Instant) -> Option<Instant> {
         let deadline = self.asked.iter().map(Asked::deadline).min();
-        let from = if deadline.is_some() { self.asks_another_at(tip) } else { Some(entered) };
-        let from = from.filter(|_| !self.is_full());
-        let wanted = self.wanted(tip.height);
-        let request = from.and_then(|from| {
-            self.not_asked()
-                .filter(|(_, p)| p.claimed >= wanted)
-                .map(|(_, p)| p.not_before.max(entered.plus(FETCH_DELAY)).max(from))
-                .min()
-        });
-        deadline.into_iter().chain(request).min()
+        if self.asked.len() >= MAX_ASKED {
+            return deadline;
+        }
+        let able = |first: Height, from: Instant| {
+            let able = self.not_asked().filter(move |(_, peer)| peer.claimed >= first);
+            able.map(|(_, peer)| peer.not_before.max(entered.plus(FETCH_DELAY)).max(from)).min()
+        };
+        let another = self.asks_another_at(tip);
+        let another = another.and_then(|at| able(self.behind_queue(tip.height), at));
+        let more = self.next_first(tip).and_then(|first| able(first, entered));
+        deadline.into_iter().chain(another).chain(more).min()
     }
 }

@@ -36,7 +36,7 @@ pub const FETCH_PENALTY: Duration = Duration::from_secs(2);
 pub const FETCH_PENALTY_MAX: Duration = Duration::from_secs(60);
 /// Time for an answer to a fetch from which on its peer is asked only when no quicker one can be.
 pub const FETCH_SLOW: Duration = Duration::from_secs(1);
-/// Fetches under way at a time: more than one only of a node that lacks few blocks.
+/// Fetches under way at a time, each of another peer.
 pub const MAX_ASKED: usize = 3;
 /// Peers that catch-up remembers before it forgets those that have gone: more than are registered.
 pub const MAX_FETCH_PEERS: usize = 2 * tandem_chain::limits::MAX_NODES;
@@ -45,7 +45,7 @@ pub const FETCH_AHEAD: u64 = 8;
 /// Time without a new block after which less than that is enough for a fetch.
 pub const FETCH_DELAY: Duration = Duration::from_millis(100);
 /// Blocks that are fetched ahead of the one that is executed.
-pub const MAX_FETCHED_BLOCKS: u64 = 2 * MAX_FETCH_BLOCKS;
+pub const MAX_FETCHED_BLOCKS: u64 = 4 * MAX_FETCH_BLOCKS;
 /// Bytes of the transactions of fetched blocks from which on no more are asked for.
 pub const MAX_FETCHED_TX_BYTES: usize = 16 * 1024 * 1024;
 /// Time without a new block after which a replica sends its votes again.

@@ -113,7 +113,7 @@ impl Replica {
             }
         }
         let entered = self.state.entered;
-        if let Some(request) = self.catch_up.request(&self.tip, entered, now.instant) {
+        while let Some(request) = self.catch_up.request(&self.tip, entered, now.instant) {
             let crate::catchup::Request { peer, first, count } = request;
             effects.push(Effect::Fetch { from: peer, first, count });
         }

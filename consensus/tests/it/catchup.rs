@@ -12,7 +12,7 @@ use tandem_chain::types::Height;
 use tandem_consensus::catchup::{CatchUp, Request};
 use tandem_consensus::limits::{
     FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
-    MAX_FETCH_BLOCKS, MAX_FETCHED_TX_BYTES,
+    MAX_FETCH_BLOCKS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
 };
 use tandem_consensus::time::Instant;
 
@@ -62,7 +62,7 @@ fn fetched(
     first: Height,
     blocks: Vec<CertifiedBlock>,
 ) -> bool {
-    catch_up.fetched(from, first, blocks, at(FETCH_DELAY))
+    catch_up.fetched(Height(0), from, first, blocks, at(FETCH_DELAY))
 }
 
 fn blocks(count: u64) -> Vec<CertifiedBlock> {
@@ -92,14 +92,87 @@ fn nobody_is_asked_who_claims_no_more_than_is_here() {
 }
 
 #[test]
-fn who_has_all_that_can_be_asked_for_is_asked_first_and_one_peer_at_a_time() {
+fn who_has_all_that_can_be_asked_for_is_asked_first_and_for_each_block_one_peer() {
     let mut catch_up = claiming(&[(1, 20), (2, 30), (3, 25)]);
     assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
     assert_eq!(request(&mut catch_up, 5, ENTERED), None);
-    let mut far = claiming(&[(1, 200), (2, 200)]);
-    assert_eq!(request(&mut far, 5, ENTERED), expected(1, 6));
-    assert_eq!(request(&mut far, 5, Instant(at(FETCH_TIMEOUT).0 - 1)), None);
+}
+
+#[test]
+fn far_behind_several_peers_are_asked_at_once_each_for_blocks_of_its_own() {
+    let mut far = claiming(&[(1, 900), (2, 900), (3, 900), (4, 900)]);
+    for peer in 1..=3 {
+        let first = 6 + MAX_FETCH_BLOCKS * (u64::from(peer) - 1);
+        assert_eq!(request(&mut far, 5, ENTERED), expected(peer, first));
+    }
+    assert_eq!(request(&mut far, 5, ENTERED), None, "three at a time are enough");
     assert_eq!(far.next_wakeup(&tip(5), ENTERED), Some(at(FETCH_TIMEOUT)));
+    // What one alone claims is not asked for in advance.
+    let mut lone = claiming(&[(1, u64::MAX), (2, 80), (3, 80)]);
+    assert_eq!(request(&mut lone, 5, ENTERED), expected(1, 6));
+    assert_eq!(request(&mut lone, 5, ENTERED), expected(2, 6 + MAX_FETCH_BLOCKS));
+    assert_eq!(request(&mut lone, 5, ENTERED), None);
+}
+
+fn take(catch_up: &mut CatchUp, height: u64) -> Option<u64> {
+    let (_, block) = catch_up.next_block(Height(height))?;
+    let found = block.block.header.height;
+    catch_up.verified(found).map(|_| found.0)
+}
+
+#[test]
+fn answers_in_whatever_order_are_put_in_order_and_a_gap_is_asked_for_again() {
+    let chain = blocks(3 * MAX_FETCH_BLOCKS);
+    let index = |height: u64| usize::try_from(height - 1).unwrap();
+    let part = |first: u64, end: u64| chain[index(first)..index(end)].to_vec();
+    let starts = [1, 1 + MAX_FETCH_BLOCKS, 1 + 2 * MAX_FETCH_BLOCKS];
+    let end = 1 + 3 * MAX_FETCH_BLOCKS;
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut catch_up = claiming(&[(1, end - 1), (2, end - 1), (3, end - 1)]);
+        for _ in 0..3 {
+            assert!(request(&mut catch_up, 0, ENTERED).is_some());
+        }
+        for which in order {
+            // The second is cut: its server has stopped before.
+            let last = if which == 1 { starts[1] + 10 } else { starts[which] + MAX_FETCH_BLOCKS };
+            let peer = key(u8::try_from(which + 1).unwrap());
+            let answer = part(starts[which], last);
+            assert!(fetched(&mut catch_up, peer, Height(starts[which]), answer));
+        }
+        let mut height = 0;
+        while take(&mut catch_up, height) == Some(height + 1) {
+            height += 1;
+        }
+        let gap = starts[1] + 10;
+        assert_eq!(height, gap - 1, "{order:?}");
+        let asked = request(&mut catch_up, height, at(FETCH_DELAY)).unwrap();
+        assert_eq!(asked.first, Height(gap));
+        assert!(fetched(&mut catch_up, asked.peer, asked.first, part(gap, starts[2] + 3)));
+        while take(&mut catch_up, height) == Some(height + 1) {
+            height += 1;
+        }
+        assert_eq!(height, end - 1, "the third answer was kept, {order:?}");
+    }
+}
+
+#[test]
+fn far_behind_a_slow_peer_that_all_wait_for_has_another_asked_beside_it() {
+    let chain = blocks(2 * MAX_FETCH_BLOCKS);
+    let mut catch_up = claiming(&[(1, 128), (2, 128)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), None);
+    let (due, second) = (at(FETCH_SLOW), chain[64..].to_vec());
+    assert!(fetched(&mut catch_up, key(2), Height(65), second));
+    assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), Some(due));
+    assert_eq!(request(&mut catch_up, 0, Instant(due.0 - 1)), None);
+    assert_eq!(request(&mut catch_up, 0, due), expected(2, 1));
+    assert!(fetched(&mut catch_up, key(2), Height(1), chain[..64].to_vec()));
+    let mut height = 0;
+    while take(&mut catch_up, height) == Some(height + 1) {
+        height += 1;
+    }
+    assert_eq!(height, 128);
 }
 
 /// A node that lacks a block that was withheld from it, and asks a peer that stands still, must not be
@@ -125,10 +198,10 @@ fn near_the_tip_a_peer_that_does_not_answer_in_the_networks_bound_has_another_as
 
     // One answer is enough: the others are not waited for, and are asked last from then on.
     let block = blocks(6).split_off(5);
-    assert!(catch_up.fetched(key(3), Height(6), block.clone(), asked));
+    assert!(catch_up.fetched(Height(0), key(3), Height(6), block.clone(), asked));
     assert_eq!(catch_up.next_block(Height(5)).map(|(from, _)| from), Some(key(3)));
     assert!(
-        catch_up.fetched(key(1), Height(6), block, asked),
+        catch_up.fetched(Height(0), key(1), Height(6), block, asked),
         "an answer that is late is no fault"
     );
     assert_eq!(catch_up.expired(at(FETCH_TIMEOUT * 2)), None);
@@ -156,7 +229,7 @@ fn peers_take_turns_whatever_they_claim() {
     for (height, block) in (1..).zip(&chain) {
         let now = at(FETCH_DELAY * u32::try_from(height).unwrap());
         let request = request(&mut catch_up, 0, now).unwrap();
-        assert!(catch_up.fetched(request.peer, request.first, vec![block.clone()], now));
+        assert!(catch_up.fetched(Height(0), request.peer, request.first, vec![block.clone()], now));
         asked.push(request.peer);
     }
     asked[..4].sort_unstable();
@@ -171,11 +244,11 @@ fn who_answers_slowly_is_asked_when_no_other_can_be() {
     let mut catch_up = claiming(&[(1, 90), (2, 90)]);
     let slow = at(FETCH_SLOW * 2);
     assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
-    assert!(catch_up.fetched(key(1), Height(1), chain[..1].to_vec(), slow));
+    assert!(catch_up.fetched(Height(0), key(1), Height(1), chain[..1].to_vec(), slow));
     for block in &chain[1..3] {
         let first = block.block.header.height;
         assert_eq!(request(&mut catch_up, 0, slow), expected(2, first.0));
-        assert!(catch_up.fetched(key(2), first, vec![block.clone()], slow));
+        assert!(catch_up.fetched(Height(0), key(2), first, vec![block.clone()], slow));
     }
     catch_up.disconnected(&key(2));
     assert_eq!(request(&mut catch_up, 0, slow), expected(1, 4));
@@ -191,7 +264,7 @@ fn an_answer_is_slow_after_its_time_and_not_at_its_end() {
         let first = block.block.header.height;
         assert_eq!(request(&mut catch_up, 0, now), expected(peer, first.0));
         now = now.plus(after);
-        assert!(catch_up.fetched(key(peer), first, vec![block.clone()], now));
+        assert!(catch_up.fetched(Height(0), key(peer), first, vec![block.clone()], now));
     }
     assert_eq!(request(&mut catch_up, 0, now), expected(2, 3), "though 1 was asked longer ago");
 }
@@ -213,7 +286,7 @@ fn who_has_no_time_for_many_blocks_is_asked_for_fewer_and_more_again_when_they_c
     for (block, count) in chain.iter().zip([1, 2]) {
         let request = request(&mut catch_up, 0, now).unwrap();
         assert_eq!(request.count, count);
-        assert!(catch_up.fetched(key(1), request.first, vec![block.clone()], now));
+        assert!(catch_up.fetched(Height(0), key(1), request.first, vec![block.clone()], now));
     }
 }
 
@@ -343,15 +416,26 @@ fn what_a_peer_that_failed_sent_before_is_dropped_with_all_that_follows() {
 }
 
 #[test]
-fn what_is_fetched_ahead_is_bounded() {
+fn so_is_what_it_sent_early() {
     let chain = blocks(2 * MAX_FETCH_BLOCKS);
-    let first = |n: u64| usize::try_from(n).expect("small");
+    let mut catch_up = claiming(&[(1, 200), (2, 200)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert!(fetched(&mut catch_up, key(2), Height(65), chain[64..].to_vec()));
+    catch_up.failed(&key(2), ENTERED);
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..64].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 65));
+}
+
+#[test]
+fn what_is_fetched_ahead_is_bounded() {
+    let chain = blocks(MAX_FETCHED_BLOCKS);
     let mut catch_up = claiming(&[(1, 1_000)]);
-    request(&mut catch_up, 0, ENTERED);
-    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..first(MAX_FETCH_BLOCKS)].to_vec()));
-    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, MAX_FETCH_BLOCKS + 1));
-    let more = chain[first(MAX_FETCH_BLOCKS)..].to_vec();
-    assert!(fetched(&mut catch_up, key(1), Height(MAX_FETCH_BLOCKS + 1), more));
+    let parts = chain.chunks(usize::try_from(MAX_FETCH_BLOCKS).unwrap());
+    for (first, part) in (1..).step_by(64).zip(parts) {
+        assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, first));
+        assert!(fetched(&mut catch_up, key(1), Height(first), part.to_vec()));
+    }
     assert_eq!(request(&mut catch_up, 0, ENTERED), None);
     assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), None, "and nothing is waited for");
 }
