@@ -1,6 +1,7 @@
 //! Catch-up of a replica that is behind: whom to ask for blocks, and the blocks that came.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, OrgName, Power};
 
 use crate::limits::{
-    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
-    MAX_ASKED, MAX_FETCH_BLOCKS, MAX_FETCH_PEERS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
+    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_REST, FETCH_SLOW,
+    FETCH_TIMEOUT, MAX_ASKED, MAX_FETCH_BLOCKS, MAX_FETCH_PEERS, MAX_FETCHED_BLOCKS,
+    MAX_FETCHED_TX_BYTES,
 };
 use crate::time::Instant;
 
@@ -29,6 +31,13 @@ struct Peer {
     /// Whether its last answer took long.
     slow: bool,
     asked: Instant,
+}
+
+impl Peer {
+    /// Whether its last answer came soon, and nothing that it sent since a good block was refused.
+    fn is_quick(&self) -> bool {
+        !self.slow && self.failures == 0
+    }
 }
 
 impl Default for Peer {
@@ -58,17 +67,19 @@ impl Asked {
         self.at.plus(FETCH_TIMEOUT)
     }
 
-    /// The height behind what was asked for.
-    fn end(&self) -> Height {
-        self.first.plus(self.count)
+    /// The heights asked for.
+    fn heights(&self) -> Range<Height> {
+        self.first..self.first.plus(self.count)
     }
 }
 
-/// Consecutive blocks that one peer sent, not empty.
+/// A fetched block that waits for its turn.
 #[derive(Clone, Debug)]
-struct Answer {
+struct Waiting {
     from: PublicKey,
-    blocks: Vec<Arc<CertifiedBlock>>,
+    block: Arc<CertifiedBlock>,
+    /// Bytes of its transactions.
+    tx_bytes: usize,
 }
 
 /// A fetch to be made.
@@ -91,10 +102,8 @@ pub struct CatchUp {
     peers: BTreeMap<PublicKey, Peer>,
     /// Fetches under way, the last one last.
     asked: Vec<Asked>,
-    /// Blocks from the next one on, without a gap.
-    queue: VecDeque<FetchedBlock>,
-    /// Answers that came before those to what was asked for in front of them, by their first height.
-    early: BTreeMap<Height, Answer>,
+    /// Fetched blocks, of each height the first that came: answers come in any order.
+    blocks: BTreeMap<Height, Waiting>,
     /// The block whose signatures are being checked. It stays until the verdict on it has come, or
     /// its height is past: so a verdict is never taken for that on another block of its height.
     verifying: Option<FetchedBlock>,
@@ -167,10 +176,7 @@ impl CatchUp {
             peer.claimed = Height::ZERO;
             peer.not_before = now.plus(penalty.min(FETCH_PENALTY_MAX));
         }
-        if let Some(first) = self.queue.iter().position(|(from, _)| from == peer) {
-            self.queue.truncate(first);
-        }
-        self.early.retain(|_, answer| answer.from != *peer);
+        self.blocks.retain(|_, block| block.from != *peer);
     }
 
     /// The answer to a fetch. False when it is not an answer to what was asked, or not consecutive
@@ -178,7 +184,6 @@ impl CatchUp {
     #[must_use]
     pub fn fetched(
         &mut self,
-        tip: Height,
         from: PublicKey,
         first: Height,
         blocks: Vec<CertifiedBlock>,
@@ -190,56 +195,39 @@ impl CatchUp {
         let asked = self.asked.remove(answered);
         let heights = (first.0..).map(Height);
         let good = !blocks.is_empty()
-            && blocks.len() as u64 <= asked.count
+            && blocks.len() as u64 <= MAX_FETCH_BLOCKS
             && blocks.iter().zip(heights).all(|(b, height)| b.block.header.height == height);
-        if good {
-            // What others were asked for beside it is not waited for any more.
-            self.asked.retain(|asked| asked.first != first);
+        if !good {
+            return false;
         }
-        if let Some(peer) = self.peers.get_mut(&from).filter(|_| good) {
+        // What others were asked for beside it is not waited for any more.
+        self.asked.retain(|asked| !asked.heights().contains(&first));
+        if let Some(peer) = self.peers.get_mut(&from) {
             peer.slow = now.since(asked.at) > FETCH_SLOW;
             peer.count =
                 if peer.slow { peer.count } else { (peer.count * 2).min(MAX_FETCH_BLOCKS) };
         }
-        if good {
-            let blocks = blocks.into_iter().map(Arc::new).collect();
-            self.early.insert(first, Answer { from, blocks });
-            self.join(tip);
+        // More than was asked for may be the answer to an earlier question, for which another's came.
+        for block in blocks.into_iter().zip(0..asked.count).map(|(block, _)| block) {
+            let tx_bytes = block.block.txs.iter().map(|tx| tx.bytes().len()).sum();
+            let height = block.block.header.height;
+            let waiting = Waiting { from, block: Arc::new(block), tx_bytes };
+            self.blocks.entry(height).or_insert(waiting);
         }
-        good
-    }
-
-    /// Puts answers into the queue as far as there is no gap.
-    fn join(&mut self, tip: Height) {
-        loop {
-            let next = self.behind_queue(tip);
-            let joins = self.early.first_entry().filter(|entry| *entry.key() <= next);
-            let Some(Answer { from, blocks }) = joins.map(|entry| entry.remove()) else { return };
-            let lacking = blocks.into_iter().filter(|block| block.block.header.height >= next);
-            self.queue.extend(lacking.map(|block| (from, block)));
-        }
-    }
-
-    /// The first height that is not in the queue.
-    fn behind_queue(&self, tip: Height) -> Height {
-        self.queue.back().map_or(tip, |(_, b)| b.block.header.height.max(tip)).next()
+        true
     }
 
     /// The fetched block of the height after `tip`, to be verified now; none while one is.
     pub fn next_block(&mut self, tip: Height) -> Option<FetchedBlock> {
-        self.join(tip);
-        while self.queue.front().is_some_and(|(_, b)| b.block.header.height <= tip) {
-            self.queue.pop_front();
+        while self.blocks.first_key_value().is_some_and(|(height, _)| *height <= tip) {
+            self.blocks.pop_first();
         }
         self.verifying.take_if(|(_, b)| b.block.header.height <= tip);
-        if self.queue.front()?.1.block.header.height != tip.next() {
-            self.queue.clear();
-            return None;
-        }
+        let Waiting { from, block, .. } = self.blocks.get(&tip.next())?;
         if self.verifying.is_some() {
             return None;
         }
-        self.verifying = self.queue.front().cloned();
+        self.verifying = Some((*from, Arc::clone(block)));
         self.verifying.clone()
     }
 
@@ -258,42 +246,50 @@ impl CatchUp {
     /// Whether a block of this height was fetched and waits for its verdict.
     #[must_use]
     pub fn has(&self, height: Height) -> bool {
-        let waiting = self.queue.front().into_iter().chain(&self.verifying);
-        waiting.into_iter().any(|(_, block)| block.block.header.height == height)
+        let verifying = self.verifying.as_ref();
+        self.blocks.contains_key(&height)
+            || verifying.is_some_and(|(_, block)| block.block.header.height == height)
     }
 
-    /// The first height that is neither here nor asked for.
-    fn wanted(&self, tip: Height) -> Height {
-        let mut height = self.behind_queue(tip);
+    /// The first height above `tip` whose block is not here.
+    fn head(&self, tip: Height) -> Height {
+        let mut head = tip.next();
+        for height in self.blocks.range(head..).map(|(height, _)| *height) {
+            if height != head {
+                break;
+            }
+            head = head.next();
+        }
+        head
+    }
+
+    /// The first height from `head` on that is neither here nor asked for.
+    fn wanted(&self, head: Height) -> Height {
+        let mut height = head;
         loop {
-            let asked = self.asked.iter().filter(|a| (a.first..a.end()).contains(&height));
-            let early = self.early.range(..=height).next_back();
-            let early = early.map(|(first, answer)| first.plus(answer.blocks.len() as u64));
-            let behind = asked.map(Asked::end).chain(early).max();
-            match behind {
-                Some(behind) if behind > height => height = behind,
-                _ => return height,
+            let asked = self.asked.iter().map(Asked::heights).find(|asked| asked.contains(&height));
+            height = match asked {
+                Some(asked) => asked.end,
+                None if self.blocks.contains_key(&height) => height.next(),
+                None => return height,
             }
         }
     }
 
-    /// Whether a peer that claims `claimed` is far enough ahead, or this node has waited for long
-    /// enough, for a fetch.
-    fn is_worth(&self, claimed: Height, tip: Height, entered: Instant, now: Instant) -> bool {
-        claimed > tip
-            && (!self.queue.is_empty()
-                || claimed.0 >= tip.0 + FETCH_AHEAD
-                || now.since(entered) >= FETCH_DELAY)
+    /// How many blocks from `first` on lack before the next one that is here or asked for.
+    fn gap(&self, first: Height) -> u64 {
+        let here = self.blocks.range(first..).map(|(height, _)| *height).next();
+        let asked = self.asked.iter().map(|asked| asked.first).filter(|asked| *asked > first);
+        let end = here.into_iter().chain(asked).min();
+        end.map_or(u64::MAX, |end| end.0 - first.0)
     }
 
     /// Whether another answer might not fit.
     fn is_full(&self) -> bool {
-        let early = self.early.values().flat_map(|answer| &answer.blocks);
-        let blocks = self.queue.iter().map(|(_, block)| block).chain(early);
-        let asked = self.asked.iter().map(|asked| asked.count).sum::<u64>();
-        let txs = blocks.clone().flat_map(|block| &block.block.txs);
-        blocks.count() as u64 + asked + MAX_FETCH_BLOCKS > MAX_FETCHED_BLOCKS
-            || txs.map(|tx| tx.bytes().len()).sum::<usize>() > MAX_FETCHED_TX_BYTES
+        let asked: u64 = self.asked.iter().map(|asked| asked.count).sum();
+        let tx_bytes: usize = self.blocks.values().map(|block| block.tx_bytes).sum();
+        self.blocks.len() as u64 + asked + MAX_FETCH_BLOCKS > MAX_FETCHED_BLOCKS
+            || tx_bytes > MAX_FETCHED_TX_BYTES
     }
 
     /// A fetch that ran out of time; its peer is to be reported.
@@ -308,20 +304,17 @@ impl CatchUp {
     }
 
     /// The fetch to make now: of the first blocks that are neither here nor asked for. Of the peers that
-    /// claim to have them, one that is not slow, has all that can be asked for, and was asked longest
-    /// ago. By turns, so that none can hold up this node alone, whatever it claims; from up to
+    /// claim to have them, one that is quick, has all that can be asked for, and was asked longest ago.
+    /// By turns, so that none can hold up this node alone, whatever it claims; from up to
     /// [`MAX_ASKED`] peers at once.
     ///
     /// When the answer that all others wait for does not come in time, another peer is asked for the
     /// same beside the first: see [`CatchUp::asks_another_at`].
     pub fn request(&mut self, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
-        if self.asked.len() >= MAX_ASKED {
-            return None;
-        }
-        let head = self.behind_queue(tip.height);
-        if self.asks_another_at(tip).is_some_and(|at| at <= now) {
-            for Asked { peer, .. } in self.asked.iter().filter(|asked| asked.first <= head) {
-                if let Some(peer) = self.peers.get_mut(peer) {
+        let head = self.head(tip.height);
+        if self.asks_another_at(tip, head).is_some_and(|at| at <= now) {
+            for asked in self.asked.iter().filter(|asked| asked.heights().contains(&head)) {
+                if let Some(peer) = self.peers.get_mut(&asked.peer) {
                     peer.slow = true;
                 }
             }
@@ -329,69 +322,100 @@ impl CatchUp {
                 return Some(request);
             }
         }
-        let first = self.next_first(tip)?;
+        let first = self.next_first(tip, head)?;
         self.ask(first, tip, entered, now)
     }
 
     /// The first height that is neither here nor asked for; none when that is enough for now, or it is
-    /// not the next one and not believed to be there.
-    fn next_first(&self, tip: &Tip) -> Option<Height> {
-        let (first, head) = (self.wanted(tip.height), self.behind_queue(tip.height));
-        let is_believed = || first <= self.best_claim(tip);
-        (!self.is_full() && (first == head || is_believed())).then_some(first)
+    /// not the first that lacks and not believed to be there. The block after the tip is asked for
+    /// whatever else is: all that waits would wait for ever.
+    fn next_first(&self, tip: &Tip, head: Height) -> Option<Height> {
+        let first = self.wanted(head);
+        let may = if first == tip.height.next() {
+            self.asked.len() <= MAX_ASKED
+        } else {
+            self.asked.len() < MAX_ASKED
+                && !self.is_full()
+                && (first == head || first <= self.best_claim(tip))
+        };
+        may.then_some(first)
     }
 
     fn ask(&mut self, first: Height, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
-        let may = |p: &Peer| {
-            let is_worth = self.is_worth(p.claimed, tip.height, entered, now);
-            p.not_before <= now && p.claimed >= first && is_worth
-        };
-        let candidates: Vec<(&PublicKey, &Peer)> =
-            self.not_asked().filter(|(_, peer)| may(peer)).collect();
+        let able = self.able(first, tip, entered).filter(|(.., from)| *from <= now);
+        let able: Vec<(PublicKey, Peer)> = able.map(|(key, peer, _)| (key, *peer)).collect();
+        if able.is_empty() {
+            return None;
+        }
         let plenty = self.best_claim(tip).min(first.plus(MAX_FETCH_BLOCKS - 1));
-        let order = |p: &Peer| (p.slow, p.claimed < plenty, p.asked);
-        let key = *candidates.into_iter().min_by_key(|(_, peer)| order(peer))?.0;
+        let order = |p: &Peer| (!p.is_quick(), p.claimed < plenty, p.asked);
+        let (key, _) = able.into_iter().min_by_key(|(_, peer)| order(peer))?;
+        let gap = self.gap(first);
         let peer = self.peers.get_mut(&key)?;
         peer.asked = now;
-        let count = peer.count;
+        let count = peer.count.min(gap);
         self.asked.push(Asked { peer: key, first, count, at: now });
         Some(Request { peer: key, first, count })
     }
 
-    /// Peers of which no answer is waited for.
-    fn not_asked(&self) -> impl Iterator<Item = (&PublicKey, &Peer)> {
-        self.peers.iter().filter(|(key, _)| self.asked.iter().all(|asked| asked.peer != **key))
+    /// The peers that claim to have the block at `first` and of which no answer is waited for, each with
+    /// the time from which on it may be asked: at once when this node lacks many blocks, else when it
+    /// has waited for them a while.
+    ///
+    /// Far behind, who is not quick is left alone for [`FETCH_REST`] while anyone who is has the blocks,
+    /// be that one busy: it would hold up all that comes behind its own. It is asked all the same for
+    /// what this node needs next, when nobody is asked for that.
+    fn able(
+        &self,
+        first: Height,
+        tip: &Tip,
+        entered: Instant,
+    ) -> impl Iterator<Item = (PublicKey, &Peer, Instant)> {
+        let is_asked_for = || self.asked.iter().any(|asked| asked.heights().contains(&first));
+        let has_quick = || self.peers.values().any(|peer| peer.claimed >= first && peer.is_quick());
+        let can_do_without = if first == tip.height.next() { is_asked_for() } else { has_quick() };
+        let leaves_slow = can_do_without && !self.is_near(tip);
+        let is_free = |key: &PublicKey| self.asked.iter().all(|asked| asked.peer != *key);
+        let free =
+            self.peers.iter().filter(move |(key, peer)| peer.claimed >= first && is_free(key));
+        free.map(move |(key, peer)| {
+            let is_far = peer.claimed.0 >= tip.height.0 + FETCH_AHEAD || !self.blocks.is_empty();
+            let waited = if is_far { Instant::default() } else { entered.plus(FETCH_DELAY) };
+            let is_left = leaves_slow && !peer.is_quick();
+            let left = if is_left { peer.asked.plus(FETCH_REST) } else { Instant::default() };
+            (*key, peer, peer.not_before.max(waited).max(left))
+        })
     }
 
-    /// While blocks are asked for that all others wait for: from when on another peer may be asked for
-    /// them beside those that were.
+    /// Whether one answer may hold all that this node lacks.
+    fn is_near(&self, tip: &Tip) -> bool {
+        self.lacking(tip) <= MAX_FETCH_BLOCKS
+    }
+
+    /// While `head` is asked for and there is nothing to execute before it comes: from when on another
+    /// peer may be asked for it beside those that were.
     ///
     /// Near the tip after the network's bound: a node would look dead before the first had run out of
-    /// time. Else when an answer is slow: what comes behind it waits.
-    fn asks_another_at(&self, tip: &Tip) -> Option<Instant> {
-        let head = self.behind_queue(tip.height);
-        let asked = self.asked.iter().filter(|asked| (asked.first..asked.end()).contains(&head));
-        let last = asked.map(|asked| asked.at).max().filter(|_| self.queue.is_empty())?;
-        let is_near = self.early.is_empty() && self.lacking(tip) <= MAX_FETCH_BLOCKS;
+    /// time. Else when an answer is slow, and in one place more: all others may be taken by peers that
+    /// do not answer.
+    fn asks_another_at(&self, tip: &Tip, head: Height) -> Option<Instant> {
+        let asked = self.asked.iter().filter(|asked| asked.heights().contains(&head));
+        let last = asked.map(|asked| asked.at).max().filter(|_| head == tip.height.next())?;
         let bound = Duration::from_millis(tip.parameters.network_bound_ms);
-        let patience = if is_near { bound } else { FETCH_SLOW };
-        (self.asked.len() < MAX_ASKED).then(|| last.plus(patience))
+        let (most, patience) =
+            if self.is_near(tip) { (MAX_ASKED, bound) } else { (MAX_ASKED + 1, FETCH_SLOW) };
+        (self.asked.len() < most).then(|| last.plus(patience))
     }
 
     /// When something here is next due.
     #[must_use]
     pub fn next_wakeup(&self, tip: &Tip, entered: Instant) -> Option<Instant> {
         let deadline = self.asked.iter().map(Asked::deadline).min();
-        if self.asked.len() >= MAX_ASKED {
-            return deadline;
-        }
-        let able = |first: Height, from: Instant| {
-            let able = self.not_asked().filter(move |(_, peer)| peer.claimed >= first);
-            able.map(|(_, peer)| peer.not_before.max(entered.plus(FETCH_DELAY)).max(from)).min()
-        };
-        let another = self.asks_another_at(tip);
-        let another = another.and_then(|at| able(self.behind_queue(tip.height), at));
-        let more = self.next_first(tip).and_then(|first| able(first, entered));
+        let able_at = |first| self.able(first, tip, entered).map(|(.., from)| from).min();
+        let head = self.head(tip.height);
+        let another = self.asks_another_at(tip, head);
+        let another = another.and_then(|at| able_at(head).map(|able| able.max(at)));
+        let more = self.next_first(tip, head).and_then(able_at);
         deadline.into_iter().chain(another).chain(more).min()
     }
 }

@@ -94,7 +94,7 @@ impl Replica {
         if self.state.committing.is_some() {
             return;
         }
-        if let Some((peer, first)) = self.catch_up.expired(now.instant) {
+        while let Some((peer, first)) = self.catch_up.expired(now.instant) {
             let what = "no answer in time";
             effects.push(report(peer, Fault::Fetch { from: first, what }));
         }

@@ -189,8 +189,7 @@ impl Replica {
             }
             Input::Executed { tip } => self.on_executed(now, tip, effects),
             Input::Fetched { from, first, blocks } => {
-                let tip = self.tip.height;
-                if !self.catch_up.fetched(tip, from, first, blocks, now.instant) {
+                if !self.catch_up.fetched(from, first, blocks, now.instant) {
                     self.catch_up.failed(&from, now.instant);
                     let what = "the answer is not what was asked for";
                     effects.push(report(from, Fault::Fetch { from: first, what }));

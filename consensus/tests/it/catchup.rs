@@ -11,8 +11,8 @@ use tandem_chain::tx::Tx;
 use tandem_chain::types::Height;
 use tandem_consensus::catchup::{CatchUp, Request};
 use tandem_consensus::limits::{
-    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
-    MAX_FETCH_BLOCKS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
+    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_REST, FETCH_SLOW,
+    FETCH_TIMEOUT, MAX_FETCH_BLOCKS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
 };
 use tandem_consensus::time::Instant;
 
@@ -62,7 +62,7 @@ fn fetched(
     first: Height,
     blocks: Vec<CertifiedBlock>,
 ) -> bool {
-    catch_up.fetched(Height(0), from, first, blocks, at(FETCH_DELAY))
+    catch_up.fetched(from, first, blocks, at(FETCH_DELAY))
 }
 
 fn blocks(count: u64) -> Vec<CertifiedBlock> {
@@ -106,6 +106,10 @@ fn far_behind_several_peers_are_asked_at_once_each_for_blocks_of_its_own() {
         assert_eq!(request(&mut far, 5, ENTERED), expected(peer, first));
     }
     assert_eq!(request(&mut far, 5, ENTERED), None, "three at a time are enough");
+    // But for the blocks that all others wait for.
+    assert_eq!(far.next_wakeup(&tip(5), ENTERED), Some(at(FETCH_SLOW)));
+    assert_eq!(request(&mut far, 5, at(FETCH_SLOW)), expected(4, 6));
+    assert_eq!(request(&mut far, 5, at(FETCH_SLOW * 3)), None);
     assert_eq!(far.next_wakeup(&tip(5), ENTERED), Some(at(FETCH_TIMEOUT)));
     // What one alone claims is not asked for in advance.
     let mut lone = claiming(&[(1, u64::MAX), (2, 80), (3, 80)]);
@@ -114,10 +118,14 @@ fn far_behind_several_peers_are_asked_at_once_each_for_blocks_of_its_own() {
     assert_eq!(request(&mut lone, 5, ENTERED), None);
 }
 
-fn take(catch_up: &mut CatchUp, height: u64) -> Option<u64> {
-    let (_, block) = catch_up.next_block(Height(height))?;
-    let found = block.block.header.height;
-    catch_up.verified(found).map(|_| found.0)
+/// Takes blocks from a height on as far as there is no gap; the height then.
+fn take(catch_up: &mut CatchUp, mut height: u64) -> u64 {
+    while let Some((_, block)) = catch_up.next_block(Height(height)) {
+        height += 1;
+        assert_eq!(block.block.header.height, Height(height));
+        assert!(catch_up.verified(Height(height)).is_some());
+    }
+    height
 }
 
 #[test]
@@ -139,19 +147,12 @@ fn answers_in_whatever_order_are_put_in_order_and_a_gap_is_asked_for_again() {
             let answer = part(starts[which], last);
             assert!(fetched(&mut catch_up, peer, Height(starts[which]), answer));
         }
-        let mut height = 0;
-        while take(&mut catch_up, height) == Some(height + 1) {
-            height += 1;
-        }
         let gap = starts[1] + 10;
-        assert_eq!(height, gap - 1, "{order:?}");
-        let asked = request(&mut catch_up, height, at(FETCH_DELAY)).unwrap();
-        assert_eq!(asked.first, Height(gap));
-        assert!(fetched(&mut catch_up, asked.peer, asked.first, part(gap, starts[2] + 3)));
-        while take(&mut catch_up, height) == Some(height + 1) {
-            height += 1;
-        }
-        assert_eq!(height, end - 1, "the third answer was kept, {order:?}");
+        assert_eq!(take(&mut catch_up, 0), gap - 1, "{order:?}");
+        let asked = request(&mut catch_up, gap - 1, at(FETCH_DELAY)).unwrap();
+        assert_eq!((asked.first, asked.count), (Height(gap), starts[2] - gap));
+        assert!(fetched(&mut catch_up, asked.peer, asked.first, part(gap, starts[2])));
+        assert_eq!(take(&mut catch_up, gap - 1), end - 1, "the third was kept, {order:?}");
     }
 }
 
@@ -168,11 +169,42 @@ fn far_behind_a_slow_peer_that_all_wait_for_has_another_asked_beside_it() {
     assert_eq!(request(&mut catch_up, 0, Instant(due.0 - 1)), None);
     assert_eq!(request(&mut catch_up, 0, due), expected(2, 1));
     assert!(fetched(&mut catch_up, key(2), Height(1), chain[..64].to_vec()));
-    let mut height = 0;
-    while take(&mut catch_up, height) == Some(height + 1) {
-        height += 1;
-    }
-    assert_eq!(height, 128);
+    assert_eq!(take(&mut catch_up, 0), 128);
+}
+
+#[test]
+fn far_behind_a_slow_peer_is_left_alone_while_a_quick_one_has_the_blocks() {
+    let chain = blocks(2 * MAX_FETCH_BLOCKS);
+    let mut catch_up = claiming(&[(1, 900), (2, 900)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    let now = at(FETCH_SLOW * 2);
+    assert!(catch_up.fetched(key(2), Height(65), chain[64..].to_vec(), at(FETCH_DELAY)));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..64].to_vec(), now));
+    assert_eq!(request(&mut catch_up, 0, now), expected(2, 129));
+    assert_eq!(request(&mut catch_up, 0, now), None, "the other is waited for");
+    assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), Some(now.plus(FETCH_TIMEOUT)));
+    let mut alone = catch_up.clone();
+    alone.disconnected(&key(2));
+    assert_eq!(request(&mut alone, 0, now), expected(1, 129), "there is no other");
+    assert_eq!(request(&mut catch_up, 0, Instant(at(FETCH_REST).0 - 1)), None);
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_REST)), expected(1, 193), "once a minute");
+}
+
+/// Blocks that came early do not make a node that is near the tip wait longer for the one before them.
+#[test]
+fn near_the_tip_another_is_asked_as_soon_when_later_blocks_are_here() {
+    let bound = Duration::from_millis(tip(0).parameters.network_bound_ms);
+    let chain = blocks(100);
+    let mut catch_up = claiming(&[(1, 100), (2, 100)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert!(catch_up.fetched(key(2), Height(65), chain[64..].to_vec(), ENTERED));
+    // Meanwhile blocks have come by votes.
+    assert_eq!(catch_up.next_block(Height(40)), None);
+    assert_eq!(catch_up.next_wakeup(&tip(40), ENTERED), Some(at(bound)));
+    let gap = Request { count: 24, ..expected(2, 41).unwrap() };
+    assert_eq!(request(&mut catch_up, 40, at(bound)), Some(gap));
 }
 
 /// A node that lacks a block that was withheld from it, and asks a peer that stands still, must not be
@@ -198,10 +230,10 @@ fn near_the_tip_a_peer_that_does_not_answer_in_the_networks_bound_has_another_as
 
     // One answer is enough: the others are not waited for, and are asked last from then on.
     let block = blocks(6).split_off(5);
-    assert!(catch_up.fetched(Height(0), key(3), Height(6), block.clone(), asked));
+    assert!(catch_up.fetched(key(3), Height(6), block.clone(), asked));
     assert_eq!(catch_up.next_block(Height(5)).map(|(from, _)| from), Some(key(3)));
     assert!(
-        catch_up.fetched(Height(0), key(1), Height(6), block, asked),
+        catch_up.fetched(key(1), Height(6), block, asked),
         "an answer that is late is no fault"
     );
     assert_eq!(catch_up.expired(at(FETCH_TIMEOUT * 2)), None);
@@ -229,7 +261,7 @@ fn peers_take_turns_whatever_they_claim() {
     for (height, block) in (1..).zip(&chain) {
         let now = at(FETCH_DELAY * u32::try_from(height).unwrap());
         let request = request(&mut catch_up, 0, now).unwrap();
-        assert!(catch_up.fetched(Height(0), request.peer, request.first, vec![block.clone()], now));
+        assert!(catch_up.fetched(request.peer, request.first, vec![block.clone()], now));
         asked.push(request.peer);
     }
     asked[..4].sort_unstable();
@@ -244,11 +276,11 @@ fn who_answers_slowly_is_asked_when_no_other_can_be() {
     let mut catch_up = claiming(&[(1, 90), (2, 90)]);
     let slow = at(FETCH_SLOW * 2);
     assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
-    assert!(catch_up.fetched(Height(0), key(1), Height(1), chain[..1].to_vec(), slow));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..1].to_vec(), slow));
     for block in &chain[1..3] {
         let first = block.block.header.height;
         assert_eq!(request(&mut catch_up, 0, slow), expected(2, first.0));
-        assert!(catch_up.fetched(Height(0), key(2), first, vec![block.clone()], slow));
+        assert!(catch_up.fetched(key(2), first, vec![block.clone()], slow));
     }
     catch_up.disconnected(&key(2));
     assert_eq!(request(&mut catch_up, 0, slow), expected(1, 4));
@@ -264,7 +296,7 @@ fn an_answer_is_slow_after_its_time_and_not_at_its_end() {
         let first = block.block.header.height;
         assert_eq!(request(&mut catch_up, 0, now), expected(peer, first.0));
         now = now.plus(after);
-        assert!(catch_up.fetched(Height(0), key(peer), first, vec![block.clone()], now));
+        assert!(catch_up.fetched(key(peer), first, vec![block.clone()], now));
     }
     assert_eq!(request(&mut catch_up, 0, now), expected(2, 3), "though 1 was asked longer ago");
 }
@@ -286,7 +318,7 @@ fn who_has_no_time_for_many_blocks_is_asked_for_fewer_and_more_again_when_they_c
     for (block, count) in chain.iter().zip([1, 2]) {
         let request = request(&mut catch_up, 0, now).unwrap();
         assert_eq!(request.count, count);
-        assert!(catch_up.fetched(Height(0), key(1), request.first, vec![block.clone()], now));
+        assert!(catch_up.fetched(key(1), request.first, vec![block.clone()], now));
     }
 }
 
@@ -352,6 +384,27 @@ fn an_answer_is_consecutive_blocks_from_the_height_asked_for() {
 }
 
 #[test]
+fn the_answer_to_an_earlier_question_is_no_fault_and_brings_no_more_than_was_asked_for() {
+    let chain = blocks(128);
+    let mut catch_up = claiming(&[(1, 128), (2, 128), (3, 128)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert!(fetched(&mut catch_up, key(2), Height(65), chain[64..].to_vec()));
+    let now = at(FETCH_SLOW);
+    assert_eq!(request(&mut catch_up, 0, now), expected(2, 1));
+    assert!(catch_up.fetched(key(2), Height(1), chain[..3].to_vec(), now), "1 is not waited for");
+    let rest = Request { count: 61, ..expected(3, 4).unwrap() };
+    assert_eq!(request(&mut catch_up, 0, now), Some(rest));
+    assert!(catch_up.fetched(key(3), Height(4), chain[3..63].to_vec(), now));
+    catch_up.disconnected(&key(3));
+    catch_up.failed(&key(2), now);
+    let gap = Request { count: 3, ..expected(1, 1).unwrap() };
+    assert_eq!(request(&mut catch_up, 0, now), Some(gap));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..64].to_vec(), now));
+    assert_eq!(request(&mut catch_up, 0, now), expected(1, 64));
+}
+
+#[test]
 fn what_was_not_asked_for_is_ignored() {
     let chain = blocks(3);
     let mut catch_up = claiming(&[(1, 3), (2, 2)]);
@@ -403,7 +456,7 @@ fn a_verdict_is_never_taken_for_that_on_another_block_of_its_height() {
 }
 
 #[test]
-fn what_a_peer_that_failed_sent_before_is_dropped_with_all_that_follows() {
+fn what_a_peer_that_failed_sent_before_is_dropped_and_nothing_of_others() {
     let chain = blocks(6);
     let mut catch_up = claiming(&[(1, 9), (2, 8)]);
     request(&mut catch_up, 0, at(FETCH_DELAY));
@@ -411,8 +464,13 @@ fn what_a_peer_that_failed_sent_before_is_dropped_with_all_that_follows() {
     catch_up.claim(&key(2), Height(10));
     assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 3));
     assert!(fetched(&mut catch_up, key(2), Height(3), chain[2..4].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 5));
+    assert!(fetched(&mut catch_up, key(1), Height(5), chain[4..].to_vec()));
     catch_up.failed(&key(2), at(FETCH_DELAY));
-    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 3));
+    let gap = Request { count: 2, ..expected(1, 3).unwrap() };
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), Some(gap));
+    assert!(fetched(&mut catch_up, key(1), Height(3), chain[2..4].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 7));
 }
 
 #[test]
@@ -438,6 +496,26 @@ fn what_is_fetched_ahead_is_bounded() {
     }
     assert_eq!(request(&mut catch_up, 0, ENTERED), None);
     assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), None, "and nothing is waited for");
+}
+
+/// What came early may fill all the room before the peer goes that was asked for what all of it waits for.
+#[test]
+fn but_the_next_block_is_asked_for_however_much_waits_behind_it() {
+    let tx = tx_of(32 * 1024);
+    let mut chain = blocks(1 + 2 * MAX_FETCH_BLOCKS).split_off(64);
+    let full = vec![tx; 1 + MAX_FETCHED_TX_BYTES / (32 * 1024)];
+    Arc::make_mut(&mut chain[0].block).txs = full;
+    let mut catch_up = claiming(&[(1, 900), (2, 900), (3, 900)]);
+    for (peer, first) in [(1, 1), (2, 65), (3, 129)] {
+        assert_eq!(request(&mut catch_up, 0, ENTERED), expected(peer, first));
+    }
+    assert!(fetched(&mut catch_up, key(3), Height(129), chain[64..].to_vec()));
+    assert!(fetched(&mut catch_up, key(2), Height(65), chain[..64].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), None);
+    catch_up.disconnected(&key(1));
+    assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), Some(ENTERED));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 1));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), None);
 }
 
 #[test]
