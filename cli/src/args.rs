@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod decode;
+pub mod export;
 pub mod node;
 pub mod org;
 
@@ -85,6 +87,12 @@ pub enum Command {
     /// Ask a node
     #[command(subcommand)]
     Query(Query),
+    /// Show any stored or sent item as JSON: from text, from a file, or from the data folder
+    Decode(decode::Decode),
+    /// Write the home's ledger as JSON lines; its node may be running
+    Export(export::Export),
+    /// Read blocks that `export` wrote into a home, whose node does not run
+    Import(export::Import),
     /// Who holds what, who is alive, blocks until a switch
     Seats(Seats),
     /// Changes of holders, the newest first

@@ -62,6 +62,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Join(join) => commands::join::join(&global, join),
         Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
         Command::Org(org) => wait(commands::org::org(&global, org)),
+        Command::Decode(decode) => commands::decode::decode(&global, decode),
+        Command::Export(export) => commands::export::export(&global, &export),
+        Command::Import(import) => commands::import::import(&global, &import),
         Command::Query(query) => wait(commands::query::query(&global, query)),
     }
 }

@@ -3,7 +3,9 @@
 pub mod admission;
 pub mod client;
 pub mod config;
+pub mod decode;
 mod driver;
+pub mod export;
 pub mod genesis_files;
 pub mod home;
 pub mod join;

@@ -99,7 +99,7 @@ pub struct Chain {
     ledger: Ledger<Database>,
     last: Certificate,
     keys: BTreeMap<PublicKey, SecretKey>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Chain {
@@ -113,7 +113,12 @@ impl Chain {
         let ledger = Ledger::open(db.clone(), &genesis).expect("a ledger");
         let nodes = (0..4).flat_map(|i| [validator(i), standby(i)]);
         let keys = nodes.map(|key| (key.public(), key)).collect();
-        Self { genesis, db, ledger, last: Certificate::default(), keys, _dir: dir }
+        Self { genesis, db, ledger, last: Certificate::default(), keys, dir }
+    }
+
+    /// The database's folder.
+    pub fn path(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// What is known after the newest block.

@@ -1,7 +1,10 @@
 //! One file for each command.
 
+pub mod decode;
+pub mod export;
 pub mod genesis;
 pub mod grid;
+pub mod import;
 pub mod init;
 pub mod join;
 pub mod keys;

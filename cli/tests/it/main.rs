@@ -4,6 +4,8 @@
 //! Nodes listen on ports that the system chooses, which are read from their logs; they end with the
 //! test, however it ends.
 
+mod decode;
+mod export;
 mod genesis;
 mod home;
 mod join;

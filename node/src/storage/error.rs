@@ -8,6 +8,11 @@ use tandem_chain::types::Hash;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the message of each variant says what it is")]
 pub enum Error {
+    #[error(
+        "there is no database in {}: name the home of a node that has started, with --home",
+        path.display()
+    )]
+    Missing { path: PathBuf },
     #[error("another tandem process uses {}: stop it first, or use another home", path.display())]
     InUse { path: PathBuf },
     #[error(

@@ -22,6 +22,7 @@
 
 mod columns;
 mod error;
+mod reader;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,9 @@ use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
 use tokio::sync::watch;
 
+pub use columns::Family;
 pub use error::Error;
+pub use reader::Reader;
 pub use snapshot::Snapshot;
 
 use columns::{BLOCKS, CONSENSUS, INDEX, META, RESULTS, STATE, TREE};
@@ -125,8 +128,12 @@ impl Database {
             return Err(Error::OtherGenesis { path: path.to_owned(), expected: genesis, got });
         }
         let height = database.read::<u64>("height", META, HEIGHT_KEY).map_err(content)?;
-        database.0.height.store(height.unwrap_or(0), Ordering::Release);
+        database.set_height(Height(height.unwrap_or(0)));
         Ok(database)
+    }
+
+    fn set_height(&self, height: Height) {
+        self.0.height.store(height.0, Ordering::Release);
     }
 
     /// Writes format and genesis hash into a new database.
@@ -185,7 +192,7 @@ impl Database {
         }
         batch.put_cf(self.column(META), HEIGHT_KEY, codec::encode(&height));
         self.write(batch, false)?;
-        self.0.height.store(height.0, Ordering::Release);
+        self.set_height(height);
         Ok(())
     }
 
