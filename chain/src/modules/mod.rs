@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::ledger::context::Context;
-use crate::modules::consortium::KeyRole;
+use crate::modules::consortium::{KeyRole, User, UserRole};
 use crate::tx::TxBody;
 use crate::types::OrgName;
 
@@ -33,6 +33,8 @@ pub(crate) struct Sender {
     pub(crate) key: PublicKey,
     pub(crate) org: OrgName,
     pub(crate) role: KeyRole,
+    /// What it is as a user; none when its role is another.
+    pub(crate) user: Option<User>,
 }
 
 impl Sender {
@@ -42,6 +44,24 @@ impl Sender {
         } else {
             Err(Error::NotAllowed { sender: self.key, needed: "an organisation's admin key" })
         }
+    }
+
+    /// Whether it is a user with a role.
+    pub(crate) fn is(&self, role: UserRole) -> bool {
+        self.user.is_some_and(|user| user.role == role)
+    }
+
+    /// Whether it may move seat and pair between the nodes that its organisation has.
+    pub(crate) fn runs_nodes(&self) -> bool {
+        self.role == KeyRole::Admin || self.is(UserRole::Operator)
+    }
+
+    pub(crate) fn must_run_nodes(&self) -> Result<(), Error> {
+        if self.runs_nodes() {
+            return Ok(());
+        }
+        let needed = "an organisation's admin key, or an operator of it,";
+        Err(Error::NotAllowed { sender: self.key, needed })
     }
 }
 

@@ -11,7 +11,7 @@ use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_ORGS, MAX_TX_BYTES};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{
-    Closed, Decision, Docket, Motion, Opened, Outcome, Policy,
+    Closed, Decision, Docket, Motion, Opened, Outcome, Policy, User, UserRole,
 };
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{Reason, Run, SeatState, Switch};
@@ -83,6 +83,7 @@ fn kinds() -> Vec<Kind> {
         Kind::new::<Closed>("closed organisation", &closed_org),
         Kind::new::<Decision>("decision", &decision),
         Kind::new::<Policy>("policy", &Policy::default()),
+        Kind::new::<User>("user", &User { role: UserRole::Auditor, since: Height(7) }),
     ];
     for (name, call) in samples::calls() {
         // A transaction keeps the bytes that it came in: what was read from them must be them.

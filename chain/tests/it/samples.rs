@@ -9,7 +9,7 @@ use tandem_chain::evidence::Evidence;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::{Domain, PublicKey, SecretKey, Signature};
 use tandem_chain::liveness::{Bits, LivenessRecord, Observation, SignedRecord};
-use tandem_chain::modules::consortium::{Change, Policy};
+use tandem_chain::modules::consortium::{Change, Policy, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::{Call, consortium, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
@@ -226,6 +226,10 @@ pub fn calls() -> Vec<(&'static str, Call)> {
             "consortium.register_invited",
             Call::Consortium(C::RegisterInvited { invitation, claim, addresses: places }),
         ),
+        (
+            "consortium.set_role",
+            Call::Consortium(C::SetRole { user: public(15), role: UserRole::Auditor }),
+        ),
     ]);
     let mut calls = vec![
         ("consortium.register_node", Call::Consortium(register)),
@@ -234,7 +238,11 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         ("consortium.set_addresses", Call::Consortium(C::SetAddresses { addresses })),
         (
             "consortium.add_user",
-            Call::Consortium(C::AddUser { user: public(15), proof: secret(15).sign(b"a proof") }),
+            Call::Consortium(C::AddUser {
+                user: public(15),
+                role: UserRole::Reader,
+                proof: secret(15).sign(b"a proof"),
+            }),
         ),
         ("consortium.remove_user", Call::Consortium(C::RemoveUser { user: public(15) })),
         ("standby.switch", Call::Standby(switch)),

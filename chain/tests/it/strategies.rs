@@ -6,7 +6,7 @@ use tandem_chain::block::{Block, Certificate, Commit, CommitSig, Header};
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::{PublicKey, Signature};
 use tandem_chain::liveness::{LivenessRecord, Observation, SignedRecord};
-use tandem_chain::modules::consortium::{Change, Policy, Threshold};
+use tandem_chain::modules::consortium::{Change, Policy, Threshold, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::{Call, consortium, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
@@ -164,8 +164,9 @@ fn call() -> impl Strategy<Value = Call> {
         public_key().prop_map(|node| Call::Consortium(C::RemoveNode { node })),
         public_key().prop_map(|node| Call::Consortium(C::SetPartner { node })),
         addresses().prop_map(|addresses| Call::Consortium(C::SetAddresses { addresses })),
-        (public_key(), signature())
-            .prop_map(|(user, proof)| Call::Consortium(C::AddUser { user, proof })),
+        (public_key(), role(), signature())
+            .prop_map(|(user, role, proof)| { Call::Consortium(C::AddUser { user, role, proof }) }),
+        (public_key(), role()).prop_map(|(user, role)| Call::Consortium(C::SetRole { user, role })),
         public_key().prop_map(|user| Call::Consortium(C::RemoveUser { user })),
         (org_name(), public_key(), any::<u64>()).prop_map(|(seat, target, term)| {
             Call::Standby(standby::Call::Switch { seat, target, term: Term(term) })
@@ -192,6 +193,10 @@ fn call() -> impl Strategy<Value = Call> {
             Call::Records(R::Delete { data_set, key, expected })
         }),
     ]
+}
+
+fn role() -> impl Strategy<Value = UserRole> {
+    prop::sample::select(UserRole::ALL.to_vec())
 }
 
 fn policy() -> impl Strategy<Value = Policy> {

@@ -26,7 +26,8 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
             let (call, sending) = match user {
                 UserTx::Add { user, proof, sending } => {
                     let (user, proof) = proved(global, &user, proof, &sending).await?;
-                    (consortium::Call::AddUser { user, proof }, sending)
+                    let role = consortium::UserRole::Writer;
+                    (consortium::Call::AddUser { user, role, proof }, sending)
                 }
                 UserTx::Remove { user, sending } => {
                     (consortium::Call::RemoveUser { user: input::public_key(&user)? }, sending)

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::kit::*;
 use crate::keys::PublicKey;
 use crate::ledger::{Ledger, may_send};
-use crate::modules::consortium::{self, Change, InvitedAs, KeyRole};
+use crate::modules::consortium::{self, Change, InvitedAs, KeyRole, UserRole};
 use crate::modules::{Call, standby};
 use crate::types::Power;
 
@@ -32,13 +32,15 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
     let data_set = format!("set-{}", two % 2);
     let record = format!("k{}", three % 5);
     let name = ["a", "b", "c", "d", "e", "f"][usize::from(three % 6)];
+    let role = UserRole::ALL[usize::from(one / 4 % 5)];
     match kind % 20 {
         0 => (admin, register(org_name, &node, two % 2 == 0)),
         1 => (admin, remove(&node)),
         2 => (admin, set_partner(&node)),
         3 => (node, Call::Consortium(consortium::Call::SetAddresses { addresses: vec![] })),
-        4 => (admin, add_user(org_name, &user)),
-        5 => (admin, Call::Consortium(consortium::Call::RemoveUser { user: key(&user) })),
+        4 => (admin, add_user(org_name, &user, role)),
+        5 if three % 2 == 0 => (admin, set_role(&user, role)),
+        5 => (admin, remove_user(&user)),
         6..=8 => {
             let seats = standby::seats(chain.store()).unwrap();
             let term = seats.iter().find(|seat| seat.seat == org(org_name)).map(|seat| seat.term.0);
@@ -128,7 +130,7 @@ fn check_invariants(chain: &Chain, barred: &BTreeSet<PublicKey>) {
         assert!(organization.pair.len() <= 2);
         let users = consortium::users(chain.store(), &organization.name, None, 1_000).unwrap();
         assert_eq!(users.len() as u64, organization.users);
-        for user in users.into_iter().filter(|_| !organization.is_suspended) {
+        for (user, _) in users.into_iter().filter(|_| !organization.is_suspended) {
             assert_eq!(may_send(chain.store(), &user), Ok(organization.name.clone()));
         }
     }
