@@ -39,6 +39,10 @@ pub const MAX_INVITED_TX_BYTES: usize = 4 * 1024;
 pub const MAX_DATA_SETS_PER_ORG: usize = 100;
 /// Data sets in one chain.
 pub const MAX_DATA_SETS: usize = MAX_ORGS * MAX_DATA_SETS_PER_ORG;
+/// Ranges of one data set that are granted to one organisation, to one user, or to all members.
+pub const MAX_GRANTS_PER_GRANTEE: usize = 16;
+/// Organisations and users to whom something is granted in one data set.
+pub const MAX_GRANTEES_PER_DATA_SET: usize = 1_000;
 /// Power of all seats together. CometBFT allows 2^60; products with 3 stay far below 2^64.
 pub const MAX_TOTAL_POWER: u64 = 1 << 40;
 /// Rounds in one height: a protobuf int32 that a capped timeout does not reach in a lifetime.
@@ -108,6 +112,13 @@ const _: () = {
     // All users of an organisation are one answer, and so is the history of motions.
     assert!(MAX_USERS_PER_ORG <= MAX_LIST && MAX_MOTION_HISTORY <= MAX_LIST as u64);
     assert!(MAX_ORGS * MAX_DATA_SETS_PER_ORG <= MAX_DATA_SETS);
+    // What is granted to one grantee is one value: each range two keys, a right and a height.
+    assert!(MAX_GRANTS_PER_GRANTEE * (2 * (8 + MAX_RECORD_KEY_BYTES) + 12) <= 16 * 1024);
+    assert!(MAX_GRANTS_PER_GRANTEE <= MAX_LIST);
+    // Each organisation can be granted something, and every user of one.
+    assert!(
+        MAX_ORGS <= MAX_GRANTEES_PER_DATA_SET && MAX_USERS_PER_ORG <= MAX_GRANTEES_PER_DATA_SET
+    );
     // A list of all data sets, with two names each, is one answer.
     assert!(MAX_DATA_SETS * 4 * MAX_NAME_LEN <= MAX_LIST_BYTES);
     // One sender alone can fill a block, and send any transaction to the reserve.

@@ -5,6 +5,7 @@
 pub mod consortium;
 pub mod parameters;
 pub mod records;
+pub mod rights;
 pub mod standby;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub enum Call {
     Standby(standby::Call),
     /// Data sets and records.
     Records(records::Call),
+    /// Rights on ranges of records.
+    Rights(rights::Call),
 }
 
 /// Who sends a transaction: a key with a role.
@@ -73,5 +76,6 @@ pub(crate) fn execute(ctx: &mut Context, body: &TxBody) -> Result<Vec<u8>, Error
         Call::Consortium(call) => consortium::execute(ctx, &sender, call),
         Call::Standby(call) => standby::execute(ctx, &sender, call),
         Call::Records(call) => records::execute(ctx, &sender, call),
+        Call::Rights(call) => rights::execute(ctx, &sender, call),
     }
 }

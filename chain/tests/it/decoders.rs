@@ -14,6 +14,7 @@ use tandem_chain::modules::consortium::{
     Closed, Decision, Docket, Motion, Opened, Outcome, Policy, User, UserRole,
 };
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{Grant, Range, Right};
 use tandem_chain::modules::standby::{Reason, Run, SeatState, Switch};
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::tree::Proof;
@@ -55,6 +56,11 @@ fn kinds() -> Vec<Kind> {
     let docket = Docket { next: 8, open: [(7, opened)].into() };
     let closed_org = Closed { is_removed: true, last: holder };
     let decision = Decision { motion: 7, effective: Some(effective) };
+    let grants = [Right::Read, Right::Admin].map(|right| {
+        let range = Range::prefix(right.to_string().as_bytes());
+        Grant { range, right, height: Height(7) }
+    });
+    let grants = grants.to_vec();
     let leaf = Some((samples::hash(3), samples::hash(4)));
     let proof = Proof { siblings: vec![samples::hash(1), samples::hash(2)], leaf };
     let mut kinds = vec![
@@ -84,6 +90,7 @@ fn kinds() -> Vec<Kind> {
         Kind::new::<Decision>("decision", &decision),
         Kind::new::<Policy>("policy", &Policy::default()),
         Kind::new::<User>("user", &User { role: UserRole::Auditor, since: Height(7) }),
+        Kind::new::<Vec<Grant>>("grants", &grants),
     ];
     for (name, call) in samples::calls() {
         // A transaction keeps the bytes that it came in: what was read from them must be them.

@@ -9,6 +9,7 @@ use tandem_chain::keys::{PublicKey, Strict};
 use tandem_chain::ledger::{Ledger, Receipt};
 use tandem_chain::liveness::LivenessRecord;
 use tandem_chain::modules::consortium::{Change, UserRole};
+use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, parameters, records, standby};
 use tandem_chain::roles::RoleTable;
 use tandem_chain::store::MemoryStore;
@@ -222,6 +223,12 @@ pub fn with_every_call() -> Chain {
         role: UserRole::Reader,
         proof: consortium::registration_proof(&chain_id(), &org("alpha"), &secret(51)),
     };
+    let grant = |to, range, right| {
+        (101, Call::Rights(rights::Call::Grant { data_set: data_set(), to, range, right }))
+    };
+    let user = || Grantee::User { org: org("delta"), key: public(34) };
+    let owner = Grantee::Org(org("alpha"));
+    let revoke = rights::Call::Revoke { data_set: data_set(), to: owner, range: Range::all() };
     let proof_of_admin = consortium::registration_proof(&chain_id(), &org("beta"), &secret(112));
     let invitation = samples::invitation(consortium::InvitedAs::Replacement { lost: public(21) });
     let claim = invitation.claim(&secret(120), &public(42));
@@ -252,6 +259,11 @@ pub fn with_every_call() -> Chain {
             (101, Call::Records(R::Delete { data_set: data_set(), key: key.clone(), expected })),
             (101, Call::Records(put(b"43"))),
             (101, Call::Consortium(C::SetRole { user: public(51), role: UserRole::Auditor })),
+            grant(Grantee::Members, Range::all(), Right::Read),
+            grant(Grantee::Org(org("beta")), Range::prefix(b"2026-"), Right::Write),
+            grant(Grantee::Org(org("beta")), Range::prefix(b"2027-"), Right::Admin),
+            grant(user(), Range::prefix(b"2026-11-"), Right::Admin),
+            (101, Call::Rights(revoke)),
         ],
         vec![
             propose(new("epsilon", 105)),

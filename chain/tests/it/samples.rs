@@ -11,6 +11,7 @@ use tandem_chain::keys::{Domain, PublicKey, SecretKey, Signature};
 use tandem_chain::liveness::{Bits, LivenessRecord, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{Change, Policy, UserRole};
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
@@ -231,6 +232,20 @@ pub fn calls() -> Vec<(&'static str, Call)> {
             Call::Consortium(C::SetRole { user: public(15), role: UserRole::Auditor }),
         ),
     ]);
+    let user = Grantee::User { org: org("beta"), key: public(32) };
+    let grantees = [
+        ("rights.grant to members", Grantee::Members, Right::Read),
+        ("rights.grant to an organisation", Grantee::Org(org("beta")), Right::Write),
+        ("rights.grant to a user", user, Right::Admin),
+    ];
+    let range = || Range::prefix(b"2026-");
+    all.extend(grantees.into_iter().map(|(name, to, right)| {
+        let grant = rights::Call::Grant { data_set: data_set(), to, range: range(), right };
+        (name, Call::Rights(grant))
+    }));
+    let revoke =
+        rights::Call::Revoke { data_set: data_set(), to: Grantee::Members, range: range() };
+    all.push(("rights.revoke", Call::Rights(revoke)));
     let mut calls = vec![
         ("consortium.register_node", Call::Consortium(register)),
         ("consortium.remove_node", Call::Consortium(C::RemoveNode { node })),

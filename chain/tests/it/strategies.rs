@@ -8,6 +8,7 @@ use tandem_chain::keys::{PublicKey, Signature};
 use tandem_chain::liveness::{LivenessRecord, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{Change, Policy, Threshold, UserRole};
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
@@ -192,11 +193,34 @@ fn call() -> impl Strategy<Value = Call> {
         (data_set_name(), bytes(), expected()).prop_map(|(data_set, key, expected)| {
             Call::Records(R::Delete { data_set, key, expected })
         }),
+        (data_set_name(), grantee(), range(), right()).prop_map(|(data_set, to, range, right)| {
+            Call::Rights(rights::Call::Grant { data_set, to, range, right })
+        }),
+        (data_set_name(), grantee(), range()).prop_map(|(data_set, to, range)| {
+            Call::Rights(rights::Call::Revoke { data_set, to, range })
+        }),
     ]
 }
 
 fn role() -> impl Strategy<Value = UserRole> {
     prop::sample::select(UserRole::ALL.to_vec())
+}
+
+fn right() -> impl Strategy<Value = Right> {
+    prop::sample::select(Right::ALL.to_vec())
+}
+
+fn grantee() -> impl Strategy<Value = Grantee> {
+    prop_oneof![
+        Just(Grantee::Members),
+        org_name().prop_map(Grantee::Org),
+        (org_name(), public_key()).prop_map(|(org, key)| Grantee::User { org, key }),
+    ]
+}
+
+fn range() -> impl Strategy<Value = Range> {
+    let key = || vec(any::<u8>(), 0..9);
+    (key(), key()).prop_map(|(from, until)| Range { from, until })
 }
 
 fn policy() -> impl Strategy<Value = Policy> {

@@ -13,7 +13,8 @@ use crate::ledger::{Event, Execution, Ledger, Receipt};
 use crate::limits::MAX_MOTION_LIFE;
 use crate::liveness::{LivenessRecord, SignedRecord};
 use crate::modules::consortium::{Change, UserRole};
-use crate::modules::{Call, consortium, parameters::Parameters, records, standby};
+use crate::modules::rights::{Grantee, Range, Right};
+use crate::modules::{Call, consortium, parameters::Parameters, records, rights, standby};
 use crate::store::MemoryStore;
 use crate::tree;
 use crate::tx::{Tx, TxBody};
@@ -370,6 +371,25 @@ pub(crate) fn remove_user(user: &str) -> Call {
 
 pub(crate) fn set_role(user: &str, role: UserRole) -> Call {
     Call::Consortium(consortium::Call::SetRole { user: key(user), role })
+}
+
+pub(crate) fn to_org(name: &str) -> Grantee {
+    Grantee::Org(org(name))
+}
+
+/// The user of this name, whose organisation is the name's first letter.
+pub(crate) fn to_user(name: &str) -> Grantee {
+    Grantee::User { org: org(&name[..1]), key: key(name) }
+}
+
+pub(crate) fn grant(data_set: &str, to: &Grantee, range: &Range, right: Right) -> Call {
+    let (to, range) = (to.clone(), range.clone());
+    Call::Rights(rights::Call::Grant { data_set: data_set.parse().unwrap(), to, range, right })
+}
+
+pub(crate) fn revoke(data_set: &str, to: &Grantee, range: &Range) -> Call {
+    let (to, range) = (to.clone(), range.clone());
+    Call::Rights(rights::Call::Revoke { data_set: data_set.parse().unwrap(), to, range })
 }
 
 /// A motion that never expires within a test.

@@ -63,8 +63,8 @@ pub use queries::{
     policy, try_change, user, users,
 };
 pub(crate) use state::{
-    Barred, bar, genesis, may_have_changed_register, org, pair, register, sender, sender_of,
-    unregister,
+    Barred, bar, find_user, genesis, may_have_changed_register, member_since, org, pair, register,
+    sender, sender_of, unregister,
 };
 pub use users::{User, UserRole};
 pub use weigh::{Numbers, Weighed};
@@ -112,7 +112,8 @@ pub enum Call {
         /// organisation could take the key that others are about to give a role.
         proof: Signature,
     },
-    /// Takes a user back; signed as to register it.
+    /// Takes a user back, and with it all rights that were granted to its key; signed as to register
+    /// it.
     RemoveUser {
         /// Its key.
         user: PublicKey,
@@ -153,6 +154,7 @@ pub enum Call {
         addresses: Vec<String>,
     },
     /// Gives a user another role; signed by who may register it with the old and with the new one.
+    /// What was granted to its key stays.
     SetRole {
         /// Its key.
         user: PublicKey,

@@ -77,6 +77,14 @@ pub(super) fn find_org(state: &mut State, name: &OrgName) -> Result<Option<Org>,
     state.read("organisation", &key_of(ORG, name.as_str().as_bytes()))
 }
 
+/// The block that made an organisation a member; none when it is no member.
+pub(crate) fn member_since(state: &mut State, name: &OrgName) -> Result<Option<Height>, Error> {
+    if closed::of(state, name)?.is_some_and(|closed| closed.is_removed) {
+        return Ok(None);
+    }
+    Ok(find_org(state, name)?.map(|org| org.since))
+}
+
 pub(super) fn put_org(state: &mut State, name: &OrgName, org: &Org) {
     state.write(key_of(ORG, name.as_str().as_bytes()), org);
 }
@@ -123,7 +131,7 @@ fn user_key(org: &OrgName, user: &PublicKey) -> Vec<u8> {
 }
 
 /// A user of an organisation; none when the key is not that.
-pub(super) fn find_user(
+pub(crate) fn find_user(
     state: &mut State,
     org: &OrgName,
     key: &PublicKey,

@@ -1,5 +1,8 @@
 //! Users: keys of an organisation with a role each.
 //!
+//! A role says what a key may do at all; where it may do that with records is the business of
+//! [`crate::modules::rights`].
+//!
 //! The admin key gives and takes every role. A user that is [`UserRole::Admin`] gives and takes those
 //! that touch neither the organisation's seat nor other admins.
 

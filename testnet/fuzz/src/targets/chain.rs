@@ -14,6 +14,7 @@ use tandem_chain::modules::consortium::{
     Closed, Docket, KeyEntry, Motion, Org, Policy, User, UserRole, check_addresses,
 };
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{Grant, Right};
 use tandem_chain::modules::standby::{SeatState, Switch};
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::tree::Proof;
@@ -53,7 +54,7 @@ pub fn block(bytes: &[u8]) {
 /// Any other value that is sent or stored; the first byte chooses.
 pub fn value(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 27 {
+    match kind % 28 {
         0 => drop(decoded::<Vote>(bytes)),
         1 => drop(decoded::<Evidence>(bytes)),
         2 => drop(decoded::<Commit>(bytes)),
@@ -97,6 +98,7 @@ pub fn value(bytes: &[u8]) {
         }
         24 => drop(decoded::<BTreeMap<OrgName, Closed>>(bytes)),
         25 => drop(decoded::<User>(bytes)),
+        26 => drop(decoded::<Vec<Grant>>(bytes)),
         _ => {
             if let Ok(seen) = Bits::from_extension(bytes) {
                 assert_eq!(seen.to_extension(), bytes);
@@ -129,10 +131,10 @@ pub fn value_seeds() -> Vec<Vec<u8>> {
         (14, codec::encode(&samples::genesis())),
         (15, codec::encode(&proof)),
         (16, codec::encode(&samples::tx_body(samples::calls().remove(8).1))),
-        (26, observation.seen.to_extension()),
+        (27, observation.seen.to_extension()),
     ];
-    let stored = seeds::of_chain(&["standby/", "consortium/"]).into_iter();
-    let stored = stored.flat_map(|bytes| (17..26).map(move |kind| (kind, bytes.clone())));
+    let stored = seeds::of_chain(&["standby/", "consortium/", "rights/"]).into_iter();
+    let stored = stored.flat_map(|bytes| (17..27).map(move |kind| (kind, bytes.clone())));
     seeds.into_iter().chain(stored).map(|(kind, bytes)| [vec![kind], bytes].concat()).collect()
 }
 
@@ -178,6 +180,9 @@ pub fn text(bytes: &[u8]) {
     if let Ok(role) = text.parse::<UserRole>() {
         assert_eq!(role.to_string(), text);
     }
+    if let Ok(right) = text.parse::<Right>() {
+        assert_eq!(right.to_string(), text);
+    }
     if let Ok(time) = Timestamp::from_rfc3339(text) {
         assert_eq!(Timestamp::from_rfc3339(&time.to_rfc3339()), Ok(time));
     }
@@ -200,6 +205,7 @@ pub fn text_seeds() -> Vec<Vec<u8>> {
         Signature([7; 64]).to_string(),
         samples::time(7).to_rfc3339(),
         UserRole::Auditor.to_string(),
+        Right::Admin.to_string(),
         "prices.eu-1_x".to_owned(),
         "\u{1b}[31m\u{202e}".to_owned(),
     ];
