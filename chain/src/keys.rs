@@ -77,6 +77,8 @@ pub enum Domain {
     Claim,
     /// A proof, by a node's key, that a guest at a member speaks for it.
     Visit,
+    /// A permit to read, by the key that reads.
+    Permit,
 }
 
 impl Domain {
@@ -89,6 +91,7 @@ impl Domain {
             Self::Invitation => b"tandem/invitation/1\0",
             Self::Claim => b"tandem/claim/1\0",
             Self::Visit => b"tandem/visit/1\0",
+            Self::Permit => b"tandem/permit/1\0",
         }
     }
 

@@ -16,6 +16,7 @@ use tandem_chain::modules::consortium::{
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::rights::{Grant, Range, Right};
 use tandem_chain::modules::standby::{Reason, Run, SeatState, Switch};
+use tandem_chain::permit::Permit;
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::tree::Proof;
 use tandem_chain::tx::Tx;
@@ -91,6 +92,8 @@ fn kinds() -> Vec<Kind> {
         Kind::new::<Policy>("policy", &Policy::default()),
         Kind::new::<User>("user", &User { role: UserRole::Auditor, since: Height(7) }),
         Kind::new::<Vec<Grant>>("grants", &grants),
+        Kind::new::<Permit>("permit", &samples::permits()[0]),
+        Kind::new::<Permit>("token", &samples::permits()[1]),
     ];
     for (name, call) in samples::calls() {
         // A transaction keeps the bytes that it came in: what was read from them must be them.
@@ -357,6 +360,12 @@ proptest! {
     fn blocks_come_back_and_are_hashed_whatever_is_in_them(block in strategies::block()) {
         round_trip(&block)?;
         let _ = (block.id(), block.check_hashes());
+    }
+
+    #[test]
+    fn permits_come_back(permit in strategies::permit()) {
+        prop_assert_eq!(permit.to_string().parse(), Ok(permit.clone()));
+        round_trip(&permit)?;
     }
 
     #[test]

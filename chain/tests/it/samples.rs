@@ -13,6 +13,7 @@ use tandem_chain::modules::consortium::{Change, Policy, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
+use tandem_chain::permit::{Permit, PermitBody};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{ChainId, Hash, Height, OrgName, Power, Round, Term, Timestamp};
@@ -354,6 +355,19 @@ pub fn certified_block() -> CertifiedBlock {
     CertifiedBlock { block: block.into(), certificate }
 }
 
+/// A permit of key 31 for one request at node 2, and a token of it for any node.
+pub fn permits() -> [Permit; 2] {
+    let body = PermitBody {
+        chain_id: chain_id(),
+        reader: public(31),
+        node: Some(public(2)),
+        request: Some(hash(3)),
+        ends: time(300_000),
+    };
+    let token = PermitBody { node: None, request: None, ..body.clone() };
+    [body, token].map(|body| Permit::sign(body, &secret(31)))
+}
+
 /// What key 21 signs in each domain but those of follow messages, which `consensus` has, and of
 /// visits, which `node` has.
 pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
@@ -365,5 +379,6 @@ pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
         ("registration", Domain::Registration.sign_bytes(&id, &(org("alpha"), public(14)))),
         ("invitation", Domain::Invitation.sign_bytes(&id, &invited.body)),
         ("claim", Domain::Claim.sign_bytes(&id, &(org("alpha"), public(14)))),
+        ("permit", Domain::Permit.sign_bytes(&id, &permits()[0].body)),
     ]
 }

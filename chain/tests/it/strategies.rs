@@ -10,6 +10,7 @@ use tandem_chain::modules::consortium::{Change, Policy, Threshold, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
+use tandem_chain::permit::{Permit, PermitBody};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{
@@ -221,6 +222,17 @@ fn grantee() -> impl Strategy<Value = Grantee> {
 fn range() -> impl Strategy<Value = Range> {
     let key = || vec(any::<u8>(), 0..9);
     (key(), key()).prop_map(|(from, until)| Range { from, until })
+}
+
+pub fn permit() -> impl Strategy<Value = Permit> {
+    let node = proptest::option::of(public_key());
+    (chain_id(), node, proptest::option::of(hash()), time()).prop_map(
+        |(chain_id, node, request, ends)| {
+            let key = secret(1);
+            let reader = key.public();
+            Permit::sign(PermitBody { chain_id, reader, node, request, ends }, &key)
+        },
+    )
 }
 
 fn policy() -> impl Strategy<Value = Policy> {

@@ -16,6 +16,7 @@ use tandem_chain::modules::consortium::{
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::rights::{Grant, Right};
 use tandem_chain::modules::standby::{SeatState, Switch};
+use tandem_chain::permit::Permit;
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::tree::Proof;
 use tandem_chain::tx::{Tx, TxBody};
@@ -54,7 +55,7 @@ pub fn block(bytes: &[u8]) {
 /// Any other value that is sent or stored; the first byte chooses.
 pub fn value(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 28 {
+    match kind % 29 {
         0 => drop(decoded::<Vote>(bytes)),
         1 => drop(decoded::<Evidence>(bytes)),
         2 => drop(decoded::<Commit>(bytes)),
@@ -99,6 +100,10 @@ pub fn value(bytes: &[u8]) {
         24 => drop(decoded::<BTreeMap<OrgName, Closed>>(bytes)),
         25 => drop(decoded::<User>(bytes)),
         26 => drop(decoded::<Vec<Grant>>(bytes)),
+        27 => {
+            let Some(permit) = decoded::<Permit>(bytes) else { return };
+            assert_eq!(permit.to_string().parse(), Ok(permit));
+        }
         _ => {
             if let Ok(seen) = Bits::from_extension(bytes) {
                 assert_eq!(seen.to_extension(), bytes);
@@ -131,7 +136,8 @@ pub fn value_seeds() -> Vec<Vec<u8>> {
         (14, codec::encode(&samples::genesis())),
         (15, codec::encode(&proof)),
         (16, codec::encode(&samples::tx_body(samples::calls().remove(8).1))),
-        (27, observation.seen.to_extension()),
+        (27, codec::encode(&samples::permits()[0])),
+        (28, observation.seen.to_extension()),
     ];
     let stored = seeds::of_chain(&["standby/", "consortium/", "rights/"]).into_iter();
     let stored = stored.flat_map(|bytes| (17..27).map(move |kind| (kind, bytes.clone())));
@@ -183,6 +189,9 @@ pub fn text(bytes: &[u8]) {
     if let Ok(right) = text.parse::<Right>() {
         assert_eq!(right.to_string(), text);
     }
+    if let Ok(permit) = text.parse::<Permit>() {
+        assert_eq!(permit.to_string().parse(), Ok(permit));
+    }
     if let Ok(time) = Timestamp::from_rfc3339(text) {
         assert_eq!(Timestamp::from_rfc3339(&time.to_rfc3339()), Ok(time));
     }
@@ -206,6 +215,7 @@ pub fn text_seeds() -> Vec<Vec<u8>> {
         samples::time(7).to_rfc3339(),
         UserRole::Auditor.to_string(),
         Right::Admin.to_string(),
+        samples::permits()[1].to_string(),
         "prices.eu-1_x".to_owned(),
         "\u{1b}[31m\u{202e}".to_owned(),
     ];
