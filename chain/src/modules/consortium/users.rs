@@ -1,7 +1,7 @@
 //! Users: keys of an organisation with a role each.
 //!
 //! A role says what a key may do at all; where it may do that with records is the business of
-//! [`crate::modules::rights`].
+//! [`crate::modules::rights`]. The tables of both are in `docs/rights.md`, and a test executes them.
 //!
 //! The admin key gives and takes every role. A user that is [`UserRole::Admin`] gives and takes those
 //! that touch neither the organisation's seat nor other admins.

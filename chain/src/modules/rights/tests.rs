@@ -1,4 +1,5 @@
 mod model;
+mod tables;
 
 use super::*;
 use crate::ledger::tests::kit::*;
