@@ -44,7 +44,7 @@ pub const MAX_GRANTS_PER_GRANTEE: usize = 16;
 /// Organisations and users to whom something is granted in one data set.
 pub const MAX_GRANTEES_PER_DATA_SET: usize = 1_000;
 /// Bytes of an encoded permit to read.
-pub const MAX_PERMIT_BYTES: usize = 256;
+pub const MAX_PERMIT_BYTES: usize = 1024;
 /// Time ahead at which a permit may end that is for one request alone.
 pub const MAX_REQUEST_PERMIT_TIME: Duration = Duration::from_secs(5 * 60);
 /// Time ahead at which a permit may end that is for any request.
@@ -125,8 +125,10 @@ const _: () = {
     assert!(
         MAX_ORGS <= MAX_GRANTEES_PER_DATA_SET && MAX_USERS_PER_ORG <= MAX_GRANTEES_PER_DATA_SET
     );
-    // A permit: the chain's id, three keys or hashes, a time, a signature.
-    assert!(8 + MAX_CHAIN_ID_LEN + 3 * 33 + 8 + 64 <= MAX_PERMIT_BYTES);
+    // A permit: the chain's id, three keys or hashes, a time, a data set and two keys of records, a
+    // signature.
+    let part = 1 + 8 + MAX_NAME_LEN + 2 * (8 + MAX_RECORD_KEY_BYTES);
+    assert!(8 + MAX_CHAIN_ID_LEN + 3 * 33 + 8 + part + 64 <= MAX_PERMIT_BYTES);
     // A list of all data sets, with two names each, is one answer.
     assert!(MAX_DATA_SETS * 4 * MAX_NAME_LEN <= MAX_LIST_BYTES);
     // One sender alone can fill a block, and send any transaction to the reserve.

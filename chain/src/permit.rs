@@ -4,6 +4,9 @@
 //! and goes with it: a signed request. One that names none is a token: whoever carries it reads as that
 //! key until it ends, so it is kept like a password, and made for no longer than it is needed.
 //!
+//! A permit can be for a part of the records alone: a token that is handed to a program need not give
+//! more than that program reads.
+//!
 //! A permit says who asks, not what that may read: [`crate::modules::rights`] says that, each time
 //! anew, so that a token is worth nothing from the block on that takes its user back. Reading twice is
 //! reading once: that a permit is shown again within its time is no harm, and nobody counts.
@@ -17,7 +20,8 @@ use crate::codec;
 use crate::error::Error;
 use crate::keys::{Domain, PublicKey, Signature, Signer, Verifier};
 use crate::limits::{MAX_PERMIT_BYTES, MAX_REQUEST_PERMIT_TIME, MAX_TOKEN_TIME};
-use crate::types::{ChainId, Hash, Timestamp};
+use crate::modules::rights::Range;
+use crate::types::{ChainId, DataSetName, Hash, Timestamp};
 
 /// What the reading key signs, in [`Domain::Permit`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +37,17 @@ pub struct PermitBody {
     /// The time from which on it is good for nothing: up to [`MAX_REQUEST_PERMIT_TIME`] ahead, or
     /// [`MAX_TOKEN_TIME`] for a token.
     pub ends: Timestamp,
+    /// The records that it is for alone; none for all that its reader may read.
+    pub only: Option<Part>,
+}
+
+/// A part of a data set's records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The data set.
+    pub data_set: DataSetName,
+    /// The records' keys.
+    pub range: Range,
 }
 
 /// A permit. As text, hex digits of its encoding.
@@ -78,14 +93,14 @@ impl Permit {
         codec::decode_canonical("permit", bytes, MAX_PERMIT_BYTES)
     }
 
-    /// Checks chain, node, request, time and signature, the signature last since it costs the most. The
-    /// key as which its bearer reads, which need not be one that the chain knows.
+    /// Checks chain, node, request, time, range and signature, the signature last since it costs the
+    /// most. The key as which its bearer reads, which need not be one that the chain knows.
     ///
     /// # Errors
     /// [`Error::OtherChain`], [`Error::PermitElsewhere`], [`Error::PermitEnded`],
-    /// [`Error::PermitTooLong`], [`Error::BadSignature`].
+    /// [`Error::PermitTooLong`], those of [`Range::check`], [`Error::BadSignature`].
     pub fn check(&self, verifier: &dyn Verifier, shown: &Shown) -> Result<PublicKey, Error> {
-        let PermitBody { chain_id, reader, node, request, ends } = &self.body;
+        let PermitBody { chain_id, reader, node, request, ends, only } = &self.body;
         if chain_id != shown.chain_id {
             let (expected, got) = (shown.chain_id.clone(), chain_id.clone());
             return Err(Error::OtherChain { what: "permit", expected, got });
@@ -100,6 +115,9 @@ impl Permit {
         let latest = now.plus(longest);
         if ends > latest {
             return Err(Error::PermitTooLong { ends, latest });
+        }
+        if let Some(Part { range, .. }) = only {
+            range.check()?;
         }
         let message = Domain::Permit.sign_bytes(chain_id, &self.body);
         if verifier.verifies(reader, &message, &self.signature) {
@@ -148,6 +166,7 @@ mod tests {
     use super::*;
     use crate::keys::Strict;
     use crate::ledger::tests::kit::{key, secret};
+    use crate::limits::MAX_RECORD_KEY_BYTES;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
     const REQUEST: Hash = Hash([7; 32]);
@@ -159,7 +178,13 @@ mod tests {
             node: Some(key("b1")),
             request: Some(REQUEST),
             ends: NOW.plus(MAX_REQUEST_PERMIT_TIME),
+            only: None,
         }
+    }
+
+    fn part(from: &[u8], until: &[u8]) -> Option<Part> {
+        let range = Range { from: from.into(), until: until.into() };
+        Some(Part { data_set: "set".parse().unwrap(), range })
     }
 
     /// Shows a permit to node b1 with [`REQUEST`] at [`NOW`]: 0, or the error's code.
@@ -180,7 +205,8 @@ mod tests {
         type Change = Box<dyn Fn(&mut PermitBody)>;
         let tick = |ends: Timestamp, ns: i64| Timestamp(ends.0.wrapping_add_signed(ns));
         let (request, token) = (NOW.plus(MAX_REQUEST_PERMIT_TIME), NOW.plus(MAX_TOKEN_TIME));
-        let cases: [(&str, Change, u32); 14] = [
+        let long = vec![b'k'; MAX_RECORD_KEY_BYTES + 1];
+        let cases: [(&str, Change, u32); 18] = [
             ("as it is", Box::new(|_| {}), 0),
             ("for any node", Box::new(|body| body.node = None), 0),
             ("for another node", Box::new(|body| body.node = Some(key("b2"))), 12),
@@ -195,6 +221,10 @@ mod tests {
             ("the longest token", Box::new(move |b| (b.request, b.ends) = (None, token)), 0),
             ("a longer token", Box::new(move |b| (b.request, b.ends) = (None, tick(token, 1))), 5),
             ("a token that has ended", Box::new(|body| (body.request, body.ends) = (None, NOW)), 4),
+            ("for a part", Box::new(|body| body.only = part(b"a", b"b")), 0),
+            ("for a whole data set", Box::new(|body| body.only = part(b"", b"")), 0),
+            ("for no key", Box::new(|body| body.only = part(b"b", b"a")), 17),
+            ("for keys too long", Box::new(move |body| body.only = part(&long, b"")), 1),
         ];
         for (name, change, code) in cases {
             let mut changed = body();

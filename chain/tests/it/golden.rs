@@ -158,10 +158,11 @@ fn golden() -> String {
     }
 
     out.section("Permits");
-    let [request, token] = samples::permits();
+    let [request, token, part] = samples::permits();
     out.encoded("permit for one request", &request);
     out.encoded("token", &token);
     out.text("token, text", &token);
+    out.encoded("token for a part of the records", &part);
 
     out.section("State and genesis");
     out.encoded("role table", &samples::sample_table());

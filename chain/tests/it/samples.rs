@@ -13,7 +13,7 @@ use tandem_chain::modules::consortium::{Change, Policy, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
-use tandem_chain::permit::{Permit, PermitBody};
+use tandem_chain::permit::{Part, Permit, PermitBody};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{ChainId, Hash, Height, OrgName, Power, Round, Term, Timestamp};
@@ -355,17 +355,22 @@ pub fn certified_block() -> CertifiedBlock {
     CertifiedBlock { block: block.into(), certificate }
 }
 
-/// A permit of key 31 for one request at node 2, and a token of it for any node.
-pub fn permits() -> [Permit; 2] {
+/// A permit of key 31 for one request at node 2, a token of it for any node, and one for a part of the
+/// records.
+pub fn permits() -> [Permit; 3] {
     let body = PermitBody {
         chain_id: chain_id(),
         reader: public(31),
         node: Some(public(2)),
         request: Some(hash(3)),
         ends: time(300_000),
+        only: None,
     };
     let token = PermitBody { node: None, request: None, ..body.clone() };
-    [body, token].map(|body| Permit::sign(body, &secret(31)))
+    let data_set = "prices.eu".parse().unwrap();
+    let only = Some(Part { data_set, range: Range::prefix(b"2026-") });
+    let part = PermitBody { only, ..token.clone() };
+    [body, token, part].map(|body| Permit::sign(body, &secret(31)))
 }
 
 /// What key 21 signs in each domain but those of follow messages, which `consensus` has, and of

@@ -10,7 +10,7 @@ use tandem_chain::modules::consortium::{Change, Policy, Threshold, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
-use tandem_chain::permit::{Permit, PermitBody};
+use tandem_chain::permit::{Part, Permit, PermitBody};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{
@@ -226,11 +226,13 @@ fn range() -> impl Strategy<Value = Range> {
 
 pub fn permit() -> impl Strategy<Value = Permit> {
     let node = proptest::option::of(public_key());
-    (chain_id(), node, proptest::option::of(hash()), time()).prop_map(
-        |(chain_id, node, request, ends)| {
+    let part = (data_set_name(), range()).prop_map(|(data_set, range)| Part { data_set, range });
+    let only = proptest::option::of(part);
+    (chain_id(), node, proptest::option::of(hash()), time(), only).prop_map(
+        |(chain_id, node, request, ends, only)| {
             let key = secret(1);
             let reader = key.public();
-            Permit::sign(PermitBody { chain_id, reader, node, request, ends }, &key)
+            Permit::sign(PermitBody { chain_id, reader, node, request, ends, only }, &key)
         },
     )
 }

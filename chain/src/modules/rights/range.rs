@@ -135,6 +135,12 @@ impl Reach {
         &self.0
     }
 
+    /// What of it lies in a range.
+    #[must_use]
+    pub fn within(&self, range: &Range) -> Self {
+        Self(self.0.iter().filter_map(|own| own.common(range)).collect())
+    }
+
     /// Whether a record with this key may be read.
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {
@@ -228,13 +234,17 @@ mod tests {
         #[test]
         fn a_reach_holds_what_one_of_its_ranges_holds(
             ranges in prop::collection::vec(good_range(), 0..6),
+            part in good_range(),
             keys in prop::collection::vec(key(), 20),
         ) {
             let reach = Reach::new(ranges.clone());
+            let within = reach.within(&part);
             for key in &keys {
                 let is_in_one = ranges.iter().any(|range| range.contains(key));
                 prop_assert_eq!(reach.contains(key), is_in_one);
+                prop_assert_eq!(within.contains(key), is_in_one && part.contains(key));
             }
+            prop_assert_eq!(Reach::new(within.ranges().to_vec()), within);
             for pair in reach.ranges().windows(2) {
                 prop_assert!(!pair[0].until.is_empty() && pair[0].until < pair[1].from);
             }

@@ -137,6 +137,7 @@ pub fn value_seeds() -> Vec<Vec<u8>> {
         (15, codec::encode(&proof)),
         (16, codec::encode(&samples::tx_body(samples::calls().remove(8).1))),
         (27, codec::encode(&samples::permits()[0])),
+        (27, codec::encode(&samples::permits()[2])),
         (28, observation.seen.to_extension()),
     ];
     let stored = seeds::of_chain(&["standby/", "consortium/", "rights/"]).into_iter();
