@@ -47,7 +47,7 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
         }
         Query::Key { key } => {
             let found = client.key(&input::public_key(&key)?).await?;
-            output::show(global, &found, |KeyInfo { organization, role }| {
+            output::show(global, &found, |KeyInfo { organization, role, .. }| {
                 match organization.as_ref().zip(role.as_ref()) {
                     Some((organization, role)) => format!("{role} of {organization}"),
                     None => "not a key of this chain".to_owned(),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{Hash, Height, TxHash};
+use tandem_chain::types::{Hash, Height, Timestamp, TxHash};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast, watch};
 
@@ -75,6 +75,12 @@ pub struct Setup {
     pub admission: Admission,
     /// The network.
     pub network: Arc<dyn Peers>,
+}
+
+/// This machine's clock.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since)
 }
 
 /// What every request sees.

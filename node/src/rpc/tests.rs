@@ -4,6 +4,7 @@
 mod http;
 mod motions;
 mod own;
+mod reading;
 mod shapes;
 mod slow;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
@@ -16,7 +16,7 @@ use crate::rpc::error::RpcError;
 use crate::rpc::params::Params;
 use crate::rpc::shapes::comet;
 use crate::rpc::shapes::tandem::OwnStatus;
-use crate::rpc::state::{Peer, RpcState};
+use crate::rpc::state::{Peer, RpcState, now};
 use crate::view::NodeView;
 
 /// CometBFT's p2p protocol number, which its clients want to see.
@@ -50,11 +50,6 @@ fn quiet_for(tip: &Tip) -> Option<Duration> {
     let longest = parameters.idle_block_interval_ms + 4 * parameters.timeout_max_ms;
     let quiet = now().since(tip.time);
     (quiet > Duration::from_millis(longest)).then_some(quiet)
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().plus(since)
 }
 
 fn node_info(state: &RpcState, key: &tandem_chain::keys::PublicKey, listen: &str) -> Value {

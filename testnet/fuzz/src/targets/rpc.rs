@@ -12,7 +12,7 @@ use crate::rpc::request::{Body, Request, response};
 /// Names of parameters of the methods.
 const NAMES: &[&str] = &[
     "height", "page", "per_page", "hash", "prove", "tx", "path", "data", "skip", "limit", "blocks",
-    "key",
+    "key", "organization", "data_set", "after", "record",
 ];
 
 /// Reads every parameter in every way.
