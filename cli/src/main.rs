@@ -60,6 +60,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Switch(switch) => wait(commands::tx::switch(&global, switch)),
         Command::Node(node) => wait(commands::node::node(&global, node)),
         Command::Join(join) => commands::join::join(&global, join),
+        Command::Permit(permit) => wait(commands::permit::permit(&global, permit)),
         Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
         Command::Org(org) => wait(commands::org::org(&global, org)),
         Command::Query(query) => wait(commands::query::query(&global, query)),

@@ -9,4 +9,5 @@ mod home;
 mod join;
 mod node;
 mod program;
+mod rights;
 mod support;

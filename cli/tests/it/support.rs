@@ -125,7 +125,9 @@ impl Desk {
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.args(line.split_whitespace()).current_dir(self.dir.path());
-        command.env_remove("TANDEM_HOME").env_remove("TANDEM_NODE");
+        for name in ["HOME", "NODE", "PERMIT", "READ_KEY"] {
+            command.env_remove(format!("TANDEM_{name}"));
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.kill_on_drop(true);
         command
