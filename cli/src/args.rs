@@ -223,8 +223,10 @@ pub enum Keys {
         /// The file; the node key of the home folder, when it is left out
         file: Option<PathBuf>,
     },
-    /// Print a node's proof that it is to be a node of an organisation, for `node register`
+    /// Print a key's proof that it is to be of an organisation, for `node register` and `tx user add`
     Proof {
+        /// Its file; the node key of the home folder, when it is left out
+        file: Option<PathBuf>,
         /// Name of the organisation
         #[arg(long)]
         org: OrgName,

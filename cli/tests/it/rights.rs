@@ -35,7 +35,10 @@ async fn users_and_rights_are_given_shown_and_taken() {
     }
     // An admin that is a user sees to others by their key files.
     done(&node, &format!("tx user add other.json --role admin {ADMIN}")).await;
-    let added = done(&node, "tx user add app.json --role reader --key other.json").await;
+    let proof = desk.run("keys proof app.json --org alpha --chain-id cli-1 --json").await.json();
+    let [key, proof] = ["public_key", "proof"].map(|name| proof[name].as_str().unwrap());
+    let add = format!("tx user add {key} --role reader --proof {proof} --key other.json");
+    let added = done(&node, &add).await;
     assert_eq!(added["events"][0]["attributes"]["role"], "reader");
     node.fail("tx user remove other.json --key other.json", 3, &["admin key"]).await;
     let app = desk.run("keys show app.json").await.done().trim().to_owned();

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request as HttpRequest, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -174,7 +175,7 @@ async fn get_method(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     let asking = Asking::new(&headers, Bytes::copy_from_slice(target.as_bytes()));
     let answer = async {
         let found = methods::find(&method)?;

@@ -9,6 +9,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tandem_chain::keys::SecretKey;
+use tandem_chain::ledger::Receipt;
 use tandem_chain::modules::consortium::{self, Change, UserRole, registration_proof};
 use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, records};
@@ -86,7 +87,7 @@ async fn limited() -> (Node, TxHash) {
     let count = txs.len();
     let committed = node.chain().commit(txs);
     assert_eq!(committed.receipts.len(), count + 1);
-    assert!(committed.receipts.iter().all(|receipt| receipt.is_ok()), "{:?}", committed.receipts);
+    assert!(committed.receipts.iter().all(Receipt::is_ok), "{:?}", committed.receipts);
     node.publish(committed);
     (node, of_another)
 }
