@@ -77,6 +77,8 @@ pub enum Domain {
     Claim,
     /// A proof, by a node's key, that a guest at a member speaks for it.
     Visit,
+    /// What an operator asks of a running node, with that node's own key.
+    Operator,
 }
 
 impl Domain {
@@ -89,6 +91,7 @@ impl Domain {
             Self::Invitation => b"tandem/invitation/1\0",
             Self::Claim => b"tandem/claim/1\0",
             Self::Visit => b"tandem/visit/1\0",
+            Self::Operator => b"tandem/operator/1\0",
         }
     }
 

@@ -1,16 +1,20 @@
 //! A Tandem node: driver loop, network, storage, RPC, configuration.
 
 pub mod admission;
+pub mod backup;
 pub mod client;
 pub mod config;
 mod driver;
 pub mod genesis_files;
 pub mod home;
 pub mod join;
+pub mod maintenance;
 pub mod network;
+pub mod operator;
 mod pairs;
 pub mod rpc;
 pub mod run;
+pub mod snapshots;
 pub mod storage;
 pub mod telemetry;
 #[cfg(test)]

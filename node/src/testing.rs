@@ -19,6 +19,8 @@ use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{Hash, Height, Power, Round, Timestamp};
 use tandem_chain::vote::VoteKind;
 
+use crate::config::Config;
+use crate::home::Home;
 use crate::network::{NetworkConfig, Rates};
 use crate::storage::{Database, StorageConfig};
 use crate::view::Committed;
@@ -94,6 +96,8 @@ pub fn genesis() -> Genesis {
 pub struct Chain {
     /// Its genesis.
     pub genesis: Genesis,
+    /// The home of the first organisation's validator.
+    pub home: Home,
     /// Its database.
     pub db: Database,
     ledger: Ledger<Database>,
@@ -107,13 +111,16 @@ impl Chain {
     pub fn new() -> Self {
         let genesis = genesis();
         let dir = tempfile::tempdir().expect("a folder");
+        let home = Home::new(dir.path().join("home"));
+        home.init(&Config::default(), &validator(0)).expect("a home");
+        std::fs::write(home.genesis_path(), genesis.to_json()).expect("a genesis file");
         let config = StorageConfig::default();
-        let db = Database::open(dir.path(), genesis.hash(), &config).expect("a database");
+        let db = Database::open(&home.data_path(), genesis.hash(), &config).expect("a database");
         db.initialise(&Ledger::<Database>::genesis(&genesis)).expect("genesis is written");
         let ledger = Ledger::open(db.clone(), &genesis).expect("a ledger");
         let nodes = (0..4).flat_map(|i| [validator(i), standby(i)]);
         let keys = nodes.map(|key| (key.public(), key)).collect();
-        Self { genesis, db, ledger, last: Certificate::default(), keys, _dir: dir }
+        Self { genesis, home, db, ledger, last: Certificate::default(), keys, _dir: dir }
     }
 
     /// What is known after the newest block.

@@ -10,6 +10,7 @@ use crate::bench;
 use crate::chaos;
 use crate::commands;
 use crate::control::{self, Command};
+use crate::disk;
 use crate::layout::{self, Preset, Spec};
 use crate::process::{self, EXEC_BOUND};
 use crate::sim;
@@ -149,6 +150,8 @@ enum Sub {
     },
     /// Measure throughput, latency and cost of a network of its own
     Bench(bench::Options),
+    /// Measure what stored transactions and records take on the disk
+    Disk(disk::Options),
     /// Simulate whole networks under faults, a seed a history; status 0 only if all hold
     Sim(sim::Options),
     /// Strike a network with random faults under load; status 0 only if all holds
@@ -235,6 +238,7 @@ async fn run(command: Sub) -> Result<()> {
             commands::load(&dir.dir, rate, size, secs, &to, json).await
         }
         Sub::Bench(options) => bench::run(options).await,
+        Sub::Disk(options) => disk::run(&options),
         Sub::Sim(options) => sim::run(&options),
         Sub::Chaos(options) => chaos::run(options).await,
         Sub::Story { list: true, .. } => {

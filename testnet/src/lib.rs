@@ -21,6 +21,7 @@ pub mod cli;
 pub mod cluster;
 pub mod commands;
 pub mod control;
+pub mod disk;
 pub mod homes;
 pub mod layout;
 pub mod load;

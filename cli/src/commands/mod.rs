@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub mod db;
 pub mod genesis;
 pub mod grid;
 pub mod init;
@@ -9,6 +10,7 @@ pub mod node;
 pub mod org;
 pub mod query;
 pub mod seats;
+pub mod snapshot;
 pub mod start;
 pub mod status;
 pub mod tx;

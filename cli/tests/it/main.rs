@@ -4,9 +4,11 @@
 //! Nodes listen on ports that the system chooses, which are read from their logs; they end with the
 //! test, however it ends.
 
+mod db;
 mod genesis;
 mod home;
 mod join;
 mod node;
 mod program;
+mod snapshot;
 mod support;

@@ -45,7 +45,11 @@ impl Desk {
 
     /// Runs `tandem` with the words of `line`.
     pub async fn run(&self, line: &str) -> Ran {
-        let running = self.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        self.ended(self.command(line), line).await
+    }
+
+    async fn ended(&self, mut command: Command, line: &str) -> Ran {
+        let running = command.stdout(Stdio::piped()).spawn().unwrap();
         // When the time is over, the process is killed as its handle is dropped.
         let output = timeout(LIMIT, running.wait_with_output()).await;
         let output = output.unwrap_or_else(|_| panic!("tandem {line}: not done within {LIMIT:?}"));
@@ -57,6 +61,17 @@ impl Desk {
             out: text(output.stdout),
             err: text(output.stderr),
         }
+    }
+
+    /// As [`Desk::run`], with no file growing beyond so many KiB: the system refuses more.
+    pub async fn run_bounded(&self, line: &str, kib: u64) -> Ran {
+        let program = env!("CARGO_BIN_EXE_tandem");
+        // POSIX counts in units of 512 bytes. A write beyond the limit is an error where the signal
+        // for it is ignored.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec {program} {line}", 2 * kib);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]);
+        self.ended(self.prepared(command), line).await
     }
 
     /// Runs a command that only reads, or that changes nothing the second time, as text and as JSON.
@@ -124,7 +139,12 @@ impl Desk {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-        command.args(line.split_whitespace()).current_dir(self.dir.path());
+        command.args(line.split_whitespace());
+        self.prepared(command)
+    }
+
+    fn prepared(&self, mut command: Command) -> Command {
+        command.current_dir(self.dir.path());
         command.env_remove("TANDEM_HOME").env_remove("TANDEM_NODE");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.kill_on_drop(true);

@@ -16,9 +16,11 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::consortium::Change;
 use tandem_chain::types::{DataSetName, Height, TxHash};
 
+use crate::operator::{OperatorCall, OperatorRequest};
 use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
 use crate::rpc::shapes::tandem::{
-    DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Switches,
+    DataSets, Job, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Snapshots,
+    StorageInfo, Switches,
 };
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
@@ -246,6 +248,14 @@ impl Client {
         self.call("switches", json!({ "skip": skip, "limit": limit })).await
     }
 
+    /// `snapshots`, the newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn snapshots(&self) -> Result<Snapshots, ClientError> {
+        self.call("snapshots", Value::Null).await
+    }
+
     /// `organizations`.
     ///
     /// # Errors
@@ -308,6 +318,34 @@ impl Client {
     /// [`ClientError`].
     pub async fn try_change(&self, change: &Change) -> Result<Tried, ClientError> {
         self.call("try_change", json!({ "change": change })).await
+    }
+
+    /// `storage`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn storage(&self) -> Result<StorageInfo, ClientError> {
+        self.call("storage", Value::Null).await
+    }
+
+    /// `backup` or `compact`: it is begun, and goes on after the answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn operator(&self, request: &OperatorRequest) -> Result<Job, ClientError> {
+        let mut params = json!({
+            "time": request.time.0.to_string(),
+            "signature": request.signature,
+        });
+        match &request.call {
+            OperatorCall::Backup { name, with_key } => {
+                params["name"] = json!(name);
+                params["with_key"] = json!(with_key);
+                self.call("backup", params).await
+            }
+            OperatorCall::Compact => self.call("compact", params).await,
+            OperatorCall::Snapshot => self.call("take_snapshot", params).await,
+        }
     }
 
     /// `broadcast_tx_sync`.

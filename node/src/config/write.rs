@@ -51,6 +51,41 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("storage", "cache_mib", "MiB of the cache for blocks, indexes and filters of tables."),
     ("storage", "write_buffer_mib", "MiB of what was written and is not in tables yet."),
     ("storage", "open_files", "Files that are kept open."),
+    (
+        "storage",
+        "key_file",
+        "File with the key that everything stored is encrypted with, made by `tandem db key`, outside\n\
+         the data folder; empty when nothing is. A path that is not absolute begins at the home folder.",
+    ),
+    (
+        "storage",
+        "backup_dir",
+        "Folder in which `tandem db backup` lets a running node make backups; empty when it may not. A path\n\
+         that is not absolute begins at the home folder.",
+    ),
+    ("snapshots", "", "Snapshots of the state, in the folder snapshots of the home folder."),
+    (
+        "snapshots",
+        "interval",
+        "Blocks from one snapshot to the next, the same at all members, so that all make the same ones;\n\
+         0 for none but those that `tandem snapshot create` asks for.",
+    ),
+    ("snapshots", "keep", "Snapshots that are kept: the newest."),
+    (
+        "snapshots",
+        "restore",
+        "Whether a node that is empty and far behind restores a snapshot that its peers have.",
+    ),
+    (
+        "snapshots",
+        "trust",
+        "What such a node trusts first, as \"HEIGHT:HASH\" of a block; empty for the genesis.",
+    ),
+    (
+        "snapshots",
+        "trust_period",
+        "How old what is trusted may be: validators' keys may have been given away after a longer time.",
+    ),
     ("log", "", "Log lines, on standard error."),
     (
         "log",

@@ -11,7 +11,7 @@ use super::{HomeError, files};
 /// Bytes that a key file may have.
 const MAX_BYTES: u64 = 4096;
 /// Permission bits of a key file.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
 /// Content of a key file: an ed25519 key as hex digits. Wiped from memory when it is dropped.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
@@ -46,23 +46,8 @@ impl KeyFile {
     /// [`HomeError::Missing`]; [`HomeError::Permissions`] when others may read the file;
     /// [`HomeError::Content`] when it is no key file or its two keys are no pair.
     pub fn load(path: &Path) -> Result<SecretKey, HomeError> {
-        use std::os::unix::fs::PermissionsExt;
-        let Some(text) = files::read(path, MAX_BYTES)? else {
-            return Err(HomeError::Missing {
-                path: path.to_owned(),
-                hint: "run `tandem init` for a node, or `tandem keys new` for another key",
-            });
-        };
-        let text = Zeroizing::new(text);
-        let metadata = std::fs::metadata(path).map_err(|source| HomeError::Io {
-            action: "read the permissions of",
-            path: path.to_owned(),
-            source,
-        })?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(HomeError::Permissions { path: path.to_owned(), mode });
-        }
+        let hint = "run `tandem init` for a node, or `tandem keys new` for another key";
+        let text = read_private(path, MAX_BYTES, hint)?;
         // The parser's message is left out: it may quote the secret.
         let content =
             |reason: &str| HomeError::Content { path: path.to_owned(), reason: reason.to_owned() };
@@ -78,6 +63,29 @@ impl KeyFile {
         }
         Ok(key)
     }
+}
+
+/// The text of a file with a secret, which must be there and be readable by its owner alone.
+pub(super) fn read_private(
+    path: &Path,
+    max: u64,
+    hint: &'static str,
+) -> Result<Zeroizing<String>, HomeError> {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(text) = files::read(path, max)? else {
+        return Err(HomeError::Missing { path: path.to_owned(), hint });
+    };
+    let text = Zeroizing::new(text);
+    let metadata = std::fs::metadata(path).map_err(|source| HomeError::Io {
+        action: "read the permissions of",
+        path: path.to_owned(),
+        source,
+    })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(HomeError::Permissions { path: path.to_owned(), mode });
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -7,20 +7,24 @@
 //! <home>/config/guard.json       whether the key may have signed already: see [`GuardFile`]
 //! <home>/config/join.json        the token of a `tandem join` that is under way, 0600
 //! <home>/data/                   the database
+//! <home>/snapshots/              snapshots of the state, a folder for each
 //! ```
 
 pub mod files;
 mod guard_file;
 mod key_file;
+mod storage_key;
 
 use std::path::{Path, PathBuf};
 
 use tandem_chain::keys::{PublicKey, SecretKey};
 
 use crate::config::Config;
+use crate::storage::StorageConfig;
 
 pub use guard_file::{GuardFile, GuardState};
 pub use key_file::KeyFile;
+pub use storage_key::StorageKey;
 
 /// What can be wrong with a home folder or a file in it.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +128,43 @@ impl Home {
         self.root.join("data")
     }
 
+    /// How the database is kept, with the key that the configuration names. A key file inside the
+    /// database's folder is refused: who copies the one would have the other.
+    ///
+    /// # Errors
+    /// Those of [`StorageKey::load`]; [`HomeError::Content`] for a file in the database's folder.
+    pub fn storage(&self, config: &Config) -> Result<StorageConfig, HomeError> {
+        let mut storage = StorageConfig::from(&config.storage);
+        let file = &config.storage.key_file;
+        if file.as_os_str().is_empty() {
+            return Ok(storage);
+        }
+        let path = self.root.join(file);
+        let key = StorageKey::load(&path)?;
+        let real = |path: &Path| path.canonicalize().ok();
+        if let Some((path, data)) = real(&path).zip(real(&self.data_path()))
+            && path.starts_with(&data)
+        {
+            let reason = "storage.key_file lies in the database's folder: keep it elsewhere";
+            return Err(HomeError::Content { path, reason: reason.to_owned() });
+        }
+        storage.key = Some(key);
+        Ok(storage)
+    }
+
+    /// The folder in which a running node makes backups; none when it is not configured.
+    #[must_use]
+    pub fn backup_dir(&self, config: &Config) -> Option<PathBuf> {
+        let folder = &config.storage.backup_dir;
+        (!folder.as_os_str().is_empty()).then(|| self.root.join(folder))
+    }
+
+    /// `snapshots`, a folder for each snapshot of the state.
+    #[must_use]
+    pub fn snapshots_path(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
     /// Makes the folder with `config`, `key` and the key's guard record.
     ///
     /// The guard record is written before the key: a crash in between leaves a record without a
@@ -197,6 +238,29 @@ mod tests {
         let again = home.init(&Config::default(), &SecretKey::from_seed(&[2; 32]));
         assert!(matches!(again, Err(HomeError::Exists { .. })));
         assert_eq!(home.node_key().unwrap().public(), SecretKey::from_seed(&[1; 32]).public());
+    }
+
+    #[test]
+    fn the_key_of_the_database_is_read_from_where_the_configuration_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        std::fs::create_dir(home.data_path()).unwrap();
+        let mut config = Config::default();
+        assert_eq!(home.storage(&config).unwrap().key, None);
+        assert_eq!(home.backup_dir(&config), None);
+
+        let key = StorageKey::new([5; 32]);
+        config.storage.key_file = "storage.key".into();
+        config.storage.backup_dir = "/backups".into();
+        assert!(matches!(home.storage(&config), Err(HomeError::Missing { .. })));
+        key.create(&dir.path().join("storage.key")).unwrap();
+        assert_eq!(home.storage(&config).unwrap().key.as_ref(), Some(&key));
+        assert_eq!(home.backup_dir(&config), Some("/backups".into()));
+
+        config.storage.key_file = home.data_path().join("../data/storage.key");
+        key.create(&config.storage.key_file).unwrap();
+        let error = home.storage(&config).unwrap_err().to_string();
+        assert!(error.contains("keep it elsewhere"), "{error}");
     }
 
     #[test]

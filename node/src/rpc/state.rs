@@ -19,6 +19,8 @@ use super::error::RpcError;
 use super::waiters::{Found, Waiters};
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::maintenance::Maintenance;
+use crate::snapshots::Server;
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
@@ -75,6 +77,10 @@ pub struct Setup {
     pub admission: Admission,
     /// The network.
     pub network: Arc<dyn Peers>,
+    /// Backups and compactions.
+    pub maintenance: Arc<Maintenance>,
+    /// The snapshots of this node.
+    pub snapshots: Server,
 }
 
 /// What every request sees.
@@ -87,10 +93,12 @@ pub struct RpcState {
     pub(super) view: watch::Receiver<Arc<NodeView>>,
     pub(super) admission: Admission,
     pub(super) network: Arc<dyn Peers>,
+    pub(super) maintenance: Arc<Maintenance>,
+    pub(super) snapshots: Server,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) alive: AliveBlocks,
-    /// The part of `status` about block 1, which never changes.
+    /// The part of `status` about the first block, which never changes while the node runs.
     pub(super) earliest: OnceLock<Value>,
     pub(super) unsent: Unsent,
     pub(super) reads: Arc<Semaphore>,
@@ -109,6 +117,8 @@ impl RpcState {
             view: setup.view,
             admission: setup.admission,
             network: setup.network,
+            maintenance: setup.maintenance,
+            snapshots: setup.snapshots,
             waiters: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: OnceLock::new(),
@@ -159,6 +169,10 @@ impl RpcState {
             Some(height) if height > newest => Err(RpcError::internal(format!(
                 "height {height} must be less than or equal to the current blockchain height \
                  {newest}"
+            ))),
+            Some(height) if height < self.db.first_height() => Err(RpcError::internal(format!(
+                "height {height} is not available, lowest height is {}",
+                self.db.first_height()
             ))),
             Some(height) => Ok(height),
         }

@@ -6,6 +6,7 @@ mod motions;
 mod own;
 mod shapes;
 mod slow;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,6 +22,9 @@ use super::{Peer, Peers, Setup, bind, serve};
 use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
+use crate::maintenance::Maintenance;
+use crate::snapshots::{Server, Shelf};
+use crate::storage::StorageConfig;
 use crate::testing::{self, Chain};
 use crate::view::{Committed, NodeView};
 
@@ -82,9 +86,14 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     });
     let mut config = Config::default();
     change(&mut config);
+    let genesis = Arc::new(chain.genesis.clone());
+    let storage = StorageConfig::default();
+    let shelf = Shelf::new(chain.home.snapshots_path(), None);
+    let (db, of) = (chain.db.clone(), genesis.clone());
+    let maintenance = Maintenance::new(&chain.home, &config, storage, of, me, db, shelf.clone());
     let setup = Setup {
         me,
-        genesis: Arc::new(chain.genesis.clone()),
+        genesis,
         config,
         db: chain.db.clone(),
         tip: tip_receiver,
@@ -92,6 +101,8 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
         commits: commits_receiver,
         admission,
         network: Arc::new(Network),
+        maintenance: Arc::new(maintenance),
+        snapshots: Server::new(Arc::new(chain.genesis.clone()), shelf),
     };
     (setup, Senders { tip, view, commits })
 }

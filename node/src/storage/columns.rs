@@ -1,10 +1,14 @@
 //! Column families of the database and how RocksDB is set up for them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
 };
 
 use super::StorageConfig;
+use super::cipher::{Cipher, Root};
 
 /// Keys and values of the chain's state.
 pub(super) const STATE: &str = "state";
@@ -16,10 +20,25 @@ pub(super) const BLOCKS: &str = "blocks";
 pub(super) const RESULTS: &str = "results";
 /// `b` and a block's id -> its height; `t` and a transaction's hash -> its height and index.
 pub(super) const INDEX: &str = "index";
+/// Height, 8 bytes big-endian -> the validators from it on, where they changed.
+pub(super) const VALIDATORS: &str = "validators";
 /// What consensus must find again after a crash.
 pub(super) const CONSENSUS: &str = "consensus";
-/// Format, genesis hash, height.
+/// Format, genesis hash, height; what is being restored.
 pub(super) const META: &str = "meta";
+
+/// How the values of a column family are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// LZ4: hardly costs time.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+    /// Zstandard, with a dictionary that RocksDB trains for each table from a sample of it.
+    ZstdDictionary,
+}
 
 /// How a column family is used, which decides how it is kept.
 struct Use {
@@ -27,22 +46,64 @@ struct Use {
     /// Whether single keys are looked up that may be missing: a Bloom filter answers most of those
     /// without reading.
     looked_up: bool,
-    /// Whether values compress: hashes and signatures do not.
-    compresses: bool,
+    /// None for hashes and signatures, which do not compress; else as
+    /// `docs/decisions/0014-compression-by-column-family.md` says.
+    compression: Compression,
+    /// Whether encrypted keys lie in the order of the keys themselves: where they are scanned, or
+    /// written in that order. It costs two decryptions a comparison.
+    is_ordered: bool,
 }
 
-const USES: [Use; 7] = [
-    Use { name: STATE, looked_up: true, compresses: true },
-    Use { name: TREE, looked_up: true, compresses: false },
-    Use { name: BLOCKS, looked_up: false, compresses: true },
-    Use { name: RESULTS, looked_up: false, compresses: true },
-    Use { name: INDEX, looked_up: true, compresses: false },
-    Use { name: CONSENSUS, looked_up: false, compresses: true },
-    Use { name: META, looked_up: false, compresses: false },
+const USES: [Use; 8] = [
+    Use { name: STATE, looked_up: true, compression: Compression::Lz4, is_ordered: true },
+    Use { name: TREE, looked_up: true, compression: Compression::None, is_ordered: false },
+    Use {
+        name: BLOCKS,
+        looked_up: false,
+        compression: Compression::ZstdDictionary,
+        is_ordered: true,
+    },
+    Use {
+        name: RESULTS,
+        looked_up: false,
+        compression: Compression::ZstdDictionary,
+        is_ordered: true,
+    },
+    Use { name: INDEX, looked_up: true, compression: Compression::None, is_ordered: false },
+    Use { name: VALIDATORS, looked_up: false, compression: Compression::None, is_ordered: true },
+    Use { name: CONSENSUS, looked_up: false, compression: Compression::Lz4, is_ordered: false },
+    Use { name: META, looked_up: false, compression: Compression::None, is_ordered: false },
 ];
+
+/// The ciphers of an encrypted database, by column family.
+pub(super) type Ciphers = BTreeMap<&'static str, Arc<Cipher>>;
+
+pub(super) fn ciphers(root: Option<&Root>) -> Option<Ciphers> {
+    let cipher =
+        |root: &Root, used: &Use| root.cipher(used.name, used.compression != Compression::None);
+    root.map(|root| USES.iter().map(|used| (used.name, Arc::new(cipher(root, used)))).collect())
+}
+
+/// Whether the entries of an encrypted column family lie in the order of their keys.
+pub(super) fn is_ordered(name: &str) -> bool {
+    USES.iter().any(|used| used.name == name && used.is_ordered)
+}
+
+/// The column families.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    USES.iter().map(|used| used.name)
+}
 
 /// Bytes of one data block: what is read, checked and cached as one.
 const BLOCK_BYTES: usize = 16 * 1024;
+/// Bytes of a table's dictionary, and of the sample that it is trained from.
+const DICTIONARY_BYTES: i32 = 16 * 1024;
+const DICTIONARY_SAMPLE_BYTES: i32 = 64 * DICTIONARY_BYTES;
+/// RocksDB's own choice of window and level: 15 bits, and level 3.
+const ZSTD_WINDOW_BITS: i32 = -14;
+const ZSTD_LEVEL: i32 = 3;
+/// Name of the order of encrypted keys; RocksDB refuses to open a column family with another.
+const ENCRYPTED_ORDER: &str = "tandem.encrypted.1";
 /// Bits of Bloom filter per key: about one wrong "perhaps" in a hundred.
 const BLOOM_BITS: f64 = 10.0;
 /// Share of a write buffer that its Bloom filter takes.
@@ -61,8 +122,6 @@ const BACKGROUND_JOBS: i32 = 2;
 /// Options of the database as a whole.
 pub(super) fn database_options(config: &StorageConfig) -> Options {
     let mut options = Options::default();
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
     options.set_db_write_buffer_size(config.write_buffer_bytes);
     options.set_max_total_wal_size(LOG_BYTES_MAX);
     options.set_max_open_files(config.open_files);
@@ -70,6 +129,8 @@ pub(super) fn database_options(config: &StorageConfig) -> Options {
     options.set_keep_log_file_num(TEXT_LOGS);
     options.set_max_log_file_size(TEXT_LOG_BYTES);
     options.set_log_level(LogLevel::Warn);
+    // A log that the list of files names and that is gone or too short is an error.
+    options.set_track_and_verify_wals_in_manifest(true);
     // Statistics that nothing reads would wake a thread of every node now and then.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
@@ -77,7 +138,10 @@ pub(super) fn database_options(config: &StorageConfig) -> Options {
 }
 
 /// One descriptor per column family. All share one cache, so that memory has one bound.
-pub(super) fn descriptors(config: &StorageConfig) -> Vec<ColumnFamilyDescriptor> {
+pub(super) fn descriptors(
+    config: &StorageConfig,
+    ciphers: Option<&Ciphers>,
+) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(config.cache_bytes);
     USES.iter()
         .map(|used| {
@@ -94,14 +158,35 @@ pub(super) fn descriptors(config: &StorageConfig) -> Vec<ColumnFamilyDescriptor>
                 options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM);
             }
             options.set_block_based_table_factory(&table);
-            options.set_compression_type(if used.compresses {
-                DBCompressionType::Lz4
-            } else {
-                DBCompressionType::None
-            });
+            let cipher = ciphers.map(|ciphers| &ciphers[used.name]);
+            compress(
+                &mut options,
+                match (used.compression, cipher) {
+                    // What is encrypted does not compress: it was compressed before.
+                    (Compression::None, _) | (_, Some(_)) => Compression::None,
+                    (compression, None) => config.compression.unwrap_or(compression),
+                },
+            );
+            if let Some(cipher) = cipher.filter(|_| used.is_ordered) {
+                let cipher = Arc::clone(cipher);
+                let order = move |a: &[u8], b: &[u8]| cipher.compare(a, b);
+                options.set_comparator(ENCRYPTED_ORDER, Box::new(order));
+            }
             options.set_write_buffer_size(config.write_buffer_bytes / 2);
             options.set_target_file_size_base(TABLE_BYTES);
             ColumnFamilyDescriptor::new(used.name, options)
         })
         .collect()
+}
+
+fn compress(options: &mut Options, compression: Compression) {
+    options.set_compression_type(match compression {
+        Compression::None => DBCompressionType::None,
+        Compression::Lz4 => DBCompressionType::Lz4,
+        Compression::Zstd | Compression::ZstdDictionary => DBCompressionType::Zstd,
+    });
+    if compression == Compression::ZstdDictionary {
+        options.set_compression_options(ZSTD_WINDOW_BITS, ZSTD_LEVEL, 0, DICTIONARY_BYTES);
+        options.set_zstd_max_train_bytes(DICTIONARY_SAMPLE_BYTES);
+    }
 }

@@ -15,36 +15,58 @@
 //!   certificate again, and executes to the same state.
 //!
 //! After a crash the log is replayed up to the first record that was not written whole, which by
-//! the above is behind everything that was promised to be durable.
+//! the above is behind everything that was promised to be durable; a file beside it says how far
+//! that is, so that a log that was damaged later is noticed.
 //!
 //! A write that fails leaves the database unusable; the caller ends the process. A value that
 //! cannot be decoded is [`tandem_chain::Error::Damaged`].
+//!
+//! # What others read on the disk
+//!
+//! With [`StorageConfig::key`], keys and values are encrypted before RocksDB sees them, in its log
+//! as in its tables; then values are compressed before that, and not by RocksDB.
 
+mod cipher;
 mod columns;
+mod encryption;
 mod error;
+mod family;
+mod maintenance;
+mod open;
+mod restore;
+mod sealer;
 mod snapshot;
+mod synced;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::ledger::{Event, Execution, Receipt};
-use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::store::{Batch, Column, Entry, Store};
 use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
+use tandem_consensus::light::ValidatorSet;
 use tokio::sync::watch;
 
+pub use columns::Compression;
+pub use encryption::ENCRYPTION_FILE;
 pub use error::Error;
+pub use restore::Restoring;
+pub use sealer::Sealer;
 pub use snapshot::Snapshot;
+pub use synced::SYNCED_FILE;
 
-use columns::{BLOCKS, CONSENSUS, INDEX, META, RESULTS, STATE, TREE};
+use crate::home::StorageKey;
+use columns::{BLOCKS, CONSENSUS, Ciphers, INDEX, META, RESULTS, STATE, TREE, VALIDATORS};
+use family::{Family, Value, fault};
+use synced::Synced;
 
 /// Format of keys and values. A database of a later one is refused.
 pub const FORMAT: u32 = 1;
@@ -52,8 +74,10 @@ pub const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const GENESIS_KEY: &[u8] = b"genesis";
 const HEIGHT_KEY: &[u8] = b"height";
+/// Height of the lowest block; there when it is not 1.
+const FIRST_KEY: &[u8] = b"first";
 
-/// Bounds on the memory and files of a database.
+/// How a database is kept: bounds on its memory and files, compression, encryption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageConfig {
     /// Bytes of the cache for blocks, indexes and filters of tables.
@@ -62,6 +86,10 @@ pub struct StorageConfig {
     pub write_buffer_bytes: usize,
     /// Files that are kept open.
     pub open_files: i32,
+    /// In the place of what is right for each column family whose values compress: to measure.
+    pub compression: Option<Compression>,
+    /// The key that everything stored is encrypted with; none when it is not.
+    pub key: Option<StorageKey>,
 }
 
 impl Default for StorageConfig {
@@ -70,6 +98,8 @@ impl Default for StorageConfig {
             cache_bytes: 32 * 1024 * 1024,
             write_buffer_bytes: 32 * 1024 * 1024,
             open_files: 256,
+            compression: None,
+            key: None,
         }
     }
 }
@@ -91,49 +121,22 @@ pub struct Database(Arc<Inner>);
 /// Dropped in this order: who waits for `closed` finds the database closed.
 struct Inner {
     db: DB,
+    /// One for each column family, when the database is encrypted.
+    ciphers: Option<Ciphers>,
+    /// None of a database that is only read.
+    synced: Option<Synced>,
     height: AtomicU64,
+    first: AtomicU64,
+    path: PathBuf,
     closed: watch::Sender<()>,
 }
 
 impl Database {
-    /// Opens the database in folder `path` for the chain with this genesis, and makes it when it
-    /// is not there. A new one holds no state: see [`Database::initialise`].
-    ///
-    /// # Errors
-    /// [`Error::InUse`], [`Error::OtherGenesis`], [`Error::NewerFormat`], [`Error::Open`],
-    /// [`Error::Content`].
-    pub fn open(path: &Path, genesis: Hash, config: &StorageConfig) -> Result<Self, Error> {
-        let options = columns::database_options(config);
-        let db = DB::open_cf_descriptors(&options, path, columns::descriptors(config))
-            .map_err(|source| open_error(path, &source))?;
-        let database = Self(Arc::new(Inner {
-            db,
-            height: AtomicU64::new(0),
-            closed: watch::Sender::default(),
-        }));
-        let content = |source| Error::Content { path: path.to_owned(), source };
-        match database.read::<u32>("format", META, FORMAT_KEY).map_err(content)? {
-            None => database.mark(genesis).map_err(content)?,
-            Some(got) if got > FORMAT => {
-                return Err(Error::NewerFormat { path: path.to_owned(), known: FORMAT, got });
-            }
-            Some(_) => {}
-        }
-        let got = database.read::<Hash>("genesis hash", META, GENESIS_KEY).map_err(content)?;
-        let got = got.ok_or_else(|| content(missing("genesis hash")))?;
-        if got != genesis {
-            return Err(Error::OtherGenesis { path: path.to_owned(), expected: genesis, got });
-        }
-        let height = database.read::<u64>("height", META, HEIGHT_KEY).map_err(content)?;
-        database.0.height.store(height.unwrap_or(0), Ordering::Release);
-        Ok(database)
-    }
-
     /// Writes format and genesis hash into a new database.
     fn mark(&self, genesis: Hash) -> Result<(), ChainError> {
         let mut batch = WriteBatch::default();
-        batch.put_cf(self.column(META), FORMAT_KEY, codec::encode(&FORMAT));
-        batch.put_cf(self.column(META), GENESIS_KEY, codec::encode(&genesis));
+        self.column(META).put(&mut batch, FORMAT_KEY, &codec::encode(&FORMAT));
+        self.column(META).put(&mut batch, GENESIS_KEY, &codec::encode(&genesis));
         self.write(batch, true)
     }
 
@@ -145,9 +148,13 @@ impl Database {
         if self.read::<u64>("height", META, HEIGHT_KEY)?.is_some() {
             return Ok(());
         }
+        if self.restoring()?.is_some() {
+            let reason = "it is restored in part, and neither empty nor whole".to_owned();
+            return Err(ChainError::Damaged { what: "state", reason });
+        }
         let mut batch = WriteBatch::default();
         self.add_state(&mut batch, state);
-        batch.put_cf(self.column(META), HEIGHT_KEY, codec::encode(&0u64));
+        self.column(META).put(&mut batch, HEIGHT_KEY, &codec::encode(&0u64));
         self.write(batch, true)
     }
 
@@ -172,20 +179,25 @@ impl Database {
         let mut batch = WriteBatch::default();
         self.add_state(&mut batch, &execution.batch);
         let key = height.0.to_be_bytes();
-        batch.put_cf(self.column(BLOCKS), key, codec::encode(certified));
+        self.column(BLOCKS).put(&mut batch, &key, &codec::encode(certified));
         let results = (&execution.receipts, &execution.events);
-        batch.put_cf(self.column(RESULTS), key, codec::encode(&results));
+        self.column(RESULTS).put(&mut batch, &key, &codec::encode(&results));
         let index = self.column(INDEX);
-        batch.put_cf(index, index_key(b'b', &block.id()), codec::encode(&height));
+        index.put(&mut batch, &index_key(b'b', &block.id()), &codec::encode(&height));
         let record = Hash::of(&codec::encode(&block.record));
         let hashes =
             std::iter::once(record).chain(block.txs.iter().map(tandem_chain::tx::Tx::hash));
         for (place, hash) in (0u32..).zip(hashes) {
-            batch.put_cf(index, index_key(b't', &hash), codec::encode(&(height, place)));
+            index.put(&mut batch, &index_key(b't', &hash), &codec::encode(&(height, place)));
         }
-        batch.put_cf(self.column(META), HEIGHT_KEY, codec::encode(&height));
+        let tip = &execution.tip;
+        if tip.next_next_table != tip.next_table {
+            let validators = ValidatorSet::from(&*tip.next_next_table);
+            self.add_validators(&mut batch, height.plus(2), &validators);
+        }
+        self.column(META).put(&mut batch, HEIGHT_KEY, &codec::encode(&height));
         self.write(batch, false)?;
-        self.0.height.store(height.0, Ordering::Release);
+        self.set_height(height);
         Ok(())
     }
 
@@ -197,7 +209,7 @@ impl Database {
     pub fn persist(&self, values: &[(&'static str, Vec<u8>)]) -> Result<(), ChainError> {
         let mut batch = WriteBatch::default();
         for (name, value) in values {
-            batch.put_cf(self.column(CONSENSUS), name, value);
+            self.column(CONSENSUS).put(&mut batch, name.as_bytes(), value);
         }
         self.write(batch, true)
     }
@@ -215,7 +227,9 @@ impl Database {
     /// # Errors
     /// [`ChainError::Storage`]: the process must end.
     pub fn sync(&self) -> Result<(), ChainError> {
-        self.0.db.flush_wal(true).map_err(|source| fault("log", &source))
+        let last = self.0.db.latest_sequence_number();
+        self.0.db.flush_wal(true).map_err(|source| fault("log", &source))?;
+        self.synced(last)
     }
 
     /// Gives an error, and no value before, when the last handle has been dropped and the database is
@@ -229,6 +243,42 @@ impl Database {
     #[must_use]
     pub fn height(&self) -> Height {
         Height(self.0.height.load(Ordering::Acquire))
+    }
+
+    /// Height of the lowest block that is there, when any is: above 1 where the state was restored.
+    #[must_use]
+    pub fn first_height(&self) -> Height {
+        Height(self.0.first.load(Ordering::Acquire))
+    }
+
+    /// The validators of a height, as they were last changed; none where they are still those of
+    /// genesis.
+    ///
+    /// # Errors
+    /// [`ChainError::Storage`], [`ChainError::Damaged`].
+    pub fn validators(&self, height: Height) -> Result<Option<ValidatorSet>, ChainError> {
+        let family = self.column(VALIDATORS);
+        let from = family.key(&height.0.to_be_bytes()).into_owned();
+        let mode = IteratorMode::From(&from, Direction::Reverse);
+        let Some(entry) = self.0.db.iterator_cf(family.handle, mode).next() else {
+            return Ok(None);
+        };
+        let (key, value) = entry.map_err(|source| fault(VALIDATORS, &source))?;
+        let (_, value) = family.opened(key, value)?;
+        family::decode("validators of a height", &value).map(Some)
+    }
+
+    fn add_validators(&self, batch: &mut WriteBatch, height: Height, validators: &ValidatorSet) {
+        let key = height.0.to_be_bytes();
+        self.column(VALIDATORS).put(batch, &key, &codec::encode(validators));
+    }
+
+    fn set_height(&self, height: Height) {
+        self.0.height.store(height.0, Ordering::Release);
+    }
+
+    fn set_first(&self, height: Height) {
+        self.0.first.store(height.0, Ordering::Release);
     }
 
     /// The block of a height, with its certificate; none above [`Database::height`].
@@ -275,16 +325,35 @@ impl Database {
         Snapshot::new(self)
     }
 
-    fn column(&self, name: &'static str) -> &ColumnFamily {
-        self.0.db.cf_handle(name).expect("every column family is made when the database is opened")
+    /// The database's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Whether what it holds is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.0.ciphers.is_some()
+    }
+
+    fn column(&self, name: &'static str) -> Family<'_> {
+        let db = &self.0.db;
+        let handle = db.cf_handle(name);
+        Family {
+            name,
+            handle: handle.expect("every column family is made when the database is opened"),
+            cipher: self.0.ciphers.as_ref().map(|ciphers| &*ciphers[name]),
+            is_ordered: self.0.ciphers.is_none() || columns::is_ordered(name),
+        }
     }
 
     fn add_state(&self, batch: &mut WriteBatch, changes: &Batch) {
         for (column, key, value) in &changes.0 {
             let column = self.column(column_name(*column));
             match value {
-                Some(value) => batch.put_cf(column, key, value),
-                None => batch.delete_cf(column, key),
+                Some(value) => column.put(batch, key, value),
+                None => column.delete(batch, key),
             }
         }
     }
@@ -292,11 +361,25 @@ impl Database {
     fn write(&self, batch: WriteBatch, sync: bool) -> Result<(), ChainError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.0.db.write_opt(batch, &options).map_err(|source| fault("log", &source))
+        // Others may write at the same time, before or behind this batch: at least these are durable
+        // with it.
+        let last = self.0.db.latest_sequence_number() + batch.len() as u64;
+        self.0.db.write_opt(batch, &options).map_err(|source| fault("log", &source))?;
+        if sync { self.synced(last) } else { Ok(()) }
+    }
+
+    fn synced(&self, last: u64) -> Result<(), ChainError> {
+        let written = self.0.synced.as_ref().map_or(Ok(()), |synced| synced.reached(last));
+        written.map_err(|error| ChainError::Storage {
+            reason: format!("cannot write {}: {error}", self.0.path.join(SYNCED_FILE).display()),
+        })
     }
 
     fn bytes(&self, column: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, ChainError> {
-        self.0.db.get_cf(self.column(column), key).map_err(|source| fault(column, &source))
+        let family = self.column(column);
+        let key = family.key(key);
+        let found = self.0.db.get_pinned_cf(family.handle, &key);
+        Ok(family.value(&key, found)?.map(Value::into_vec))
     }
 
     fn read<T: DeserializeOwned>(
@@ -305,22 +388,10 @@ impl Database {
         column: &'static str,
         key: &[u8],
     ) -> Result<Option<T>, ChainError> {
-        decoded(what, column, self.0.db.get_pinned_cf(self.column(column), key))
+        let family = self.column(column);
+        let key = family.key(key);
+        family.decoded(what, &key, self.0.db.get_pinned_cf(family.handle, &key))
     }
-}
-
-/// A value as it was read.
-fn decoded<T: DeserializeOwned>(
-    what: &'static str,
-    column: &'static str,
-    found: Result<Option<rocksdb::DBPinnableSlice<'_>>, rocksdb::Error>,
-) -> Result<Option<T>, ChainError> {
-    let Some(bytes) = found.map_err(|source| fault(column, &source))? else {
-        return Ok(None);
-    };
-    codec::decode(what, &bytes, MAX_ENCODED_BYTES)
-        .map(Some)
-        .map_err(|source| ChainError::Damaged { what, reason: source.to_string() })
 }
 
 impl Store for Database {
@@ -335,39 +406,11 @@ impl Store for Database {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, ChainError> {
-        let name = column_name(column);
-        let (options, mode) = range(prefix, after);
-        entries(name, self.0.db.iterator_cf_opt(self.column(name), options, mode), after, limit)
+        let family = self.column(column_name(column));
+        let (options, start) = family.range(prefix, after);
+        let found = self.0.db.iterator_cf_opt(family.handle, options, family::from(&start));
+        family.entries(found, prefix, after, limit)
     }
-}
-
-/// Where a scan begins and ends.
-fn range<'a>(prefix: &'a [u8], after: Option<&'a [u8]>) -> (ReadOptions, IteratorMode<'a>) {
-    let mut options = ReadOptions::default();
-    options.set_iterate_range(rocksdb::PrefixRange(prefix));
-    let start = after.filter(|after| *after >= prefix).unwrap_or(prefix);
-    (options, IteratorMode::From(start, Direction::Forward))
-}
-
-/// Up to `limit` entries of a scan, without that of `after` itself.
-fn entries(
-    column: &'static str,
-    found: impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>>,
-    after: Option<&[u8]>,
-    limit: usize,
-) -> Result<Vec<Entry>, ChainError> {
-    let mut entries = Vec::new();
-    for entry in found {
-        let (key, value) = entry.map_err(|source| fault(column, &source))?;
-        if after == Some(&*key) {
-            continue;
-        }
-        if entries.len() == limit {
-            break;
-        }
-        entries.push((key.into_vec(), value.into_vec()));
-    }
-    Ok(entries)
 }
 
 fn column_name(column: Column) -> &'static str {
@@ -381,33 +424,4 @@ fn index_key(kind: u8, hash: &Hash) -> [u8; 1 + Hash::LEN] {
     let mut key = [kind; 1 + Hash::LEN];
     key[1..].copy_from_slice(hash.as_bytes());
     key
-}
-
-fn missing(what: &'static str) -> ChainError {
-    ChainError::Damaged { what, reason: "it is missing".to_owned() }
-}
-
-/// A fault that RocksDB reports while the database is open.
-fn fault(what: &'static str, source: &rocksdb::Error) -> ChainError {
-    match source.kind() {
-        rocksdb::ErrorKind::Corruption => ChainError::Damaged { what, reason: source.to_string() },
-        _ => ChainError::Storage { reason: source.to_string() },
-    }
-}
-
-fn open_error(path: &Path, source: &rocksdb::Error) -> Error {
-    let path = path.to_owned();
-    if source.kind() == rocksdb::ErrorKind::IOError && is_held_lock(source.as_ref()) {
-        return Error::InUse { path };
-    }
-    Error::Open { path, reason: source.to_string() }
-}
-
-/// Whether RocksDB says that somebody holds the lock file. It has no kind for that, and other faults
-/// of that file, such as missing permissions, name it as well.
-fn is_held_lock(text: &str) -> bool {
-    // By this process.
-    text.contains("lock hold by current process")
-        // By another one: the lock is refused with EAGAIN.
-        || text.contains("/LOCK: ") && text.contains("Resource temporarily unavailable")
 }

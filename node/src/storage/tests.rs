@@ -1,5 +1,11 @@
+mod damage;
+mod encrypted;
+mod restore;
+
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use rocksdb::IteratorMode;
 
 use tandem_chain::block::{Block, Certificate, Header};
 use tandem_chain::keys::{SecretKey, Signature};
@@ -10,6 +16,7 @@ use tandem_chain::tip::Tip;
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{Address, ChainId, Timestamp};
 
+use super::open::is_held_lock;
 use super::*;
 
 const GENESIS: Hash = Hash([7; 32]);
@@ -118,7 +125,8 @@ fn commit(database: &Database, height: u64) -> CertifiedBlock {
 fn write_raw(home: &Home, column: &'static str, key: &[u8], value: &[u8]) {
     let config = StorageConfig::default();
     let options = columns::database_options(&config);
-    let db = DB::open_cf_descriptors(&options, home.path(), columns::descriptors(&config)).unwrap();
+    let db = DB::open_cf_descriptors(&options, home.path(), columns::descriptors(&config, None))
+        .unwrap();
     db.put_cf(db.cf_handle(column).unwrap(), key, value).unwrap();
 }
 
@@ -160,7 +168,7 @@ fn everything_committed_is_there_after_it_is_opened_again() {
 
 /// All keys and values of a column family, in hex.
 fn entries(database: &Database, column: &'static str) -> Vec<(String, String)> {
-    let entries = database.0.db.iterator_cf(database.column(column), IteratorMode::Start);
+    let entries = database.0.db.iterator_cf(database.column(column).handle, IteratorMode::Start);
     entries.map(|entry| entry.map(|(k, v)| (hex::encode(k), hex::encode(v))).unwrap()).collect()
 }
 
@@ -231,7 +239,9 @@ fn golden_bytes() {
 
     let mut columns = DB::list_cf(&rocksdb::Options::default(), home.path()).unwrap();
     columns.sort();
-    let expected = ["blocks", "consensus", "default", "index", "meta", "results", "state", "tree"];
+    let own = ["blocks", "consensus", "index", "meta", "results", "state", "tree", "validators"];
+    let mut expected = [&own[..], &["default"]].concat();
+    expected.sort_unstable();
     assert_eq!(columns, expected);
 }
 
@@ -442,7 +452,7 @@ fn a_damaged_table_is_named() {
     let database = home.open();
     database.initialise(&Batch::default()).unwrap();
     commit(&database, 1);
-    database.0.db.flush_cf(database.column(BLOCKS)).unwrap();
+    database.0.db.flush_cf(database.column(BLOCKS).handle).unwrap();
     drop(database);
     let tables: Vec<_> = std::fs::read_dir(home.path())
         .unwrap()
@@ -466,6 +476,7 @@ fn scans_and_reads_are_those_of_the_memory_store() {
     let mut batch = Batch::default();
     for key in keys {
         batch.put(Column::State, key.to_vec(), [b"value of ", key].concat());
+        batch.put(Column::Tree, key.to_vec(), [b"page at ", key].concat());
     }
     batch.put(Column::Tree, b"b/3".to_vec(), Vec::new());
     let mut second = Batch::default();
@@ -474,10 +485,17 @@ fn scans_and_reads_are_those_of_the_memory_store() {
     second.put(Column::State, b"b/2".to_vec(), b"new".to_vec());
     second.put(Column::State, b"b/4".to_vec(), Vec::new());
 
+    for config in [StorageConfig::default(), encrypted::config(1)] {
+        compare(&config, &[&batch, &second], &keys);
+    }
+}
+
+/// Scans and reads of a database kept so, and of a [`MemoryStore`], after the same batches.
+fn compare(config: &StorageConfig, batches: &[&Batch], keys: &[&[u8]]) {
     let home = Home::new();
-    let database = home.open();
+    let database = Database::open(&home.path(), GENESIS, config).unwrap();
     let mut memory = MemoryStore::default();
-    for batch in [&batch, &second] {
+    for batch in batches.iter().copied() {
         memory.apply(batch);
         let mut write = WriteBatch::default();
         database.add_state(&mut write, batch);
@@ -508,7 +526,7 @@ fn scans_and_reads_are_those_of_the_memory_store() {
                 }
             }
         }
-        for key in keys.into_iter().chain([b"b/3".as_slice(), b"b/4", b"none"]) {
+        for key in keys.iter().copied().chain([b"b/3".as_slice(), b"b/4", b"none"]) {
             assert_eq!(database.get(column, key), memory.get(column, key), "{column:?} {key:?}");
         }
     }

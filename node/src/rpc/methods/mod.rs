@@ -5,6 +5,7 @@ mod motions;
 mod node;
 mod own;
 mod query;
+mod storage;
 mod submit;
 
 use std::sync::Arc;
@@ -75,7 +76,12 @@ methods! {
     "motions" ("open", "before", "limit") "proposed changes, the newest first" => motions::motions;
     "motion" ("motion") "a proposed change, and what it would do now" => motions::motion;
     "try_change" ("change") "what a change would do, on paper" => motions::try_change;
+    "snapshots" () "snapshots of the state that this node has" => own::snapshots;
     "key" ("key") "what a public key is in the chain" => own::key;
+    "storage" () "the database's figures, and the last backup or compaction" => storage::storage;
+    "backup" ("name", "with_key", "time", "signature") "make a backup; of the operator alone" => storage::backup;
+    "compact" ("time", "signature") "compact the database; of the operator alone" => storage::compact;
+    "take_snapshot" ("time", "signature") "take a snapshot of the state; of the operator alone" => storage::take_snapshot;
 }
 
 /// The method with this name.

@@ -55,6 +55,82 @@ pub struct OwnStatus {
     pub counters: BTreeMap<String, u64>,
 }
 
+/// Answer of `storage`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageInfo {
+    /// The newest block in the database.
+    #[serde(with = "text")]
+    pub height: Height,
+    /// Whether what is stored is encrypted.
+    pub encrypted: bool,
+    /// The column families.
+    pub families: Vec<FamilyStats>,
+    /// The backup or compaction that was asked for last, of a running node.
+    pub job: Option<Job>,
+}
+
+/// Figures of one column family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyStats {
+    /// Its name.
+    pub name: String,
+    /// Entries; an estimate, since what was replaced or deleted may still be there.
+    #[serde(with = "text")]
+    pub entries: u64,
+    /// Bytes in tables.
+    #[serde(with = "text")]
+    pub table_bytes: u64,
+    /// Bytes in memory and in the log that are in no table yet.
+    #[serde(with = "text")]
+    pub unflushed_bytes: u64,
+    /// The levels with tables, the newest first.
+    pub levels: Vec<LevelStats>,
+}
+
+/// Tables of one level of a column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelStats {
+    /// Its number; what is in a greater one is older.
+    pub level: u32,
+    /// Tables.
+    #[serde(with = "text")]
+    pub files: u64,
+    /// Their bytes.
+    #[serde(with = "text")]
+    pub bytes: u64,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// It is under way.
+    Running,
+    /// It has done what it was asked to.
+    Done,
+    /// It has not.
+    Failed,
+}
+
+/// The job that was asked for last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// `backup`, `compact` or `snapshot`.
+    pub job: String,
+    /// The backup's name.
+    pub name: Option<String>,
+    /// How far it is.
+    pub state: JobState,
+    /// Why it has failed.
+    pub error: Option<String>,
+    /// The newest block in the backup or snapshot, once it is done.
+    #[serde(with = "text::option")]
+    pub height: Option<Height>,
+    /// Bytes of the backup or snapshot, once it is done.
+    #[serde(with = "text::option")]
+    pub bytes: Option<u64>,
+}
+
 /// Answer of `seats`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seats {
@@ -178,6 +254,27 @@ impl From<Switch> for SwitchEntry {
         let Switch { height, effective, seat, from, to, term, reason } = switch;
         Self { height, effective, seat, from, to, term, reason: reason.to_string() }
     }
+}
+
+/// Answer of `snapshots`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// The newest first.
+    pub snapshots: Vec<SnapshotEntry>,
+}
+
+/// A snapshot that a node has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotEntry {
+    /// The block after which its state is.
+    #[serde(with = "text")]
+    pub height: Height,
+    /// Hash of its manifest.
+    pub manifest: Hash,
+    /// How many chunks it has.
+    pub chunks: u32,
+    /// Hash of the block above, which proves it.
+    pub above: Hash,
 }
 
 /// Answer of `organizations`.

@@ -12,7 +12,7 @@ use crate::rpc::request::{Body, Request, response};
 /// Names of parameters of the methods.
 const NAMES: &[&str] = &[
     "height", "page", "per_page", "hash", "prove", "tx", "path", "data", "skip", "limit", "blocks",
-    "key",
+    "key", "name", "with_key", "time", "signature",
 ];
 
 /// Reads every parameter in every way.

@@ -1,0 +1,280 @@
+//! `tandem db`: the database of a home, whether its node runs or not.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::bail;
+use serde_json::json;
+use tandem_chain::genesis::Genesis;
+use tandem_chain::keys::PublicKey;
+use tandem_node::backup::{self, BackupError, Order};
+use tandem_node::client::Client;
+use tandem_node::config::Config;
+use tandem_node::home::{Home, StorageKey};
+use tandem_node::operator::{OperatorCall, OperatorRequest};
+use tandem_node::rpc::shapes::tandem::{FamilyStats, Job, JobState, LevelStats, StorageInfo};
+use tandem_node::run::{load_genesis, wall_clock};
+use tandem_node::storage::{self, Database, StorageConfig};
+
+use crate::args::{Db, Global};
+use crate::exit::Usage;
+use crate::{input, output};
+
+/// Time between two looks at how a job of the node is getting on.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+pub async fn db(global: &Global, command: Db) -> anyhow::Result<()> {
+    match command {
+        Db::Key { file } => {
+            StorageKey::random().create(&file)?;
+            output::show(global, &json!({ "file": file }), |_| {
+                format!("{}\nkeep a copy: without it, what it encrypts is lost", file.display())
+            })
+        }
+        Db::Stats => stats(global).await,
+        Db::Compact => compact(global).await,
+        Db::Backup { name, dir, with_key } => make_backup(global, name, dir, with_key).await,
+        Db::Restore { folder, replace } => restore(global, &folder, replace),
+    }
+}
+
+/// A home, and its database unless the node that runs has it.
+pub(super) struct Opened {
+    pub home: Home,
+    config: Config,
+    pub storage: StorageConfig,
+    genesis: Genesis,
+    pub db: Option<Database>,
+}
+
+impl Opened {
+    pub fn new(global: &Global) -> anyhow::Result<Self> {
+        let home = Home::new(&global.home);
+        let config = Config::load(&home.config_path())?;
+        let (genesis, _) = load_genesis(&home, None)?;
+        let storage = home.storage(&config)?;
+        let db = Self::database(&home, &genesis, &storage)?;
+        Ok(Self { home, config, storage, genesis, db })
+    }
+
+    fn database(
+        home: &Home,
+        genesis: &Genesis,
+        storage: &StorageConfig,
+    ) -> anyhow::Result<Option<Database>> {
+        match backup::finish(home) {
+            Err(BackupError::Storage(storage::Error::InUse { .. })) => return Ok(None),
+            finished => finished?,
+        }
+        match Database::open_existing(&home.data_path(), genesis.hash(), storage) {
+            Ok(db) => Ok(Some(db)),
+            Err(storage::Error::InUse { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks the node that runs, and waits until it has done it.
+    pub async fn ask(&self, global: &Global, call: OperatorCall) -> anyhow::Result<Job> {
+        let key = self.home.node_key()?;
+        let client = self.running(global, key.public()).await?;
+        let request = OperatorRequest::sign(call, wall_clock(), &self.genesis.chain_id, &key);
+        let begun = client.operator(&request).await?;
+        loop {
+            let Some(job) = client.storage().await?.job else {
+                bail!(
+                    "the node was started again meanwhile: look whether the {} is there",
+                    begun.job
+                )
+            };
+            if (&job.job, &job.name) != (&begun.job, &begun.name) {
+                bail!("another {} was begun meanwhile: see the node's log", job.job);
+            }
+            match job.state {
+                JobState::Running => tokio::time::sleep(POLL_INTERVAL).await,
+                JobState::Done => return Ok(job),
+                JobState::Failed => {
+                    bail!("the node's {} has failed: {}", job.job, job.error.unwrap_or_default())
+                }
+            }
+        }
+    }
+
+    /// The node that has the database open: that with the home's key.
+    async fn running(&self, global: &Global, own: PublicKey) -> anyhow::Result<Client> {
+        let mut unheard = None;
+        for client in input::clients(global)? {
+            match client.status().await {
+                Ok(status) if status.tandem.public_key == own => return Ok(client),
+                Ok(_) => {}
+                Err(error) => unheard = Some(error),
+            }
+        }
+        let text = format!(
+            "the home's node ({own}) is running and has the database open, and is none of those \
+             that --node names: name its rpc.listen, {}",
+            self.config.rpc.listen
+        );
+        match unheard {
+            Some(error) => Err(anyhow::Error::from(error).context(text)),
+            None => bail!(text),
+        }
+    }
+}
+
+async fn stats(global: &Global) -> anyhow::Result<()> {
+    let opened = Opened::new(global)?;
+    let info = match &opened.db {
+        Some(db) => StorageInfo {
+            height: db.height(),
+            encrypted: db.is_encrypted(),
+            families: db.stats()?,
+            job: None,
+        },
+        None => {
+            let own = opened.home.node_key()?.public();
+            opened.running(global, own).await?.storage().await?
+        }
+    };
+    output::show(global, &info, stats_text)
+}
+
+fn stats_text(info: &StorageInfo) -> String {
+    let levels = |family: &FamilyStats| {
+        let level =
+            |level: &LevelStats| format!("L{}: {} in {}", level.level, level.bytes, level.files);
+        family.levels.iter().map(level).collect::<Vec<_>>().join(", ")
+    };
+    let rows = info.families.iter().map(|family| {
+        [
+            family.name.clone(),
+            family.entries.to_string(),
+            family.table_bytes.to_string(),
+            family.unflushed_bytes.to_string(),
+            levels(family),
+        ]
+    });
+    let table = output::table(
+        ["FAMILY", "ENTRIES", "BYTES", "NOT IN TABLES", "LEVELS: BYTES IN TABLES"],
+        rows,
+    );
+    let total: u64 = info.families.iter().map(|family| family.table_bytes).sum();
+    let facts = output::facts(&[
+        ("height", info.height.to_string()),
+        ("encrypted", output::yes_no(Some(info.encrypted))),
+        ("bytes in tables", total.to_string()),
+    ]);
+    format!("{facts}\n\n{table}")
+}
+
+async fn compact(global: &Global) -> anyhow::Result<()> {
+    let opened = Opened::new(global)?;
+    match &opened.db {
+        Some(db) => db.compact()?,
+        None => drop(opened.ask(global, OperatorCall::Compact).await?),
+    }
+    drop(opened);
+    stats(global).await
+}
+
+async fn make_backup(
+    global: &Global,
+    name: Option<String>,
+    dir: Option<PathBuf>,
+    with_key: bool,
+) -> anyhow::Result<()> {
+    let name = name.unwrap_or_else(default_name);
+    backup::check_name(&name).map_err(|error| Usage(error.to_string()))?;
+    let opened = Opened::new(global)?;
+    let configured = opened.home.backup_dir(&opened.config);
+    let (folder, height, bytes) = if let Some(db) = &opened.db {
+        let dir = dir.or(configured).ok_or_else(|| {
+            Usage("say where with --dir, or set storage.backup_dir in config.toml".to_owned())
+        })?;
+        let order = Order {
+            home: &opened.home,
+            db,
+            storage: &opened.storage,
+            genesis: &opened.genesis,
+            node: opened.home.node_key()?.public(),
+            time: wall_clock(),
+            dir: &dir,
+            name: &name,
+            with_key,
+        };
+        let manifest = backup::create(&order, &AtomicBool::new(false))?;
+        (dir.join(&name), Some(manifest.height), Some(manifest.bytes()))
+    } else {
+        if dir.is_some() {
+            let text = "the node is running, and makes backups below storage.backup_dir alone: \
+                        leave out --dir, or stop it first";
+            return Err(Usage(text.to_owned()).into());
+        }
+        let call = OperatorCall::Backup { name: name.clone(), with_key };
+        let job = opened.ask(global, call).await?;
+        (configured.unwrap_or_default().join(&name), job.height, job.bytes)
+    };
+    let answer = json!({
+        "folder": folder,
+        "height": height.map(|height| height.to_string()),
+        "bytes": bytes.map(|bytes| bytes.to_string()),
+        "with_key": with_key,
+    });
+    output::show(global, &answer, |_| {
+        let number = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        output::facts(&[
+            ("folder", folder.display().to_string()),
+            ("height", number(height.map(|height| height.0))),
+            ("bytes", number(bytes)),
+            ("with the node's key", output::yes_no(Some(with_key))),
+        ])
+    })
+}
+
+/// The time, such as `20261126T163842Z`.
+fn default_name() -> String {
+    let time = wall_clock().to_rfc3339();
+    let seconds = time.split(['.', 'Z']).next().unwrap_or_default();
+    format!("{}Z", seconds.replace(['-', ':'], ""))
+}
+
+fn restore(global: &Global, folder: &Path, replace: bool) -> anyhow::Result<()> {
+    let home = Home::new(&global.home);
+    let restored = backup::restore(&home, folder, replace)?;
+    let manifest = &restored.manifest;
+    let answer = json!({
+        "home": home.root(),
+        "chain_id": manifest.chain_id,
+        "height": manifest.height.to_string(),
+        "made": manifest.time,
+        "node": restored.node,
+        "key_lost": true,
+    });
+    output::show(global, &answer, |_| {
+        output::facts(&[
+            ("home", home.root().display().to_string()),
+            ("chain id", manifest.chain_id.to_string()),
+            ("height", manifest.height.to_string()),
+            ("made", manifest.time.clone()),
+            ("node key", restored.node.to_string()),
+            (
+                "signing",
+                "the key counts as lost: the node asks the others how far the chain is, and signs \
+                 only beyond"
+                    .to_owned(),
+            ),
+        ])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_without_a_name_is_called_by_its_time() {
+        let name = default_name();
+        backup::check_name(&name).unwrap();
+        assert!(name.len() == 16 && name.starts_with("20") && name.ends_with('Z'), "{name}");
+    }
+}

@@ -1,0 +1,63 @@
+//! The database: figures for all, backups, compactions and snapshots for the node's operator.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tandem_chain::keys::Signature;
+use tandem_chain::types::Timestamp;
+
+use super::node::now;
+use crate::operator::{OperatorCall, OperatorRequest};
+use crate::rpc::error::RpcError;
+use crate::rpc::params::{Params, missing};
+use crate::rpc::shapes::tandem::StorageInfo;
+use crate::rpc::state::RpcState;
+
+/// `storage`.
+pub async fn storage(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    state
+        .read(|state| {
+            Ok(json!(StorageInfo {
+                height: state.db.height(),
+                encrypted: state.db.is_encrypted(),
+                families: state.db.stats()?,
+                job: state.maintenance.job(),
+            }))
+        })
+        .await
+}
+
+/// `backup`.
+pub async fn backup(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let name = params.text("name")?.ok_or_else(|| missing("name"))?;
+    let with_key = params.flag("with_key")?;
+    begin(state, OperatorCall::Backup { name, with_key }, &params).await
+}
+
+/// `compact`.
+pub async fn compact(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    begin(state, OperatorCall::Compact, &params).await
+}
+
+/// `take_snapshot`.
+pub async fn take_snapshot(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    begin(state, OperatorCall::Snapshot, &params).await
+}
+
+async fn begin(
+    state: &Arc<RpcState>,
+    call: OperatorCall,
+    params: &Params,
+) -> Result<Value, RpcError> {
+    let time = params.integer("time")?.ok_or_else(|| missing("time"))?;
+    let signature = params.hex("signature")?.ok_or_else(|| missing("signature"))?;
+    let signature = Signature::from_slice(&signature)
+        .map_err(|_| RpcError::params("parameter signature must be 128 hex digits"))?;
+    let request = OperatorRequest { call, time: Timestamp(time), signature };
+    state
+        .read(move |state| {
+            let begun = state.maintenance.begin(request, now());
+            begun.map(|job| json!(job)).map_err(RpcError::internal)
+        })
+        .await
+}

@@ -1,0 +1,132 @@
+//! Figures of the database, and what the node's operator alone may ask.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Node, node, node_with};
+use crate::backup::Manifest;
+use crate::client::ClientError;
+use crate::operator::{OperatorCall, OperatorRequest};
+use crate::rpc::methods::METHODS;
+use crate::rpc::shapes::tandem::{Job, JobState};
+use crate::run::wall_clock;
+use crate::testing;
+
+const BACKUPS: &str = "backups";
+
+async fn node_with_backups() -> Node {
+    node_with(|config| config.storage.backup_dir = PathBuf::from(BACKUPS)).await
+}
+
+fn sign(call: OperatorCall) -> OperatorRequest {
+    let chain_id = testing::genesis().chain_id;
+    OperatorRequest::sign(call, wall_clock(), &chain_id, &testing::validator(0))
+}
+
+fn backup(name: &str) -> OperatorCall {
+    OperatorCall::Backup { name: name.to_owned(), with_key: false }
+}
+
+/// The job that is begun by `call`, when it is over.
+async fn job(node: &Node, call: OperatorCall) -> Job {
+    let begun = node.client.operator(&sign(call)).await.unwrap();
+    assert_eq!(begun.state, JobState::Running);
+    loop {
+        let job = node.client.storage().await.unwrap().job.unwrap();
+        assert_eq!((&job.job, &job.name), (&begun.job, &begun.name));
+        if job.state != JobState::Running {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn refused(node: &Node, request: &OperatorRequest) -> String {
+    match node.client.operator(request).await {
+        Err(ClientError::Rpc { code: -32603, data, .. }) => data,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_operator_makes_a_backup_while_the_node_runs() {
+    let node = node_with_backups().await;
+    let tx = node.chain().create(1);
+    node.commit(vec![tx]);
+    let done = job(&node, backup("monday")).await;
+    assert_eq!((done.state, done.error), (JobState::Done, None));
+    let folder = node.chain().home.root().join(BACKUPS).join("monday");
+    let manifest = Manifest::load(&folder).unwrap();
+    assert_eq!(Some(manifest.height), done.height);
+    assert_eq!(Some(manifest.bytes()), done.bytes);
+    assert_eq!(manifest.height.0, 1);
+    assert!(!manifest.with_key);
+
+    let again = refused(&node, &sign(backup("monday"))).await;
+    assert!(again.contains("exists already"), "{again}");
+    let compacted = job(&node, OperatorCall::Compact).await;
+    assert_eq!((compacted.state, compacted.height), (JobState::Done, None));
+}
+
+#[tokio::test]
+async fn nobody_else_fills_the_disk() {
+    let node = node_with_backups().await;
+    let good = sign(backup("a"));
+    let stranger = OperatorRequest::sign(
+        backup("a"),
+        wall_clock(),
+        &testing::genesis().chain_id,
+        &testing::validator(1),
+    );
+    assert!(refused(&node, &stranger).await.contains("not signed with the key of this node"));
+    for name in ["../a", "a/b", "/tmp/a", "", ".a", &"a".repeat(65)] {
+        let error = refused(&node, &sign(backup(name))).await;
+        assert!(error.contains("no name for a backup"), "{error}");
+    }
+    node.client.operator(&sign(backup("b"))).await.unwrap();
+    // It is older than the one that was taken since.
+    assert!(refused(&node, &good).await.contains("taken already"));
+    assert!(!node.chain().home.root().join(BACKUPS).join("a").exists());
+
+    for method in ["backup", "compact", "take_snapshot"] {
+        let method = METHODS.iter().find(|m| m.name == method).unwrap();
+        assert_eq!(node.error(method.name, json!({})).await.0, -32602);
+        let params = json!({ "name": "x", "time": 1, "signature": "00" });
+        let params = if method.name == "backup" { params } else { json!({ "time": 1 }) };
+        assert_eq!(node.error(method.name, params).await.0, -32602);
+    }
+}
+
+#[tokio::test]
+async fn without_a_folder_for_them_there_are_no_backups() {
+    let node = node().await;
+    let error = refused(&node, &sign(backup("a"))).await;
+    assert!(error.contains("storage.backup_dir"), "{error}");
+}
+
+#[tokio::test]
+async fn figures_of_the_database_are_for_all() {
+    let node = node().await;
+    let tx = node.chain().create(1);
+    node.commit(vec![tx]);
+    let answer = node.call("storage", Value::Null).await;
+    assert_eq!((&answer["height"], &answer["encrypted"]), (&json!("1"), &json!(false)));
+    assert_eq!(answer["job"], Value::Null);
+    let info = node.client.storage().await.unwrap();
+    let names: Vec<&str> = info.families.iter().map(|family| family.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["state", "tree", "blocks", "results", "index", "validators", "consensus", "meta"]
+    );
+    let blocks = &info.families[2];
+    assert!(blocks.entries >= 1 && blocks.unflushed_bytes > 0 && blocks.levels.is_empty());
+
+    assert_eq!(job(&node, OperatorCall::Compact).await.state, JobState::Done);
+    let info = node.client.storage().await.unwrap();
+    let blocks = &info.families[2];
+    assert_eq!((blocks.entries, blocks.levels.len()), (1, 1));
+    assert_eq!(blocks.table_bytes, blocks.levels[0].bytes);
+    assert!(blocks.table_bytes > 0 && blocks.levels[0].files == 1);
+}
