@@ -21,6 +21,8 @@ use crate::time::Instant;
 struct Peer {
     connected: bool,
     claimed: Height,
+    /// The lowest block that it still has, as it says; 0 while it has not said.
+    lowest: Height,
     not_before: Instant,
     /// Fetches in a row that gave nothing useful.
     failures: u32,
@@ -36,12 +38,20 @@ impl Default for Peer {
         Self {
             connected: true,
             claimed: Height::ZERO,
+            lowest: Height::ZERO,
             not_before: Instant::default(),
             failures: 0,
             count: MAX_FETCH_BLOCKS,
             slow: false,
             asked: Instant::default(),
         }
+    }
+}
+
+impl Peer {
+    /// Whether it claims to have this block, and has not said that it has it no more.
+    fn has(&self, height: Height) -> bool {
+        self.claimed >= height && self.lowest <= height
     }
 }
 
@@ -90,7 +100,8 @@ impl CatchUp {
         if self.peers.len() >= MAX_FETCH_PEERS {
             self.peers.retain(|_, peer| peer.connected);
         }
-        self.peers.entry(peer).or_default().connected = true;
+        let peer = self.peers.entry(peer).or_default();
+        (peer.connected, peer.lowest) = (true, Height::ZERO);
     }
 
     /// A peer is gone, and so is what was asked of it.
@@ -189,6 +200,30 @@ impl CatchUp {
         good
     }
 
+    /// The answer to a fetch: the peer has had these blocks, and the lowest that it still has is `lowest`.
+    /// That is no fault; it is not asked for lower ones again while it is connected.
+    pub fn lacks(&mut self, from: &PublicKey, first: Height, lowest: Height) {
+        let is_answer = |asked: &Asked| asked.peer == *from && asked.first == first;
+        let Some(answered) = self.asked.iter().position(is_answer) else { return };
+        self.asked.remove(answered);
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.lowest = lowest.max(first.next());
+        }
+    }
+
+    /// The lowest block that a peer still has, when this node lacks blocks and everyone who claims to
+    /// have the next one has said that it has it no more.
+    #[must_use]
+    pub fn out_of_reach(&self, tip: &Tip) -> Option<Height> {
+        if self.lacking(tip) == 0 {
+            return None;
+        }
+        let next = tip.height.next();
+        let claiming = self.peers.values().filter(|peer| peer.claimed >= next);
+        let lowest = claiming.map(|peer| peer.lowest).min()?;
+        (lowest > next && !self.has(next)).then_some(lowest)
+    }
+
     /// The fetched block of the height after `tip`, to be verified now; none while one is.
     pub fn next_block(&mut self, tip: Height) -> Option<FetchedBlock> {
         while self.queue.front().is_some_and(|(_, b)| b.block.header.height <= tip) {
@@ -229,12 +264,11 @@ impl CatchUp {
         self.queue.back().map_or(tip, |(_, b)| b.block.header.height.max(tip)).next()
     }
 
-    /// Whether a peer that claims `claimed` is worth a fetch.
-    fn is_worth(&self, claimed: Height, tip: Height, entered: Instant, now: Instant) -> bool {
-        let wanted = self.wanted(tip);
-        claimed >= wanted
+    /// Whether a peer is worth a fetch.
+    fn is_worth(&self, peer: &Peer, tip: Height, entered: Instant, now: Instant) -> bool {
+        peer.has(self.wanted(tip))
             && (!self.queue.is_empty()
-                || claimed.0 >= tip.0 + FETCH_AHEAD
+                || peer.claimed.0 >= tip.0 + FETCH_AHEAD
                 || now.since(entered) >= FETCH_DELAY)
     }
 
@@ -278,8 +312,7 @@ impl CatchUp {
             }
         }
         let first = self.wanted(tip.height);
-        let may =
-            |p: &Peer| p.not_before <= now && self.is_worth(p.claimed, tip.height, entered, now);
+        let may = |p: &Peer| p.not_before <= now && self.is_worth(p, tip.height, entered, now);
         let candidates: Vec<(&PublicKey, &Peer)> =
             self.not_asked().filter(|(_, peer)| may(peer)).collect();
         if candidates.is_empty() {
@@ -316,7 +349,7 @@ impl CatchUp {
         let wanted = self.wanted(tip.height);
         let request = from.and_then(|from| {
             self.not_asked()
-                .filter(|(_, p)| p.claimed >= wanted)
+                .filter(|(_, p)| p.has(wanted))
                 .map(|(_, p)| p.not_before.max(entered.plus(FETCH_DELAY)).max(from))
                 .min()
         });

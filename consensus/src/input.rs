@@ -72,6 +72,15 @@ pub enum Input {
         /// What came, in the order in which it came.
         blocks: Vec<CertifiedBlock>,
     },
+    /// The answer to [`crate::Effect::Fetch`] of a peer that has taken these blocks away since.
+    Pruned {
+        /// Who was asked.
+        from: PublicKey,
+        /// The first height asked for.
+        first: Height,
+        /// The lowest height that the peer still has, as it says; above `first`.
+        lowest: Height,
+    },
     /// The answer to [`crate::Effect::Verify`].
     BlockVerified {
         /// Height of the block.

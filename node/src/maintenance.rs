@@ -1,4 +1,4 @@
-//! Backups, compactions and snapshots that are asked for: one at a time, on a thread of their own.
+//! Backups, compactions, snapshots and pruning that are asked for: one at a time, on a thread of their own.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +14,9 @@ use crate::backup::{self, BackupError, Order};
 use crate::config::Config;
 use crate::home::Home;
 use crate::operator::{Gate, OperatorCall, OperatorRequest};
+use crate::pruning::{self, Policy, PruneError};
 use crate::rpc::shapes::tandem::{Job, JobState};
-use crate::snapshots::{Shelf, SnapshotError, Source, stand_back, take_and_keep};
+use crate::snapshots::{Pace, Shelf, SnapshotError, Source, stand_back, take_and_keep};
 use crate::storage::{Database, StorageConfig};
 
 /// Carries out what operators ask. When it is dropped, what is under way is given up.
@@ -90,6 +91,10 @@ impl Maintenance {
                 return Err(BackupError::Exists { path: dir.join(name) }.to_string());
             }
         }
+        if let OperatorCall::Prune { keep_blocks, keep_days, .. } = request.call {
+            let policy = Policy { keep_blocks, keep_days };
+            policy.check().map_err(|error| error.to_string())?;
+        }
         let mut thread = lock(&self.thread);
         let mut current = lock(&shared.job);
         if let Some(running) = current.as_ref().filter(|job| job.state == JobState::Running) {
@@ -136,6 +141,11 @@ impl Shared {
             }
             OperatorCall::Compact => self.db.compact().map_err(|error| error.to_string()),
             OperatorCall::Snapshot => self.snapshot(&mut job).map_err(|error| error.to_string()),
+            OperatorCall::Prune { keep_blocks, keep_days, dry_run } => {
+                let policy = Policy { keep_blocks, keep_days };
+                let pruned = self.prune(&policy, dry_run, &mut job);
+                pruned.map_err(|error| error.to_string())
+            }
         };
         match done {
             Ok(()) => {
@@ -159,6 +169,21 @@ impl Shared {
             take_and_keep(&Source { db, view: &view, genesis, stop }, &self.shelf, self.keep)?;
         job.height = Some(height);
         job.bytes = Some(self.shelf.open(height)?.bytes()?);
+        Ok(())
+    }
+
+    fn prune(&self, policy: &Policy, dry_run: bool, job: &mut Job) -> Result<(), PruneError> {
+        stand_back();
+        let report = pruning::report(&self.db, &self.shelf, policy)?;
+        if !dry_run {
+            let mut pace = Pace::begin();
+            pruning::prune(&self.db, report.floor.height, &self.stop, || pace.rest())?;
+            self.db.compact_pruned();
+        }
+        job.height = Some(report.floor.height);
+        job.blocks = Some(report.blocks);
+        job.bytes = Some(report.bytes);
+        job.kept_for = Some(report.floor.bound.to_string());
         Ok(())
     }
 
@@ -195,9 +220,19 @@ fn begun(call: &OperatorCall) -> Job {
         OperatorCall::Backup { name, .. } => ("backup", Some(name.clone())),
         OperatorCall::Compact => ("compact", None),
         OperatorCall::Snapshot => ("snapshot", None),
+        OperatorCall::Prune { .. } => ("prune", None),
     };
     let job = job.to_owned();
-    Job { job, name, state: JobState::Running, error: None, height: None, bytes: None }
+    Job {
+        job,
+        name,
+        state: JobState::Running,
+        error: None,
+        height: None,
+        bytes: None,
+        blocks: None,
+        kept_for: None,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

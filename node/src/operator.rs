@@ -26,6 +26,15 @@ pub enum OperatorCall {
     Compact,
     /// Take a snapshot of the state.
     Snapshot,
+    /// Take away old blocks.
+    Prune {
+        /// The last blocks that stay; 0 when it is not by number.
+        keep_blocks: u64,
+        /// Days for which blocks stay; 0 when it is not by age.
+        keep_days: u64,
+        /// Whether to say what would go, and take nothing away.
+        dry_run: bool,
+    },
 }
 
 /// A call with the proof that it is the operator's.
@@ -123,6 +132,14 @@ mod tests {
         assert_eq!(bytes(backup()), format!("{head}{tail}"));
         assert_eq!(bytes(OperatorCall::Compact), format!("{head}01000000"));
         assert_eq!(bytes(OperatorCall::Snapshot), format!("{head}02000000"));
+        let tail = concat!(
+            "03000000",         // prune
+            "204e000000000000", // keep blocks
+            "1e00000000000000", // keep days
+            "01",               // dry run
+        );
+        let prune = OperatorCall::Prune { keep_blocks: 20_000, keep_days: 30, dry_run: true };
+        assert_eq!(bytes(prune), format!("{head}{tail}"));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::home::{GuardFile, GuardState, Home, HomeError, files};
 use crate::join::Reception;
 use crate::maintenance::Maintenance;
 use crate::network::{Channel, Events, Network, NetworkConfig, Rates};
+use crate::pruning::{Policy, Pruner};
 use crate::rpc;
 use crate::snapshots::{Server, Shelf, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database, StorageConfig};
@@ -259,6 +260,8 @@ struct Node {
     listener: tokio::net::TcpListener,
     db: Database,
     maintenance: Arc<Maintenance>,
+    /// None of a node that keeps all blocks.
+    pruner: Option<Pruner>,
 }
 
 impl Node {
@@ -275,6 +278,7 @@ impl Node {
         self.network.shutdown().await;
         self.maintenance.stop();
         drop(self.maintenance);
+        drop(self.pruner);
         let synced = self.db.sync();
         let mut closed = self.db.closed();
         drop(self.db);
@@ -379,7 +383,8 @@ async fn start(
         snapshots,
         may_restore: may_restore && is_empty,
     };
-    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance })
+    let pruner = Pruner::start(db.clone(), shelf.clone(), Policy::from(&config.storage));
+    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance, pruner })
 }
 
 /// A join is over when the node itself finds, by certified blocks, that it is registered: what members

@@ -120,6 +120,8 @@ pub struct View {
     pub key_lost: bool,
     /// The height at and below which its key signs nothing.
     pub silent_through: Height,
+    /// The lowest block that a peer still has, when all have taken away those that this node needs next.
+    pub out_of_reach: Option<Height>,
 }
 
 impl Replica {
@@ -195,6 +197,7 @@ impl Replica {
                     effects.push(report(from, Fault::Fetch { from: first, what }));
                 }
             }
+            Input::Pruned { from, first, lowest } => self.catch_up.lacks(&from, first, lowest),
             Input::BlockVerified { height, verdict } => {
                 self.on_block_verified(now, height, verdict, effects);
             }
@@ -244,6 +247,7 @@ impl Replica {
             clocks_ahead: self.clocks_ahead.clone(),
             key_lost: self.journal.guard.is_lost(),
             silent_through: self.journal.guard.silent_through(),
+            out_of_reach: self.catch_up.out_of_reach(&self.tip),
         }
     }
 

@@ -278,6 +278,29 @@ fn a_fetch_that_is_not_answered_is_reported_and_another_peer_is_asked() {
 }
 
 #[test]
+fn a_peer_that_has_blocks_no_more_is_not_reported_and_it_is_seen_when_all_have_not() {
+    let mut solo = Solo::new(0);
+    let peers = [1, 2].map(|org| solo.world.validator(org));
+    for (org, peer) in (1..).zip(peers) {
+        solo.feed(Input::Connected(peer));
+        let effects = solo.receive(org, &Message::Status { committed: Height(900) });
+        assert_eq!(faults(&effects).len(), 0);
+    }
+    let out_of_reach = |solo: &Solo| solo.node.replica.view().out_of_reach;
+    let first = Height(1);
+    assert_eq!(out_of_reach(&solo), None);
+    let effects = solo.feed(Input::Pruned { from: peers[0], first, lowest: Height(800) });
+    let is_next = |e: &Effect| matches!(e, Effect::Fetch { from, .. } if *from == peers[1]);
+    assert!(effects.iter().any(is_next), "{effects:?}");
+    let effects = solo.feed(Input::Pruned { from: peers[1], first, lowest: Height(700) });
+    assert_eq!(faults(&effects).len(), 0);
+    assert_eq!(out_of_reach(&solo), Some(Height(700)));
+    let effects = solo.pass(60_000);
+    assert_eq!(faults(&effects).len(), 0);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Fetch { .. })), "{effects:?}");
+}
+
+#[test]
 fn late_votes_of_heights_long_past_show_that_their_sender_follows() {
     let mut solo = Solo::new(0);
     // From height 3 on d's votes come late, by two heights.

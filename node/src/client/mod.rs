@@ -328,7 +328,7 @@ impl Client {
         self.call("storage", Value::Null).await
     }
 
-    /// `backup` or `compact`: it is begun, and goes on after the answer.
+    /// What an operator asks of a running node: it is begun, and goes on after the answer.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -345,6 +345,12 @@ impl Client {
             }
             OperatorCall::Compact => self.call("compact", params).await,
             OperatorCall::Snapshot => self.call("take_snapshot", params).await,
+            OperatorCall::Prune { keep_blocks, keep_days, dry_run } => {
+                params["keep_blocks"] = json!(keep_blocks.to_string());
+                params["keep_days"] = json!(keep_days.to_string());
+                params["dry_run"] = json!(dry_run);
+                self.call("prune", params).await
+            }
         }
     }
 

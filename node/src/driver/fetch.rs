@@ -11,7 +11,7 @@ use tracing::{debug, error};
 
 use super::Done;
 use super::executor::Outcome;
-use super::wire::{self, Question};
+use super::wire::{Answer, Question};
 use crate::network::Network;
 use crate::snapshots::{self, Server, offers_of};
 use crate::storage::Database;
@@ -27,24 +27,40 @@ pub(super) fn ask(
     let (network, done) = (network.clone(), done.clone());
     let question = codec::encode(&Question { first, count });
     tokio::spawn(async move {
-        let blocks = match network.request(&from, &question, FETCH_TIMEOUT).await {
-            Ok(bytes) => decode(bytes).await.unwrap_or_else(|error| {
-                debug!(peer = %from, %error, "an answer to a fetch is damaged");
-                Vec::new()
-            }),
+        let answer = match network.request(&from, &question, FETCH_TIMEOUT).await {
+            Ok(bytes) => decode(bytes)
+                .await
+                .inspect_err(
+                    |error| debug!(peer = %from, %error, "an answer to a fetch is damaged"),
+                )
+                .ok(),
             Err(error) => {
                 debug!(peer = %from, %error, "a fetch was not answered");
-                Vec::new()
+                None
             }
         };
-        let input = Input::Fetched { from, first, blocks };
+        let input = input_of(from, first, answer);
         // The loop has ended when nobody receives.
         let _ = done.send(Done::Input(Box::new(input))).await;
     });
 }
 
-async fn decode(bytes: Vec<u8>) -> Result<Vec<CertifiedBlock>, Error> {
-    let decoded = tokio::task::spawn_blocking(move || wire::decode_answer(&bytes));
+/// What an answer means; none when no good one came.
+fn input_of(from: PublicKey, first: Height, answer: Option<Answer>) -> Input {
+    match answer {
+        Some(Answer { blocks, lowest }) if blocks.is_empty() && lowest > first => {
+            debug!(peer = %from, %first, %lowest, "a peer has these blocks no more");
+            Input::Pruned { from, first, lowest }
+        }
+        answer => {
+            let blocks = answer.map(|answer| answer.blocks).unwrap_or_default();
+            Input::Fetched { from, first, blocks }
+        }
+    }
+}
+
+async fn decode(bytes: Vec<u8>) -> Result<Answer, Error> {
+    let decoded = tokio::task::spawn_blocking(move || Answer::decode(&bytes));
     decoded.await.unwrap_or_else(|_| {
         let reason = "the decoder ended".to_owned();
         Err(Error::Undecodable { what: "answer to a fetch", reason })
@@ -103,7 +119,10 @@ fn answer(
 ) -> Result<Result<Vec<u8>, Error>, Error> {
     if question.len() == Question::BYTES {
         let question = Question::decode(question)?;
-        return Ok(read(db, question, MAX_FETCH_BYTES).map(wire::encode_answer));
+        return Ok(read(db, question, MAX_FETCH_BYTES).map(|blocks| {
+            // Looked at last: blocks that went meanwhile are below it.
+            Answer { blocks, lowest: db.first_height() }.encode()
+        }));
     }
     let question = snapshots::wire::Question::decode(question)?;
     Ok(server.answer(db, question))
@@ -159,7 +178,8 @@ mod tests {
 
     /// Heights of the blocks in the answer.
     async fn heights(chain: &Chain, question: Vec<u8>) -> Vec<u64> {
-        let blocks = decode(answer(chain, question).await).await.unwrap();
+        let Answer { blocks, lowest } = decode(answer(chain, question).await).await.unwrap();
+        assert_eq!(lowest, chain.db.first_height());
         blocks.iter().map(|block| block.block.header.height.0).collect()
     }
 
@@ -208,6 +228,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_empty_answer_is_no_fault_when_its_lowest_block_says_why() {
+        let pruned = |lowest| Input::Pruned { from: PEER, first: Height(5), lowest };
+        let nothing = || Input::Fetched { from: PEER, first: Height(5), blocks: Vec::new() };
+        for (name, lowest, expected) in [
+            ("the next is there", Some(6), pruned(Height(6))),
+            ("far from there", Some(u64::MAX), pruned(Height(u64::MAX))),
+            ("it should be there", Some(5), nothing()),
+            ("all should be there", Some(0), nothing()),
+            ("no answer", None, nothing()),
+        ] {
+            let answer = lowest.map(|lowest| Answer { blocks: Vec::new(), lowest: Height(lowest) });
+            let input = input_of(PEER, Height(5), answer);
+            assert_eq!(format!("{input:?}"), format!("{expected:?}"), "{name}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_no_question_is_told_and_not_answered() {
         let mut chain = Chain::new();
@@ -235,10 +272,15 @@ mod tests {
         let blocks = [txs, Vec::new()].map(|txs| chain.commit(txs).block);
         let [one, two] = blocks.each_ref().map(|block| codec::encode(&**block));
         let count = |count: u64| count.to_le_bytes().to_vec();
-        let both = [count(2), one, two.clone()].concat();
+        let both = [count(2), one, two.clone(), count(1)].concat();
         assert_eq!(answer(&chain, encoded(1, 64)).await, both);
-        assert_eq!(answer(&chain, encoded(2, 1)).await, [count(1), two].concat());
-        assert_eq!(answer(&chain, encoded(3, 1)).await, count(0));
-        assert_eq!(decode(both).await.unwrap(), blocks.map(|block| (*block).clone()));
+        assert_eq!(answer(&chain, encoded(2, 1)).await, [count(1), two.clone(), count(1)].concat());
+        assert_eq!(answer(&chain, encoded(3, 1)).await, [count(0), count(1)].concat());
+        let blocks = blocks.iter().map(|block| (**block).clone()).collect();
+        assert_eq!(decode(both).await.unwrap(), Answer { blocks, lowest: Height(1) });
+
+        chain.db.prune(Height(2)).unwrap();
+        assert_eq!(answer(&chain, encoded(1, 64)).await, [count(0), count(2)].concat());
+        assert_eq!(answer(&chain, encoded(2, 64)).await, [count(1), two, count(2)].concat());
     }
 }

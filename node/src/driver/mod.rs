@@ -452,6 +452,14 @@ impl Driver {
 /// What an operator must look at.
 fn alarms(view: &tandem_consensus::View, clock_off_ms: Option<i64>) -> Vec<String> {
     let mut alarms = Vec::new();
+    if let Some(lowest) = view.out_of_reach {
+        alarms.push(format!(
+            "sync: no connected node has block {} any more, the lowest that one has is {lowest}: connect a \
+             node that keeps all blocks (p2p.bootstrap), or stop this one, move its folder data away and \
+             start it again, so that it restores a snapshot (snapshots.restore)",
+            view.height
+        ));
+    }
     if view.key_lost {
         alarms.push(
             "key: its signing record is lost; it signs nothing until holders of 2/3 of the power have \

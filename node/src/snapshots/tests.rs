@@ -205,11 +205,12 @@ fn chunks_that_are_not_what_they_must_be_are_refused() {
             panic!("{name}: {refused}")
         };
     }
-    assert_eq!(restore.missing().unwrap().len() as u32, all, "nothing was written");
+    let missing = |restore: &Restore| u32::try_from(restore.missing().unwrap().len()).unwrap();
+    assert_eq!(missing(&restore), all, "nothing was written");
     // One that comes twice is written twice, to the same end.
     restore.put(0, &chunk(0)).unwrap();
     restore.put(0, &chunk(0)).unwrap();
-    assert_eq!(restore.missing().unwrap().len() as u32, all - 1);
+    assert_eq!(missing(&restore), all - 1);
 }
 
 #[test]
@@ -460,8 +461,8 @@ async fn answer(mut events: Events, db: Database, server: Server, change: Arc<An
     while let Some(event) = events.recv().await {
         let NetworkEvent::Request { bytes, reply, .. } = event else { continue };
         if let Ok(blocks::Question { first, .. }) = blocks::Question::decode(&bytes) {
-            let block = db.block(first).unwrap().into_iter().collect();
-            let _ = reply.send(blocks::encode_answer(block));
+            let blocks = db.block(first).unwrap().into_iter().collect();
+            let _ = reply.send(blocks::Answer { blocks, lowest: db.first_height() }.encode());
             continue;
         }
         let question = Question::decode(&bytes).unwrap();

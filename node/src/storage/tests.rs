@@ -1,5 +1,6 @@
 mod damage;
 mod encrypted;
+mod prune;
 mod restore;
 
 use std::path::PathBuf;

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::admission::{self, Admission, Forward};
 use crate::driver::executor::Job;
 use crate::driver::persister::Values;
+use crate::driver::wire::{Answer, Question};
 use crate::driver::{Driver, Fatal, OFFERS_ASKED, Publishers, Setup, Sources};
 use crate::network::{Channel, Events, Network, NetworkEvent};
 use crate::snapshots::{Server, Shelf, wire};
@@ -312,6 +313,16 @@ impl Peer {
                     assert!(matches!(message, Message::Status { .. }), "{}", name(&message));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Waits until the node asks for blocks, and answers.
+    pub async fn answer(&mut self, answer: &Answer) {
+        loop {
+            let NetworkEvent::Request { bytes, reply, .. } = self.event().await else { continue };
+            if Question::decode(&bytes).is_ok() {
+                return reply.send(answer.encode()).expect("the node waits");
             }
         }
     }

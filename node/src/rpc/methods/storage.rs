@@ -1,4 +1,4 @@
-//! The database: figures for all, backups, compactions and snapshots for the node's operator.
+//! The database: figures for all; backups, compactions, snapshots and pruning for the node's operator.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub async fn storage(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError
         .read(|state| {
             Ok(json!(StorageInfo {
                 height: state.db.height(),
+                lowest: state.db.first_height(),
                 encrypted: state.db.is_encrypted(),
                 families: state.db.stats()?,
                 job: state.maintenance.job(),
@@ -42,6 +43,14 @@ pub async fn compact(state: &Arc<RpcState>, params: Params) -> Result<Value, Rpc
 /// `take_snapshot`.
 pub async fn take_snapshot(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
     begin(state, OperatorCall::Snapshot, &params).await
+}
+
+/// `prune`.
+pub async fn prune(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let number = |name| Ok::<_, RpcError>(params.integer(name)?.unwrap_or(0));
+    let (keep_blocks, keep_days) = (number("keep_blocks")?, number("keep_days")?);
+    let dry_run = params.flag("dry_run")?;
+    begin(state, OperatorCall::Prune { keep_blocks, keep_days, dry_run }, &params).await
 }
 
 async fn begin(

@@ -159,11 +159,11 @@ pub fn fetch(bytes: &[u8]) {
         }
         return;
     }
-    let Ok(blocks) = wire::decode_answer(bytes) else { return };
-    assert!(blocks.len() <= wire::MAX_BLOCKS);
-    assert_eq!(wire::encode_answer(blocks.clone()), bytes);
+    let Ok(answer) = wire::Answer::decode(bytes) else { return };
+    assert!(answer.blocks.len() <= wire::MAX_BLOCKS);
+    assert_eq!(answer.encode(), bytes);
     let (keys, fixed) = (Keys::of(&TIP), Fixed::of(&TIP));
-    for block in &blocks {
+    for block in &answer.blocks {
         let _ = validate::check_certificate(&TIP, &block.certificate);
         let _ = certified_block(&AnySignature, &keys, &TIP.next_table, block);
         let _ = validate::check(&TIP, &fixed, &block.block);
@@ -171,7 +171,9 @@ pub fn fetch(bytes: &[u8]) {
 }
 
 pub fn fetch_seeds() -> Vec<Vec<u8>> {
-    let answer = |blocks: Vec<CertifiedBlock>| [vec![1], wire::encode_answer(blocks)].concat();
+    let answer = |blocks: Vec<CertifiedBlock>| {
+        [vec![1], wire::Answer { blocks, lowest: Height(1) }.encode()].concat()
+    };
     let of_chain = World::new(&[1; 4]).chain(2, &[0, 1, 2]);
     let mut question = vec![0];
     question.extend(seeds::of_chain(&["height"]).concat());
