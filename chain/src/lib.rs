@@ -17,6 +17,7 @@ pub mod mempool;
 pub mod modules;
 pub mod roles;
 pub mod store;
+pub mod stored;
 pub mod tip;
 pub mod tree;
 pub mod tx;

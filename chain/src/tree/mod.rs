@@ -27,6 +27,7 @@ use crate::store::{Batch, Column, Store, for_each};
 use crate::types::Hash;
 use page::{Page, SLOTS};
 
+pub use page::{Subtree, subtrees};
 pub use proof::{Proof, prove};
 
 /// First byte of the keys of pages in [`Column::Tree`].
