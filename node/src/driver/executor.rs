@@ -81,6 +81,27 @@ impl Executor {
     }
 }
 
+/// Executes a block that was decided and checked, and stores it with all that it changes.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub(crate) fn commit(
+    ledger: &mut Ledger<Database>,
+    db: &Database,
+    certified: &Arc<CertifiedBlock>,
+) -> Result<Committed, Error> {
+    let execution = ledger.execute(&certified.block)?;
+    db.commit(certified, &execution)?;
+    let committed = Committed {
+        block: Arc::clone(certified),
+        receipts: Arc::new(execution.receipts),
+        events: Arc::new(execution.events),
+        tip: Arc::clone(&execution.tip),
+    };
+    ledger.apply(execution.tip);
+    Ok(committed)
+}
+
 struct Worker {
     ledger: Ledger<Database>,
     db: Database,
@@ -136,15 +157,7 @@ impl Worker {
     }
 
     fn commit(&mut self, certified: Arc<CertifiedBlock>) -> Result<Outcome, Error> {
-        let execution = self.ledger.execute(&certified.block)?;
-        self.db.commit(&certified, &execution)?;
-        let committed = Committed {
-            block: Arc::clone(&certified),
-            receipts: Arc::new(execution.receipts.clone()),
-            events: Arc::new(execution.events.clone()),
-            tip: Arc::clone(&execution.tip),
-        };
-        self.ledger.apply(execution.tip);
+        let committed = commit(&mut self.ledger, &self.db, &certified)?;
         let tip = Arc::clone(&committed.tip);
         self.publishers.tip.send_replace(Arc::clone(&tip));
         self.admission.committed(&certified.block);

@@ -36,7 +36,9 @@ const _: () = assert!(MAX_BLOCKS as u64 == MAX_FETCH_BLOCKS);
 
 /// The answer: blocks from the height asked for on, as many as the server sees fit.
 #[derive(Serialize, Deserialize)]
-struct Answer(#[serde(deserialize_with = "codec::list::<MAX_BLOCKS, _, _>")] Vec<CertifiedBlock>);
+pub struct Answer(
+    #[serde(deserialize_with = "codec::list::<MAX_BLOCKS, _, _>")] Vec<CertifiedBlock>,
+);
 
 /// The bytes of an answer.
 #[must_use]

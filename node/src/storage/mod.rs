@@ -33,6 +33,7 @@ mod error;
 mod family;
 mod maintenance;
 mod open;
+mod reader;
 mod snapshot;
 mod synced;
 #[cfg(test)]
@@ -52,10 +53,11 @@ use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
 use tokio::sync::watch;
 
-pub use columns::Compression;
+pub use columns::{Compression, FamilyName};
 pub use encryption::ENCRYPTION_FILE;
 pub(crate) use encryption::holds_database;
 pub use error::Error;
+pub use reader::Reader;
 pub use snapshot::Snapshot;
 pub use synced::SYNCED_FILE;
 

@@ -81,13 +81,18 @@ impl Database {
     }
 
     /// Its height is not read yet.
-    fn of(db: DB, ciphers: Option<Ciphers>, synced: Option<Synced>, path: &Path) -> Self {
+    pub(super) fn of(
+        db: DB,
+        ciphers: Option<Ciphers>,
+        synced: Option<Synced>,
+        path: &Path,
+    ) -> Self {
         let (height, closed) = (AtomicU64::new(0), watch::Sender::default());
         Self(Arc::new(Inner { db, ciphers, synced, height, path: path.into(), closed }))
     }
 
     /// What is in the database belongs to this program and chain; its height is known from then on.
-    fn check(self, path: &Path, genesis: Hash) -> Result<Self, Error> {
+    pub(super) fn check(self, path: &Path, genesis: Hash) -> Result<Self, Error> {
         let content = |source| Error::Content { path: path.to_owned(), source };
         let missing = |what| {
             let reason = "it is missing".to_owned();
@@ -111,7 +116,7 @@ impl Database {
 
 /// Whether a database is there. RocksDB begins a new one where its file CURRENT is missing, over
 /// whatever else lies there.
-fn is_there(path: &Path) -> Result<bool, Error> {
+pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
     if path.join("CURRENT").exists() {
         return Ok(true);
     }
@@ -123,7 +128,7 @@ fn is_there(path: &Path) -> Result<bool, Error> {
 }
 
 /// `keyed`: whether it was opened as an encrypted one.
-fn open_error(path: &Path, keyed: bool, source: &rocksdb::Error) -> Error {
+pub(super) fn open_error(path: &Path, keyed: bool, source: &rocksdb::Error) -> Error {
     let path = path.to_owned();
     let text: &str = source.as_ref();
     match source.kind() {
