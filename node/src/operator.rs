@@ -26,6 +26,8 @@ pub enum OperatorCall {
     Compact,
     /// Tell the database's figures, and the job that was asked for last.
     Storage,
+    /// Take a snapshot of the state.
+    Snapshot,
 }
 
 /// A call with the proof that it is the operator's.
@@ -127,6 +129,7 @@ mod tests {
         assert_eq!(bytes(backup()), format!("{head}{tail}"));
         assert_eq!(bytes(OperatorCall::Compact), format!("{head}01000000"));
         assert_eq!(bytes(OperatorCall::Storage), format!("{head}02000000"));
+        assert_eq!(bytes(OperatorCall::Snapshot), format!("{head}03000000"));
     }
 
     #[test]
