@@ -10,12 +10,13 @@ use serde::Serialize;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::types::Timestamp;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::backup::{self, BackupError, Order};
 use crate::config::Config;
 use crate::home::Home;
-use crate::operator::{Gate, OperatorCall, OperatorRequest};
+use crate::operator::{Admitted, Gate, OperatorCall, OperatorRequest};
 use crate::rpc::shapes::tandem::{Job, JobState, StorageInfo};
 use crate::storage::{Database, StorageConfig};
 
@@ -35,7 +36,8 @@ struct Shared {
     node: PublicKey,
     db: Database,
     stop: AtomicBool,
-    job: Mutex<Option<Job>>,
+    /// The one that was asked for last.
+    job: watch::Sender<Option<Job>>,
 }
 
 /// What an operator is told.
@@ -67,22 +69,35 @@ impl Maintenance {
             node,
             db,
             stop: AtomicBool::new(false),
-            job: Mutex::default(),
+            job: watch::Sender::default(),
         };
         Self { shared: Arc::new(shared), thread: Mutex::default(), gate: Gate::default() }
+    }
+
+    /// Whether the request is the operator's.
+    ///
+    /// # Errors
+    /// Those of [`Gate::admit`].
+    pub fn admit(&self, request: OperatorRequest, now: Timestamp) -> Result<Admitted, String> {
+        self.gate.admit(request, now, &self.shared.genesis.chain_id, &self.shared.node)
+    }
+
+    /// Waits until no job is under way.
+    pub async fn idle(&self) {
+        let mut job = self.shared.job.subscribe();
+        // An error would be that the sender is gone, which `self` has.
+        let _ = job.wait_for(|job| !is_running(job.as_ref())).await;
     }
 
     /// Answers the operator. A job is begun and goes on after that: [`OperatorCall::Storage`] tells how.
     ///
     /// # Errors
     /// Why it is not done, or not begun.
-    pub fn answer(&self, request: OperatorRequest, now: Timestamp) -> Result<Answer, String> {
-        let shared = &self.shared;
-        self.gate.admit(&request, now, &shared.genesis.chain_id, &shared.node)?;
-        match request.call {
-            OperatorCall::Storage => self.storage().map(Answer::Storage),
+    pub fn answer(&self, Admitted { call, time }: Admitted) -> Result<Answer, String> {
+        match call {
+            OperatorCall::Storage { .. } => self.storage().map(Answer::Storage),
             OperatorCall::Backup { name, with_key } => {
-                self.backup(name, with_key, now).map(Answer::Job)
+                self.backup(name, with_key, time).map(Answer::Job)
             }
             OperatorCall::Compact => {
                 self.begin("compact", None, |shared, _| Ok(shared.db.compact()?)).map(Answer::Job)
@@ -98,7 +113,7 @@ impl Maintenance {
             height: shared.db.height(),
             encrypted: shared.db.is_encrypted(),
             families: shared.db.stats().map_err(|error| error.to_string())?,
-            job: lock(&shared.job).clone(),
+            job: shared.job.borrow().clone(),
         })
     }
 
@@ -142,20 +157,24 @@ impl Maintenance {
         if shared.stop.load(Ordering::Relaxed) {
             return Err("the node stops".to_owned());
         }
-        let mut current = lock(&shared.job);
-        if let Some(running) = current.as_ref().filter(|job| job.state == JobState::Running) {
+        if let Some(running) = shared.job.borrow().as_ref().filter(|job| is_running(Some(job))) {
             return Err(format!("a {} is under way: wait until it is done", running.job));
         }
         let job = job.to_owned();
         let begun =
             Job { job, name, state: JobState::Running, error: None, height: None, bytes: None };
-        let (shared, job) = (Arc::clone(shared), begun.clone());
+        let before = shared.job.send_replace(Some(begun.clone()));
+        let (worker, job) = (Arc::clone(shared), begun.clone());
         let spawned = thread::Builder::new()
             .name("maintenance".to_owned())
-            .spawn(move || shared.carry_out(job, work));
-        *thread = Some(spawned.map_err(|error| format!("the system gives no thread: {error}"))?);
-        // It cannot say that it is done before: the lock is held.
-        *current = Some(begun.clone());
+            .spawn(move || worker.carry_out(job, work));
+        match spawned {
+            Ok(handle) => *thread = Some(handle),
+            Err(error) => {
+                shared.job.send_replace(before);
+                return Err(format!("the system gives no thread: {error}"));
+            }
+        }
         Ok(begun)
     }
 
@@ -197,8 +216,12 @@ impl Shared {
                 warn!(job = job.job, name = job.name, %error, "maintenance has failed");
             }
         }
-        *lock(&self.job) = Some(job);
+        self.job.send_replace(Some(job));
     }
+}
+
+fn is_running(job: Option<&Job>) -> bool {
+    job.is_some_and(|job| job.state == JobState::Running)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

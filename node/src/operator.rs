@@ -25,7 +25,11 @@ pub enum OperatorCall {
     /// Compact the database.
     Compact,
     /// Tell the database's figures, and the job that was asked for last.
-    Storage,
+    Storage {
+        /// Whether the answer waits until no job is under way, for half of `rpc.request_timeout` at
+        /// most.
+        wait: bool,
+    },
 }
 
 /// A call with the proof that it is the operator's.
@@ -52,6 +56,14 @@ fn sign_bytes(chain_id: &ChainId, time: Timestamp, call: &OperatorCall) -> Vec<u
     Domain::Operator.sign_bytes(chain_id, &(time, call))
 }
 
+/// A call that a [`Gate`] has let in.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(crate) call: OperatorCall,
+    /// When it was let in, by the node's clock.
+    pub(crate) time: Timestamp,
+}
+
 /// Tells the operator's requests from others, and, of those that do something, new ones from repeated
 /// ones.
 #[derive(Debug, Default)]
@@ -66,11 +78,11 @@ impl Gate {
     /// What is wrong with it.
     pub fn admit(
         &self,
-        request: &OperatorRequest,
+        request: OperatorRequest,
         now: Timestamp,
         chain_id: &ChainId,
         node: &PublicKey,
-    ) -> Result<(), String> {
+    ) -> Result<Admitted, String> {
         let bytes = sign_bytes(chain_id, request.time, &request.call);
         if !node.verifies(&bytes, &request.signature) {
             return Err(format!(
@@ -85,15 +97,16 @@ impl Gate {
                 off.as_secs()
             ));
         }
-        if request.call == OperatorCall::Storage {
-            return Ok(());
+        let admitted = Admitted { call: request.call, time: now };
+        if let OperatorCall::Storage { .. } = admitted.call {
+            return Ok(admitted);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if request.time <= *last {
             return Err("the request, or a later one, was taken already: make it anew".to_owned());
         }
         *last = request.time;
-        Ok(())
+        Ok(admitted)
     }
 }
 
@@ -126,7 +139,9 @@ mod tests {
         let bytes = |call| hex::encode(sign_bytes(&chain_id(), NOW, &call));
         assert_eq!(bytes(backup()), format!("{head}{tail}"));
         assert_eq!(bytes(OperatorCall::Compact), format!("{head}01000000"));
-        assert_eq!(bytes(OperatorCall::Storage), format!("{head}02000000"));
+        let storage = |wait| bytes(OperatorCall::Storage { wait });
+        assert_eq!(storage(false), format!("{head}0200000000"));
+        assert_eq!(storage(true), format!("{head}0200000001"));
     }
 
     #[test]
@@ -136,7 +151,7 @@ mod tests {
         let at = |after: Duration| NOW.plus(after);
         let sign = |call, now| OperatorRequest::sign(call, now, &chain_id(), &key);
         let admit = |request: &OperatorRequest| {
-            gate.admit(request, NOW, &chain_id(), &key.public()).err().unwrap_or_default()
+            gate.admit(request.clone(), NOW, &chain_id(), &key.public()).err().unwrap_or_default()
         };
         let good = sign(backup(), NOW);
 
@@ -164,11 +179,12 @@ mod tests {
         assert_eq!(admit(&sign(backup(), at(CLOCK_BOUND))), "");
 
         // What only reads is nobody else's either, and is in nobody's way.
-        let read = sign(OperatorCall::Storage, NOW);
+        let look = OperatorCall::Storage { wait: true };
+        let read = sign(look.clone(), NOW);
         assert_eq!((admit(&read).as_str(), admit(&read).as_str()), ("", ""));
-        let stranger = OperatorRequest::sign(OperatorCall::Storage, NOW, &chain_id(), &stranger);
+        let stranger = OperatorRequest::sign(look.clone(), NOW, &chain_id(), &stranger);
         assert!(admit(&stranger).contains("not signed"));
         let late = CLOCK_BOUND + Duration::from_nanos(1);
-        assert!(admit(&sign(OperatorCall::Storage, at(late))).contains("another time"));
+        assert!(admit(&sign(look, at(late))).contains("another time"));
     }
 }

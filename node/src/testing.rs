@@ -4,20 +4,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig, Header};
+use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig};
 use tandem_chain::comet;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::ledger::Ledger;
-use tandem_chain::liveness::{LivenessRecord, Observation};
+use tandem_chain::liveness::Observation;
 use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::{Call, records};
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::{Tx, TxBody};
-use tandem_chain::types::{Hash, Height, Power, Round, Timestamp};
+use tandem_chain::types::{Power, Round, Timestamp};
 use tandem_chain::vote::VoteKind;
+use tandem_consensus::validate::{Fixed, build};
 
 use crate::config::Config;
 use crate::home::Home;
@@ -182,35 +183,10 @@ impl Chain {
     }
 
     fn block(&self, txs: Vec<Tx>) -> Block {
-        let tip = self.tip();
-        let height = tip.height.next();
-        let record = match height {
-            Height(1) => LivenessRecord { height, ..LivenessRecord::default() },
-            _ => LivenessRecord::derive(
-                height,
-                &tip.table,
-                &tip.previous_register,
-                self.last.observations.clone(),
-            ),
-        };
-        let proposer = &tip.next_table.validators()[0];
-        let record = record.sign(&tip.chain_id, &self.keys[&proposer.key]);
-        let header = Header {
-            chain_id: tip.chain_id.clone(),
-            height,
-            time: tip.time.plus(tip.parameters.idle_block_interval()),
-            last_block_id: tip.block,
-            last_commit_hash: comet::commit_hash(&self.last.commit),
-            data_hash: comet::data_hash(&record, &txs),
-            validators_hash: comet::validators_hash(&tip.next_table),
-            next_validators_hash: comet::validators_hash(&tip.next_next_table),
-            consensus_hash: comet::consensus_hash(tip.parameters.block_max_bytes),
-            app_hash: tip.app_hash,
-            last_results_hash: tip.results_hash,
-            evidence_hash: Hash::EMPTY,
-            proposer_address: proposer.address,
-        };
-        Block { header, record, txs, evidence: Vec::new(), last_commit: self.last.commit.clone() }
+        let tip = self.ledger.tip();
+        let proposer = &self.keys[&tip.next_table.validators()[0].key];
+        let time = tip.time.plus(tip.parameters.idle_block_interval());
+        build(tip, &Fixed::of(tip), &self.last, time, (txs, Vec::new()), proposer)
     }
 
     fn certify(

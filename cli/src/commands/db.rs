@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -20,9 +19,6 @@ use tandem_node::storage::{self, Database, StorageConfig};
 use crate::args::{Db, Global};
 use crate::exit::Usage;
 use crate::{input, output};
-
-/// Time between two looks at how a job of the node is getting on.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub async fn db(global: &Global, command: Db) -> anyhow::Result<()> {
     match command {
@@ -86,7 +82,7 @@ impl Opened {
         }
         let key = self.home.node_key()?;
         let client = self.running(global, key.public()).await?;
-        Ok(client.operator(&self.sign(OperatorCall::Storage, &key)).await?)
+        Ok(client.operator(&self.sign(OperatorCall::Storage { wait: false }, &key)).await?)
     }
 
     /// Asks the node that runs, and waits until it has done it.
@@ -95,7 +91,7 @@ impl Opened {
         let client = self.running(global, key.public()).await?;
         let begun: Job = client.operator(&self.sign(call, &key)).await?;
         loop {
-            let look = self.sign(OperatorCall::Storage, &key);
+            let look = self.sign(OperatorCall::Storage { wait: true }, &key);
             let info: anyhow::Result<StorageInfo> = Ok(client.operator(&look).await?);
             let info = info.with_context(|| {
                 format!("the node does its {} all the same: see `tandem db stats`", begun.job)
@@ -110,7 +106,7 @@ impl Opened {
                 bail!("another {} was begun meanwhile: see the node's log", job.job);
             }
             match job.state {
-                JobState::Running => tokio::time::sleep(POLL_INTERVAL).await,
+                JobState::Running => {}
                 JobState::Done => return Ok(job),
                 JobState::Failed => {
                     bail!("the node's {} has failed: {}", job.job, job.error.unwrap_or_default())

@@ -10,16 +10,10 @@ use sha2::{Digest, Sha256};
 use tandem_chain::types::Hash;
 
 use super::BackupError;
+use crate::home::files::{io_error, sync_folder};
 
 /// Bytes that are copied at once; between two such parts it is seen whether the copy is still wanted.
 const AT_ONCE: usize = 1024 * 1024;
-
-pub(super) fn io_error<'a>(
-    action: &'static str,
-    path: &'a Path,
-) -> impl FnOnce(io::Error) -> BackupError + use<'a> {
-    move |source| BackupError::Io { action, path: path.to_owned(), source }
-}
 
 /// Copies a file to a path that must not exist, durably, with permission bits 0600; of one that is
 /// longer than `max` bytes no more than one byte beyond that. Returns length and SHA-256 of what was
@@ -32,7 +26,7 @@ pub(super) fn copy(
 ) -> Result<(u64, Hash), BackupError> {
     // A pipe would keep whoever opens it.
     if !std::fs::metadata(from).map_err(io_error("open", from))?.is_file() {
-        return Err(io_error("read", from)(io::Error::other("it is no file")));
+        return Err(io_error("read", from)(io::Error::other("it is no file")).into());
     }
     let source = File::open(from).map_err(io_error("open", from))?;
     let mut source = source.take(max.saturating_add(1));
@@ -75,16 +69,11 @@ pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, BackupError> {
     Ok(names)
 }
 
-/// Makes the entries of a folder durable.
-pub(super) fn sync_folder(path: &Path) -> Result<(), BackupError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))
-}
-
 /// Deletes a folder with all that is in it; no error when it is not there.
 pub(super) fn remove_folder(path: &Path) -> Result<(), BackupError> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io_error("remove", path)(error))
+            Err(io_error("remove", path)(error).into())
         }
         _ => Ok(()),
     }
@@ -92,5 +81,6 @@ pub(super) fn remove_folder(path: &Path) -> Result<(), BackupError> {
 
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
     std::fs::rename(from, to).map_err(io_error("rename", from))?;
-    to.parent().map_or(Ok(()), sync_folder)
+    to.parent().map_or(Ok(()), sync_folder)?;
+    Ok(())
 }

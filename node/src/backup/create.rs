@@ -8,11 +8,12 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::types::Timestamp;
 
 use super::BackupError;
-use super::copy::{copy, file_names, remove_folder, rename, sync_folder};
+use super::copy::{copy, file_names, remove_folder, rename};
 use super::manifest::{
-    CONFIG_FILE, DATA, FORMAT, File, GENESIS_FILE, KEY_FILE, Manifest, is_of_process,
+    CONFIG_FILE, DATA, FORMAT, File, GENESIS_FILE, KEY_FILE, Manifest, is_of_process, is_plain,
 };
-use crate::home::{Home, files};
+use crate::home::Home;
+use crate::home::files::{self, sync_folder};
 use crate::storage::{Database, StorageConfig};
 
 /// Where the database's tables are held together while they are copied: within its folder, which may
@@ -51,9 +52,7 @@ pub struct Order<'a> {
 /// # Errors
 /// [`BackupError::Name`].
 pub fn check_name(name: &str) -> Result<(), BackupError> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let fits = (1..=MAX_NAME).contains(&name.len());
-    if fits && !name.starts_with('.') && name.bytes().all(plain) {
+    if name.len() <= MAX_NAME && is_plain(name) {
         return Ok(());
     }
     Err(BackupError::Name { got: tandem_chain::types::escaped(name) })

@@ -135,15 +135,17 @@ pub(super) fn is_of_process(name: &str) -> bool {
     [LOCK, SYNCED_FILE, RESTORING, CHECKPOINT, GATHERING].contains(&name) || name.starts_with("LOG")
 }
 
+/// Whether it names a file or folder, none that is hidden, and has no sign that means anything to a
+/// shell.
+pub(super) fn is_plain(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+}
+
 /// Whether a backup may hold a file there.
 fn is_allowed(path: &str) -> bool {
-    let plain = |name: &str| {
-        !name.is_empty()
-            && !name.starts_with('.')
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
     match path.strip_prefix("data/") {
-        Some(name) => plain(name) && !is_of_process(name),
+        Some(name) => is_plain(name) && !is_of_process(name),
         None => [CONFIG_FILE, GENESIS_FILE, KEY_FILE].contains(&path),
     }
 }

@@ -61,16 +61,6 @@ pub enum BackupError {
     /// The configuration of the home or of the backup.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The system refused to read or write.
-    #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's word.
-        source: std::io::Error,
-    },
     /// The database does not open.
     #[error(transparent)]
     Storage(#[from] storage::Error),
@@ -128,16 +118,6 @@ pub enum BackupError {
     /// The node stops.
     #[error("the node stops: the backup was given up")]
     Stopped,
-}
-
-/// What to do about a fault of the system, where that is plain.
-fn hint(source: &std::io::Error) -> &'static str {
-    match source.kind() {
-        std::io::ErrorKind::StorageFull
-        | std::io::ErrorKind::QuotaExceeded
-        | std::io::ErrorKind::FileTooLarge => "; make room and begin again",
-        _ => "",
-    }
 }
 
 /// The genesis hash of a home or backup; none when it has no genesis file.

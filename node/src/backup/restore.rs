@@ -8,11 +8,12 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use tandem_chain::keys::PublicKey;
 use zeroize::Zeroizing;
 
-use super::copy::{copy, file_names, io_error, remove_folder, rename, sync_folder};
+use super::copy::{copy, file_names, remove_folder, rename};
 use super::manifest::{CONFIG_FILE, DATA, GENESIS_FILE, KEY_FILE, Manifest, place};
 use super::{BackupError, create, genesis_hash};
 use crate::config::Config;
-use crate::home::{GuardFile, GuardState, Home, KeyFile, files};
+use crate::home::files::{self, io_error, sync_folder};
+use crate::home::{GuardFile, GuardState, Home, KeyFile};
 use crate::storage::{self, Database};
 
 /// Where the new database comes together: within the folder of the old one, which may be a file
@@ -125,7 +126,8 @@ fn copy_all(manifest: &Manifest, folder: &Path, to: &Path) -> Result<(), BackupE
         let reason = "its hash is not that of backup.json".to_owned();
         return Err(BackupError::Damaged { path: folder.join(GENESIS_FILE), reason });
     }
-    sync_folder(&to.join(DATA))
+    sync_folder(&to.join(DATA))?;
+    Ok(())
 }
 
 /// Ends a restore that was interrupted when all of it was copied. It is called before a home's
@@ -170,7 +172,7 @@ fn finish_locked(data: &Path) -> Result<(), BackupError> {
 /// Deletes what a backup or restore that was cut off has left in a home whose database is open.
 ///
 /// # Errors
-/// [`BackupError::Io`].
+/// [`HomeError::Io`](crate::home::HomeError::Io).
 pub fn clean_up(home: &Home) -> Result<(), BackupError> {
     remove_folder(&home.data_path().join(RESTORING))?;
     create::clean_up(home)
@@ -190,6 +192,6 @@ fn lock(data: &Path) -> Result<OpenFile, BackupError> {
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => {
             Err(storage::Error::InUse { path: data.to_owned() }.into())
         }
-        Err(error) => Err(io_error("lock", &path)(error.into())),
+        Err(error) => Err(io_error("lock", &path)(error.into()).into()),
     }
 }

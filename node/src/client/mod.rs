@@ -334,7 +334,10 @@ impl Client {
                 self.call("backup", params).await
             }
             OperatorCall::Compact => self.call("compact", params).await,
-            OperatorCall::Storage => self.call("storage", params).await,
+            OperatorCall::Storage { wait } => {
+                params["wait"] = json!(wait);
+                self.call("storage", params).await
+            }
         }
     }
 

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::HomeError;
 
-fn io_error<'a>(
+/// The error of a system call on a path; `action` completes "cannot".
+pub(crate) fn io_error<'a>(
     action: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> HomeError + use<'a> {
@@ -51,7 +52,7 @@ pub fn read(path: &Path, max: u64) -> Result<Option<String>, HomeError> {
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeError> {
     let temporary = write_temporary(path, bytes, mode)?;
     fs::rename(&temporary, path).map_err(io_error("replace", path))?;
-    sync_folder(path)
+    sync_parent(path)
 }
 
 /// As [`write_atomic`], for a path that must not exist yet.
@@ -68,7 +69,7 @@ pub fn create_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeErr
             path: path.to_owned(),
             hint: "choose another name, or move it away",
         }),
-        linked => linked.map_err(io_error("create", path)).and_then(|()| sync_folder(path)),
+        linked => linked.map_err(io_error("create", path)).and_then(|()| sync_parent(path)),
     }
 }
 
@@ -81,7 +82,7 @@ pub fn remove(path: &Path) -> Result<(), HomeError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => {
             removed.map_err(io_error("remove", path))?;
-            sync_folder(path)
+            sync_parent(path)
         }
     }
 }
@@ -106,12 +107,16 @@ fn write_temporary(path: &Path, bytes: &[u8], mode: u32) -> Result<std::path::Pa
     Ok(temporary)
 }
 
-fn sync_folder(path: &Path) -> Result<(), HomeError> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(folder).and_then(|f| f.sync_all()).map_err(io_error("sync", folder))
+fn sync_parent(path: &Path) -> Result<(), HomeError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// Makes the entries of a folder durable.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), HomeError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))
 }
 
 #[cfg(test)]

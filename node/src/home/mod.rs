@@ -29,7 +29,7 @@ pub use storage_key::StorageKey;
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), hint(source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -70,6 +70,16 @@ pub enum HomeError {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+}
+
+/// What to do about a fault of the system, where that is plain.
+fn hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull
+        | std::io::ErrorKind::QuotaExceeded
+        | std::io::ErrorKind::FileTooLarge => "; make room and begin again",
+        _ => "",
+    }
 }
 
 /// Paths of a home folder.

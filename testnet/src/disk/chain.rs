@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig, Header};
+use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig};
 use tandem_chain::comet;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::ledger::Ledger;
-use tandem_chain::liveness::{Bits, LivenessRecord, Observation};
+use tandem_chain::liveness::{Bits, Observation};
 use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::tx::Tx;
-use tandem_chain::types::{Hash, Power, Round, Timestamp};
+use tandem_chain::types::{Power, Round, Timestamp};
 use tandem_chain::vote::VoteKind;
+use tandem_consensus::validate::{Fixed, build};
 use tandem_node::storage::{Database, StorageConfig};
 
 const ORGS: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
@@ -85,36 +86,9 @@ impl Chain {
 
     fn block(&self, txs: Vec<Tx>) -> Block {
         let tip = self.ledger.tip();
-        let height = tip.height.next();
-        let record = if height.0 == 1 {
-            LivenessRecord { height, ..LivenessRecord::default() }
-        } else {
-            LivenessRecord::derive(
-                height,
-                &tip.table,
-                &tip.previous_register,
-                self.last.observations.clone(),
-            )
-        };
-        let proposer = &tip.next_table.validators()[0];
-        let record = record.sign(&tip.chain_id, &self.keys[&proposer.key]);
-        let header = Header {
-            chain_id: tip.chain_id.clone(),
-            height,
-            time: tip.time.plus(tip.parameters.idle_block_interval()),
-            last_block_id: tip.block,
-            last_commit_hash: comet::commit_hash(&self.last.commit),
-            data_hash: comet::data_hash(&record, &txs),
-            validators_hash: comet::validators_hash(&tip.next_table),
-            next_validators_hash: comet::validators_hash(&tip.next_next_table),
-            consensus_hash: comet::consensus_hash(tip.parameters.block_max_bytes),
-            app_hash: tip.app_hash,
-            last_results_hash: tip.results_hash,
-            evidence_hash: Hash::EMPTY,
-            proposer_address: proposer.address,
-        };
-        let last_commit = self.last.commit.clone();
-        Block { header, record, txs, evidence: Vec::new(), last_commit }
+        let proposer = &self.keys[&tip.next_table.validators()[0].key];
+        let time = tip.time.plus(tip.parameters.idle_block_interval());
+        build(tip, &Fixed::of(tip), &self.last, time, (txs, Vec::new()), proposer)
     }
 
     fn certify(&self, block: &Block) -> Certificate {

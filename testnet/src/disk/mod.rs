@@ -14,7 +14,9 @@ use tandem_node::home::StorageKey;
 use tandem_node::storage::{Compression, StorageConfig};
 
 use chain::Chain;
-use records::{Numbers, Sample, TX_BYTES};
+use records::{Sample, TX_BYTES};
+
+use crate::sim::random::Random;
 
 /// Transactions in a block.
 const BLOCK_TXS: usize = 200;
@@ -81,9 +83,9 @@ fn ways() -> Vec<Way> {
 /// # Errors
 /// When the disk fails, or is full.
 pub fn run(options: &Options) -> Result<()> {
-    let mut numbers = Numbers(0x7a4d_0001);
+    let mut random = Random::new(1);
     let samples: Vec<Sample> =
-        (0..options.count).map(|number| records::sample(number, &mut numbers)).collect();
+        (0..options.count).map(|number| records::sample(number, &mut random)).collect();
     let count = options.count as f64;
     let sum = |lengths: &mut dyn Iterator<Item = usize>| lengths.sum::<usize>() as f64 / count;
     let report = Report {
@@ -182,9 +184,9 @@ mod tests {
 
     #[test]
     fn compression_saves_and_encryption_costs() {
-        let mut numbers = Numbers(1);
+        let mut random = Random::new(1);
         let samples: Vec<Sample> =
-            (0..600).map(|number| records::sample(number, &mut numbers)).collect();
+            (0..600).map(|number| records::sample(number, &mut random)).collect();
         let figures: Vec<Figures> =
             ways().iter().map(|way| measure(way, &samples, 200).unwrap()).collect();
         let of = |name: &str| figures.iter().find(|figures| figures.way == name).unwrap();

@@ -8,6 +8,7 @@ use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::Height;
 
 use super::chain::{genesis, user};
+use crate::sim::random::Random;
 
 /// Bytes of a transaction.
 pub const TX_BYTES: usize = 512;
@@ -25,27 +26,6 @@ pub struct Sample {
     pub value: String,
 }
 
-/// A generator of numbers, the same at each run (xorshift64*).
-pub struct Numbers(pub u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        let place = usize::try_from(self.below(words.len() as u64)).expect("an index of a list");
-        words[place]
-    }
-}
-
 /// The transaction that creates the data set.
 pub fn create() -> Tx {
     let data_set = "shipments".parse().expect("a name");
@@ -53,13 +33,13 @@ pub fn create() -> Tx {
 }
 
 /// The transaction with this number, valid for a chain's first blocks.
-pub fn sample(number: u64, numbers: &mut Numbers) -> Sample {
+pub fn sample(number: u64, random: &mut Random) -> Sample {
     let key = format!("shipment/{number:08}");
-    let nonce = numbers.next();
+    let nonce = random.next();
     // What the other fields leave of the transaction's bytes is an identifier, as a hash would be.
     let mut digest = String::new();
     loop {
-        let value = value(number, &mut Numbers(nonce | 1), &digest).to_string();
+        let value = value(number, &mut Random::new(nonce), &digest).to_string();
         let call = records::Call::Put {
             data_set: "shipments".parse().expect("a name"),
             key: key.clone().into_bytes(),
@@ -71,7 +51,7 @@ pub fn sample(number: u64, numbers: &mut Numbers) -> Sample {
             None | Some(0) => return Sample { tx, value },
             Some(missing) => {
                 while digest.len() < missing {
-                    write!(digest, "{:016x}", numbers.next()).expect("texts take everything");
+                    write!(digest, "{:016x}", random.next()).expect("texts take everything");
                 }
                 digest.truncate(missing);
             }
@@ -79,15 +59,15 @@ pub fn sample(number: u64, numbers: &mut Numbers) -> Sample {
     }
 }
 
-fn value(number: u64, numbers: &mut Numbers, digest: &str) -> Value {
+fn value(number: u64, random: &mut Random, digest: &str) -> Value {
     json!({
         "id": format!("shipment/{number:08}"),
-        "from": numbers.of(&PORTS),
-        "to": numbers.of(&PORTS),
-        "goods": numbers.of(&GOODS),
-        "weight_kg": numbers.below(40_000),
-        "state": numbers.of(&STATES),
-        "updated": format!("2026-11-{:02}T{:02}:{:02}:00Z", 1 + numbers.below(30), numbers.below(24), numbers.below(60)),
+        "from": random.pick(&PORTS),
+        "to": random.pick(&PORTS),
+        "goods": random.pick(&GOODS),
+        "weight_kg": random.below(40_000),
+        "state": random.pick(&STATES),
+        "updated": format!("2026-11-{:02}T{:02}:{:02}:00Z", 1 + random.below(30), random.below(24), random.below(60)),
         "document": digest,
     })
 }
@@ -132,7 +112,7 @@ mod tests {
 
     #[test]
     fn transactions_have_the_size_that_is_measured_and_are_alike_at_each_run() {
-        let (mut one, mut other) = (Numbers(7), Numbers(7));
+        let (mut one, mut other) = (Random::new(7), Random::new(7));
         for number in 0..50 {
             let sample = sample(number, &mut one);
             assert_eq!(sample.tx.bytes().len(), TX_BYTES);

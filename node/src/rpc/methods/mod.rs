@@ -77,7 +77,7 @@ methods! {
     "motion" ("motion") "a proposed change, and what it would do now" => motions::motion;
     "try_change" ("change") "what a change would do, on paper" => motions::try_change;
     "key" ("key") "what a public key is in the chain" => own::key;
-    "storage" ("time", "signature") "the database's figures, the last job; for the operator alone" => storage::storage;
+    "storage" ("wait", "time", "signature") "the database's figures, the last job; for the operator alone" => storage::storage;
     "backup" ("name", "with_key", "time", "signature") "make a backup; for the operator alone" => storage::backup;
     "compact" ("time", "signature") "compact the database; for the operator alone" => storage::compact;
 }

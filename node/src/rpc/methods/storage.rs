@@ -14,7 +14,8 @@ use crate::rpc::state::RpcState;
 
 /// `storage`.
 pub async fn storage(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
-    answer(state, OperatorCall::Storage, &params).await
+    let wait = params.flag("wait")?;
+    answer(state, OperatorCall::Storage { wait }, &params).await
 }
 
 /// `backup`.
@@ -38,10 +39,17 @@ async fn answer(
     let signature = params.hex("signature")?.ok_or_else(|| missing("signature"))?;
     let signature = Signature::from_slice(&signature)
         .map_err(|_| RpcError::params("parameter signature must be 128 hex digits"))?;
+    let wait = matches!(call, OperatorCall::Storage { wait: true });
     let request = OperatorRequest { call, time: Timestamp(time), signature };
+    let admitted = state.maintenance.admit(request, now()).map_err(RpcError::internal)?;
+    if wait {
+        let limit = state.config.rpc.request_timeout / 2;
+        // When it takes longer, the answer tells of a job that is under way.
+        let _ = tokio::time::timeout(limit, state.maintenance.idle()).await;
+    }
     state
         .read(move |state| {
-            let answer = state.maintenance.answer(request, now());
+            let answer = state.maintenance.answer(admitted);
             answer.map(|answer| json!(answer)).map_err(RpcError::internal)
         })
         .await

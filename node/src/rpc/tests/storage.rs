@@ -1,7 +1,6 @@
 //! Figures of the database, and what the node's operator alone may ask.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -30,7 +29,7 @@ fn backup(name: &str) -> OperatorCall {
 }
 
 async fn info_of(node: &Node) -> StorageInfo {
-    node.client.operator(&sign(OperatorCall::Storage)).await.unwrap()
+    node.client.operator(&sign(OperatorCall::Storage { wait: true })).await.unwrap()
 }
 
 /// The job that is begun by `call`, when it is over.
@@ -43,7 +42,6 @@ async fn job(node: &Node, call: OperatorCall) -> Job {
         if job.state != JobState::Running {
             return job;
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -79,7 +77,7 @@ async fn nobody_else_fills_the_disk_or_learns_what_is_on_it() {
     let node = node_with_backups().await;
     let good = sign(backup("a"));
     let (chain_id, stranger) = (testing::genesis().chain_id, testing::validator(1));
-    for call in [backup("a"), OperatorCall::Compact, OperatorCall::Storage] {
+    for call in [backup("a"), OperatorCall::Compact, OperatorCall::Storage { wait: true }] {
         let request = OperatorRequest::sign(call, wall_clock(), &chain_id, &stranger);
         let error = refused(&node, &request).await;
         assert!(error.contains("not signed with the key of this node"), "{error}");
@@ -114,7 +112,7 @@ async fn the_operator_is_told_the_figures_of_the_database() {
     let node = node().await;
     let tx = node.chain().create(1);
     node.commit(vec![tx]);
-    let request = sign(OperatorCall::Storage);
+    let request = sign(OperatorCall::Storage { wait: false });
     let answer: Value = node.client.operator(&request).await.unwrap();
     assert_eq!((&answer["height"], &answer["encrypted"]), (&json!("1"), &json!(false)));
     assert_eq!(answer["job"], Value::Null);

@@ -1,22 +1,13 @@
 //! Files in which bytes are other than they were written.
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
 use super::encrypted::files;
 use super::*;
 
 /// Places at which each file is damaged, beside its first and last bytes.
 const PLACES: u64 = 6;
-
-/// A generator of numbers, the same at each run (xorshift64*).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % bound
-    }
-}
 
 /// A database with entries in tables, and in a log that begins with what was made durable.
 fn fill(path: &Path, config: &StorageConfig) {
@@ -82,19 +73,19 @@ fn flip(config: &StorageConfig) {
     let home = Home::new();
     fill(&home.path(), config);
     let whole = files(&home.path());
-    let mut numbers = Numbers(0x7a4d_0001);
+    let mut random = StdRng::seed_from_u64(1);
     let (mut errors, mut harmless) = (0, 0);
     for (file, bytes) in whole.iter().filter(|(_, bytes)| !bytes.is_empty()) {
         let length = bytes.len() as u64;
         let ends = [0, 1, 4, 5, 6, length / 2, length - 1];
-        let random: Vec<u64> = (0..PLACES).map(|_| numbers.below(length)).collect();
-        for place in ends.into_iter().chain(random).filter(|place| *place < length) {
+        let places: Vec<u64> = (0..PLACES).map(|_| random.random_range(0..length)).collect();
+        for place in ends.into_iter().chain(places).filter(|place| *place < length) {
             let copy = Home::new();
             std::fs::create_dir(copy.path()).unwrap();
             for (path, bytes) in &whole {
                 let mut bytes = bytes.clone();
                 if path == file {
-                    let flip = u8::try_from(1 + numbers.below(255)).unwrap();
+                    let flip = random.random_range(1..=u8::MAX);
                     bytes[usize::try_from(place).unwrap()] ^= flip;
                 }
                 std::fs::write(copy.path().join(path.file_name().unwrap()), bytes).unwrap();
