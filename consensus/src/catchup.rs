@@ -1,6 +1,7 @@
 //! Catch-up of a replica that is behind: whom to ask for blocks, and the blocks that came.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, OrgName, Power};
 
 use crate::limits::{
-    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
-    MAX_ASKED, MAX_FETCH_BLOCKS, MAX_FETCH_PEERS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
+    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_REST, FETCH_SLOW,
+    FETCH_TIMEOUT, MAX_ASKED, MAX_FETCH_BLOCKS, MAX_FETCH_PEERS, MAX_FETCHED_BLOCKS,
+    MAX_FETCHED_TX_BYTES,
 };
 use crate::time::Instant;
 
@@ -29,6 +31,13 @@ struct Peer {
     /// Whether its last answer took long.
     slow: bool,
     asked: Instant,
+}
+
+impl Peer {
+    /// Whether its last answer came soon, and nothing that it sent since a good block was refused.
+    fn is_quick(&self) -> bool {
+        !self.slow && self.failures == 0
+    }
 }
 
 impl Default for Peer {
@@ -49,6 +58,7 @@ impl Default for Peer {
 struct Asked {
     peer: PublicKey,
     first: Height,
+    count: u64,
     at: Instant,
 }
 
@@ -56,6 +66,20 @@ impl Asked {
     fn deadline(&self) -> Instant {
         self.at.plus(FETCH_TIMEOUT)
     }
+
+    /// The heights asked for.
+    fn heights(&self) -> Range<Height> {
+        self.first..self.first.plus(self.count)
+    }
+}
+
+/// A fetched block that waits for its turn.
+#[derive(Clone, Debug)]
+struct Waiting {
+    from: PublicKey,
+    block: Arc<CertifiedBlock>,
+    /// Bytes of its transactions.
+    tx_bytes: usize,
 }
 
 /// A fetch to be made.
@@ -78,7 +102,8 @@ pub struct CatchUp {
     peers: BTreeMap<PublicKey, Peer>,
     /// Fetches under way, the last one last.
     asked: Vec<Asked>,
-    queue: VecDeque<FetchedBlock>,
+    /// Fetched blocks, of each height the first that came: answers come in any order.
+    blocks: BTreeMap<Height, Waiting>,
     /// The block whose signatures are being checked. It stays until the verdict on it has come, or
     /// its height is past: so a verdict is never taken for that on another block of its height.
     verifying: Option<FetchedBlock>,
@@ -151,9 +176,7 @@ impl CatchUp {
             peer.claimed = Height::ZERO;
             peer.not_before = now.plus(penalty.min(FETCH_PENALTY_MAX));
         }
-        if let Some(first) = self.queue.iter().position(|(from, _)| from == peer) {
-            self.queue.truncate(first);
-        }
+        self.blocks.retain(|_, block| block.from != *peer);
     }
 
     /// The answer to a fetch. False when it is not an answer to what was asked, or not consecutive
@@ -174,35 +197,37 @@ impl CatchUp {
         let good = !blocks.is_empty()
             && blocks.len() as u64 <= MAX_FETCH_BLOCKS
             && blocks.iter().zip(heights).all(|(b, height)| b.block.header.height == height);
-        if good {
-            // What others were asked for beside it is not waited for any more.
-            self.asked.retain(|asked| asked.first != first);
+        if !good {
+            return false;
         }
-        if let Some(peer) = self.peers.get_mut(&from).filter(|_| good) {
+        // What others were asked for beside it is not waited for any more.
+        self.asked.retain(|asked| !asked.heights().contains(&first));
+        if let Some(peer) = self.peers.get_mut(&from) {
             peer.slow = now.since(asked.at) > FETCH_SLOW;
             peer.count =
                 if peer.slow { peer.count } else { (peer.count * 2).min(MAX_FETCH_BLOCKS) };
         }
-        if good && self.queue.back().is_none_or(|(_, b)| b.block.header.height.next() == first) {
-            self.queue.extend(blocks.into_iter().map(|block| (from, Arc::new(block))));
+        // More than was asked for may be the answer to an earlier question, for which another's came.
+        for block in blocks.into_iter().zip(0..asked.count).map(|(block, _)| block) {
+            let tx_bytes = block.block.txs.iter().map(|tx| tx.bytes().len()).sum();
+            let height = block.block.header.height;
+            let waiting = Waiting { from, block: Arc::new(block), tx_bytes };
+            self.blocks.entry(height).or_insert(waiting);
         }
-        good
+        true
     }
 
     /// The fetched block of the height after `tip`, to be verified now; none while one is.
     pub fn next_block(&mut self, tip: Height) -> Option<FetchedBlock> {
-        while self.queue.front().is_some_and(|(_, b)| b.block.header.height <= tip) {
-            self.queue.pop_front();
+        while self.blocks.first_key_value().is_some_and(|(height, _)| *height <= tip) {
+            self.blocks.pop_first();
         }
         self.verifying.take_if(|(_, b)| b.block.header.height <= tip);
-        if self.queue.front()?.1.block.header.height != tip.next() {
-            self.queue.clear();
-            return None;
-        }
+        let Waiting { from, block, .. } = self.blocks.get(&tip.next())?;
         if self.verifying.is_some() {
             return None;
         }
-        self.verifying = self.queue.front().cloned();
+        self.verifying = Some((*from, Arc::clone(block)));
         self.verifying.clone()
     }
 
@@ -221,28 +246,50 @@ impl CatchUp {
     /// Whether a block of this height was fetched and waits for its verdict.
     #[must_use]
     pub fn has(&self, height: Height) -> bool {
-        let waiting = self.queue.front().into_iter().chain(&self.verifying);
-        waiting.into_iter().any(|(_, block)| block.block.header.height == height)
+        let verifying = self.verifying.as_ref();
+        self.blocks.contains_key(&height)
+            || verifying.is_some_and(|(_, block)| block.block.header.height == height)
     }
 
-    fn wanted(&self, tip: Height) -> Height {
-        self.queue.back().map_or(tip, |(_, b)| b.block.header.height.max(tip)).next()
+    /// The first height above `tip` whose block is not here.
+    fn head(&self, tip: Height) -> Height {
+        let mut head = tip.next();
+        for height in self.blocks.range(head..).map(|(height, _)| *height) {
+            if height != head {
+                break;
+            }
+            head = head.next();
+        }
+        head
     }
 
-    /// Whether a peer that claims `claimed` is worth a fetch.
-    fn is_worth(&self, claimed: Height, tip: Height, entered: Instant, now: Instant) -> bool {
-        let wanted = self.wanted(tip);
-        claimed >= wanted
-            && (!self.queue.is_empty()
-                || claimed.0 >= tip.0 + FETCH_AHEAD
-                || now.since(entered) >= FETCH_DELAY)
+    /// The first height from `head` on that is neither here nor asked for.
+    fn wanted(&self, head: Height) -> Height {
+        let mut height = head;
+        loop {
+            let asked = self.asked.iter().map(Asked::heights).find(|asked| asked.contains(&height));
+            height = match asked {
+                Some(asked) => asked.end,
+                None if self.blocks.contains_key(&height) => height.next(),
+                None => return height,
+            }
+        }
+    }
+
+    /// How many blocks from `first` on lack before the next one that is here or asked for.
+    fn gap(&self, first: Height) -> u64 {
+        let here = self.blocks.range(first..).map(|(height, _)| *height).next();
+        let asked = self.asked.iter().map(|asked| asked.first).filter(|asked| *asked > first);
+        let end = here.into_iter().chain(asked).min();
+        end.map_or(u64::MAX, |end| end.0 - first.0)
     }
 
     /// Whether another answer might not fit.
     fn is_full(&self) -> bool {
-        let txs = self.queue.iter().flat_map(|(_, block)| &block.block.txs);
-        self.queue.len() as u64 + MAX_FETCH_BLOCKS > MAX_FETCHED_BLOCKS
-            || txs.map(|tx| tx.bytes().len()).sum::<usize>() > MAX_FETCHED_TX_BYTES
+        let asked: u64 = self.asked.iter().map(|asked| asked.count).sum();
+        let tx_bytes: usize = self.blocks.values().map(|block| block.tx_bytes).sum();
+        self.blocks.len() as u64 + asked + MAX_FETCH_BLOCKS > MAX_FETCHED_BLOCKS
+            || tx_bytes > MAX_FETCHED_TX_BYTES
     }
 
     /// A fetch that ran out of time; its peer is to be reported.
@@ -256,70 +303,119 @@ impl CatchUp {
         Some((asked.peer, asked.first))
     }
 
-    /// The fetch to make now: of the peers that claim to have the next block that is lacking, one
-    /// that is not slow, has all that can be asked for, and was asked longest ago. By turns, so that
-    /// none can hold up this node alone, whatever it claims.
+    /// The fetch to make now: of the first blocks that are neither here nor asked for. Of the peers that
+    /// claim to have them, one that is quick, has all that can be asked for, and was asked longest ago.
+    /// By turns, so that none can hold up this node alone, whatever it claims; from up to
+    /// [`MAX_ASKED`] peers at once.
     ///
-    /// While an answer is waited for, nobody else is asked; but a node that lacks few blocks, and has
-    /// waited for longer than the network's bound, asks another peer for the same beside the first:
-    /// it would look dead before the first had run out of time.
+    /// When the answer that all others wait for does not come in time, another peer is asked for the
+    /// same beside the first: see [`CatchUp::asks_another_at`].
     pub fn request(&mut self, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
-        if self.is_full() {
-            return None;
-        }
-        if !self.asked.is_empty() {
-            if self.asks_another_at(tip).is_none_or(|at| now < at) {
-                return None;
-            }
-            for Asked { peer, .. } in &self.asked {
-                if let Some(peer) = self.peers.get_mut(peer) {
+        let head = self.head(tip.height);
+        if self.asks_another_at(tip, head).is_some_and(|at| at <= now) {
+            for asked in self.asked.iter().filter(|asked| asked.heights().contains(&head)) {
+                if let Some(peer) = self.peers.get_mut(&asked.peer) {
                     peer.slow = true;
                 }
             }
+            if let Some(request) = self.ask(head, tip, entered, now) {
+                return Some(request);
+            }
         }
-        let first = self.wanted(tip.height);
-        let may =
-            |p: &Peer| p.not_before <= now && self.is_worth(p.claimed, tip.height, entered, now);
-        let candidates: Vec<(&PublicKey, &Peer)> =
-            self.not_asked().filter(|(_, peer)| may(peer)).collect();
-        if candidates.is_empty() {
+        let first = self.next_first(tip, head)?;
+        self.ask(first, tip, entered, now)
+    }
+
+    /// The first height that is neither here nor asked for; none when that is enough for now, or it is
+    /// not the first that lacks and not believed to be there. The block after the tip is asked for
+    /// whatever else is: all that waits would wait for ever.
+    fn next_first(&self, tip: &Tip, head: Height) -> Option<Height> {
+        let first = self.wanted(head);
+        let may = if first == tip.height.next() {
+            self.asked.len() <= MAX_ASKED
+        } else {
+            self.asked.len() < MAX_ASKED
+                && !self.is_full()
+                && (first == head || first <= self.best_claim(tip))
+        };
+        may.then_some(first)
+    }
+
+    fn ask(&mut self, first: Height, tip: &Tip, entered: Instant, now: Instant) -> Option<Request> {
+        let able = self.able(first, tip, entered).filter(|(.., from)| *from <= now);
+        let able: Vec<(PublicKey, Peer)> = able.map(|(key, peer, _)| (key, *peer)).collect();
+        if able.is_empty() {
             return None;
         }
         let plenty = self.best_claim(tip).min(first.plus(MAX_FETCH_BLOCKS - 1));
-        let order = |p: &Peer| (p.slow, p.claimed < plenty, p.asked);
-        let key = *candidates.into_iter().min_by_key(|(_, peer)| order(peer))?.0;
+        let order = |p: &Peer| (!p.is_quick(), p.claimed < plenty, p.asked);
+        let (key, _) = able.into_iter().min_by_key(|(_, peer)| order(peer))?;
+        let gap = self.gap(first);
         let peer = self.peers.get_mut(&key)?;
         peer.asked = now;
-        self.asked.push(Asked { peer: key, first, at: now });
-        Some(Request { peer: key, first, count: peer.count })
+        let count = peer.count.min(gap);
+        self.asked.push(Asked { peer: key, first, count, at: now });
+        Some(Request { peer: key, first, count })
     }
 
-    /// Peers of which no answer is waited for.
-    fn not_asked(&self) -> impl Iterator<Item = (&PublicKey, &Peer)> {
-        self.peers.iter().filter(|(key, _)| self.asked.iter().all(|asked| asked.peer != **key))
+    /// The peers that claim to have the block at `first` and of which no answer is waited for, each with
+    /// the time from which on it may be asked: at once when this node lacks many blocks, else when it
+    /// has waited for them a while.
+    ///
+    /// Far behind, who is not quick is left alone for [`FETCH_REST`] while anyone who is has the blocks,
+    /// be that one busy: it would hold up all that comes behind its own. It is asked all the same for
+    /// what this node needs next, when nobody is asked for that.
+    fn able(
+        &self,
+        first: Height,
+        tip: &Tip,
+        entered: Instant,
+    ) -> impl Iterator<Item = (PublicKey, &Peer, Instant)> {
+        let is_asked_for = || self.asked.iter().any(|asked| asked.heights().contains(&first));
+        let has_quick = || self.peers.values().any(|peer| peer.claimed >= first && peer.is_quick());
+        let can_do_without = if first == tip.height.next() { is_asked_for() } else { has_quick() };
+        let leaves_slow = can_do_without && !self.is_near(tip);
+        let is_free = |key: &PublicKey| self.asked.iter().all(|asked| asked.peer != *key);
+        let free =
+            self.peers.iter().filter(move |(key, peer)| peer.claimed >= first && is_free(key));
+        free.map(move |(key, peer)| {
+            let is_far = peer.claimed.0 >= tip.height.0 + FETCH_AHEAD || !self.blocks.is_empty();
+            let waited = if is_far { Instant::default() } else { entered.plus(FETCH_DELAY) };
+            let is_left = leaves_slow && !peer.is_quick();
+            let left = if is_left { peer.asked.plus(FETCH_REST) } else { Instant::default() };
+            (*key, peer, peer.not_before.max(waited).max(left))
+        })
     }
 
-    /// While an answer is waited for: from when on another peer may be asked too; none if not at all.
-    fn asks_another_at(&self, tip: &Tip) -> Option<Instant> {
-        let last = self.asked.last()?;
-        let is_near = self.queue.is_empty() && self.lacking(tip) <= MAX_FETCH_BLOCKS;
+    /// Whether one answer may hold all that this node lacks.
+    fn is_near(&self, tip: &Tip) -> bool {
+        self.lacking(tip) <= MAX_FETCH_BLOCKS
+    }
+
+    /// While `head` is asked for and there is nothing to execute before it comes: from when on another
+    /// peer may be asked for it beside those that were.
+    ///
+    /// Near the tip after the network's bound: a node would look dead before the first had run out of
+    /// time. Else when an answer is slow, and in one place more: all others may be taken by peers that
+    /// do not answer.
+    fn asks_another_at(&self, tip: &Tip, head: Height) -> Option<Instant> {
+        let asked = self.asked.iter().filter(|asked| asked.heights().contains(&head));
+        let last = asked.map(|asked| asked.at).max().filter(|_| head == tip.height.next())?;
         let bound = Duration::from_millis(tip.parameters.network_bound_ms);
-        (is_near && self.asked.len() < MAX_ASKED).then(|| last.at.plus(bound))
+        let (most, patience) =
+            if self.is_near(tip) { (MAX_ASKED, bound) } else { (MAX_ASKED + 1, FETCH_SLOW) };
+        (self.asked.len() < most).then(|| last.plus(patience))
     }
 
     /// When something here is next due.
     #[must_use]
     pub fn next_wakeup(&self, tip: &Tip, entered: Instant) -> Option<Instant> {
         let deadline = self.asked.iter().map(Asked::deadline).min();
-        let from = if deadline.is_some() { self.asks_another_at(tip) } else { Some(entered) };
-        let from = from.filter(|_| !self.is_full());
-        let wanted = self.wanted(tip.height);
-        let request = from.and_then(|from| {
-            self.not_asked()
-                .filter(|(_, p)| p.claimed >= wanted)
-                .map(|(_, p)| p.not_before.max(entered.plus(FETCH_DELAY)).max(from))
-                .min()
-        });
-        deadline.into_iter().chain(request).min()
+        let able_at = |first| self.able(first, tip, entered).map(|(.., from)| from).min();
+        let head = self.head(tip.height);
+        let another = self.asks_another_at(tip, head);
+        let another = another.and_then(|at| able_at(head).map(|able| able.max(at)));
+        let more = self.next_first(tip, head).and_then(able_at);
+        deadline.into_iter().chain(another).chain(more).min()
     }
 }

@@ -36,7 +36,10 @@ pub const FETCH_PENALTY: Duration = Duration::from_secs(2);
 pub const FETCH_PENALTY_MAX: Duration = Duration::from_secs(60);
 /// Time for an answer to a fetch from which on its peer is asked only when no quicker one can be.
 pub const FETCH_SLOW: Duration = Duration::from_secs(1);
-/// Fetches under way at a time: more than one only of a node that lacks few blocks.
+/// Time after a question for which a node that is far behind leaves its peer alone, if that was slow
+/// or wrong and a quick one can be asked.
+pub const FETCH_REST: Duration = Duration::from_secs(60);
+/// Fetches under way at a time, each of another peer; one more for blocks that all others wait for.
 pub const MAX_ASKED: usize = 3;
 /// Peers that catch-up remembers before it forgets those that have gone: more than are registered.
 pub const MAX_FETCH_PEERS: usize = 2 * tandem_chain::limits::MAX_NODES;
@@ -44,9 +47,10 @@ pub const MAX_FETCH_PEERS: usize = 2 * tandem_chain::limits::MAX_NODES;
 pub const FETCH_AHEAD: u64 = 8;
 /// Time without a new block after which less than that is enough for a fetch.
 pub const FETCH_DELAY: Duration = Duration::from_millis(100);
-/// Blocks that are fetched ahead of the one that is executed.
-pub const MAX_FETCHED_BLOCKS: u64 = 2 * MAX_FETCH_BLOCKS;
-/// Bytes of the transactions of fetched blocks from which on no more are asked for.
+/// Blocks that are fetched ahead of the one that is executed, with those asked for.
+pub const MAX_FETCHED_BLOCKS: u64 = 4 * MAX_FETCH_BLOCKS;
+/// Bytes of the transactions of fetched blocks from which on no more are asked for, but the next one:
+/// what is fetched has no more than these and those of [`MAX_ASKED`] answers and one.
 pub const MAX_FETCHED_TX_BYTES: usize = 16 * 1024 * 1024;
 /// Time without a new block after which a replica sends its votes again.
 pub const STALL: Duration = Duration::from_millis(500);
@@ -68,4 +72,6 @@ const _: () = {
     assert!(MAX_FETCHED_TX_BYTES >= tandem_chain::limits::MAX_BLOCK_TX_BYTES);
     assert!(MAX_MESSAGE_BYTES <= tandem_chain::limits::MAX_ENCODED_BYTES);
     assert!(MAX_NEXT_VOTES_PER_VALIDATOR >= 4);
+    assert!(MAX_ASKED as u64 * MAX_FETCH_BLOCKS < MAX_FETCHED_BLOCKS);
+    assert!(FETCH_SLOW.as_nanos() < FETCH_TIMEOUT.as_nanos());
 };

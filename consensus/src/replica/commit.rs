@@ -94,7 +94,7 @@ impl Replica {
         if self.state.committing.is_some() {
             return;
         }
-        if let Some((peer, first)) = self.catch_up.expired(now.instant) {
+        while let Some((peer, first)) = self.catch_up.expired(now.instant) {
             let what = "no answer in time";
             effects.push(report(peer, Fault::Fetch { from: first, what }));
         }
@@ -113,7 +113,7 @@ impl Replica {
             }
         }
         let entered = self.state.entered;
-        if let Some(request) = self.catch_up.request(&self.tip, entered, now.instant) {
+        while let Some(request) = self.catch_up.request(&self.tip, entered, now.instant) {
             let crate::catchup::Request { peer, first, count } = request;
             effects.push(Effect::Fetch { from: peer, first, count });
         }

@@ -11,8 +11,8 @@ use tandem_chain::tx::Tx;
 use tandem_chain::types::Height;
 use tandem_consensus::catchup::{CatchUp, Request};
 use tandem_consensus::limits::{
-    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_SLOW, FETCH_TIMEOUT,
-    MAX_FETCH_BLOCKS, MAX_FETCHED_TX_BYTES,
+    FETCH_AHEAD, FETCH_DELAY, FETCH_PENALTY, FETCH_PENALTY_MAX, FETCH_REST, FETCH_SLOW,
+    FETCH_TIMEOUT, MAX_FETCH_BLOCKS, MAX_FETCHED_BLOCKS, MAX_FETCHED_TX_BYTES,
 };
 use tandem_consensus::time::Instant;
 
@@ -92,14 +92,119 @@ fn nobody_is_asked_who_claims_no_more_than_is_here() {
 }
 
 #[test]
-fn who_has_all_that_can_be_asked_for_is_asked_first_and_one_peer_at_a_time() {
+fn who_has_all_that_can_be_asked_for_is_asked_first_and_for_each_block_one_peer() {
     let mut catch_up = claiming(&[(1, 20), (2, 30), (3, 25)]);
     assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
     assert_eq!(request(&mut catch_up, 5, ENTERED), None);
-    let mut far = claiming(&[(1, 200), (2, 200)]);
-    assert_eq!(request(&mut far, 5, ENTERED), expected(1, 6));
-    assert_eq!(request(&mut far, 5, Instant(at(FETCH_TIMEOUT).0 - 1)), None);
+}
+
+#[test]
+fn far_behind_several_peers_are_asked_at_once_each_for_blocks_of_its_own() {
+    let mut far = claiming(&[(1, 900), (2, 900), (3, 900), (4, 900)]);
+    for peer in 1..=3 {
+        let first = 6 + MAX_FETCH_BLOCKS * (u64::from(peer) - 1);
+        assert_eq!(request(&mut far, 5, ENTERED), expected(peer, first));
+    }
+    assert_eq!(request(&mut far, 5, ENTERED), None, "three at a time are enough");
+    // But for the blocks that all others wait for.
+    assert_eq!(far.next_wakeup(&tip(5), ENTERED), Some(at(FETCH_SLOW)));
+    assert_eq!(request(&mut far, 5, at(FETCH_SLOW)), expected(4, 6));
+    assert_eq!(request(&mut far, 5, at(FETCH_SLOW * 3)), None);
     assert_eq!(far.next_wakeup(&tip(5), ENTERED), Some(at(FETCH_TIMEOUT)));
+    // What one alone claims is not asked for in advance.
+    let mut lone = claiming(&[(1, u64::MAX), (2, 80), (3, 80)]);
+    assert_eq!(request(&mut lone, 5, ENTERED), expected(1, 6));
+    assert_eq!(request(&mut lone, 5, ENTERED), expected(2, 6 + MAX_FETCH_BLOCKS));
+    assert_eq!(request(&mut lone, 5, ENTERED), None);
+}
+
+/// Takes blocks from a height on as far as there is no gap; the height then.
+fn take(catch_up: &mut CatchUp, mut height: u64) -> u64 {
+    while let Some((_, block)) = catch_up.next_block(Height(height)) {
+        height += 1;
+        assert_eq!(block.block.header.height, Height(height));
+        assert!(catch_up.verified(Height(height)).is_some());
+    }
+    height
+}
+
+#[test]
+fn answers_in_whatever_order_are_put_in_order_and_a_gap_is_asked_for_again() {
+    let chain = blocks(3 * MAX_FETCH_BLOCKS);
+    let index = |height: u64| usize::try_from(height - 1).unwrap();
+    let part = |first: u64, end: u64| chain[index(first)..index(end)].to_vec();
+    let starts = [1, 1 + MAX_FETCH_BLOCKS, 1 + 2 * MAX_FETCH_BLOCKS];
+    let end = 1 + 3 * MAX_FETCH_BLOCKS;
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut catch_up = claiming(&[(1, end - 1), (2, end - 1), (3, end - 1)]);
+        for _ in 0..3 {
+            assert!(request(&mut catch_up, 0, ENTERED).is_some());
+        }
+        for which in order {
+            // The second is cut: its server has stopped before.
+            let last = if which == 1 { starts[1] + 10 } else { starts[which] + MAX_FETCH_BLOCKS };
+            let peer = key(u8::try_from(which + 1).unwrap());
+            let answer = part(starts[which], last);
+            assert!(fetched(&mut catch_up, peer, Height(starts[which]), answer));
+        }
+        let gap = starts[1] + 10;
+        assert_eq!(take(&mut catch_up, 0), gap - 1, "{order:?}");
+        let asked = request(&mut catch_up, gap - 1, at(FETCH_DELAY)).unwrap();
+        assert_eq!((asked.first, asked.count), (Height(gap), starts[2] - gap));
+        assert!(fetched(&mut catch_up, asked.peer, asked.first, part(gap, starts[2])));
+        assert_eq!(take(&mut catch_up, gap - 1), end - 1, "the third was kept, {order:?}");
+    }
+}
+
+#[test]
+fn far_behind_a_slow_peer_that_all_wait_for_has_another_asked_beside_it() {
+    let chain = blocks(2 * MAX_FETCH_BLOCKS);
+    let mut catch_up = claiming(&[(1, 128), (2, 128)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), None);
+    let (due, second) = (at(FETCH_SLOW), chain[64..].to_vec());
+    assert!(fetched(&mut catch_up, key(2), Height(65), second));
+    assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), Some(due));
+    assert_eq!(request(&mut catch_up, 0, Instant(due.0 - 1)), None);
+    assert_eq!(request(&mut catch_up, 0, due), expected(2, 1));
+    assert!(fetched(&mut catch_up, key(2), Height(1), chain[..64].to_vec()));
+    assert_eq!(take(&mut catch_up, 0), 128);
+}
+
+#[test]
+fn far_behind_a_slow_peer_is_left_alone_while_a_quick_one_has_the_blocks() {
+    let chain = blocks(2 * MAX_FETCH_BLOCKS);
+    let mut catch_up = claiming(&[(1, 900), (2, 900)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    let now = at(FETCH_SLOW * 2);
+    assert!(catch_up.fetched(key(2), Height(65), chain[64..].to_vec(), at(FETCH_DELAY)));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..64].to_vec(), now));
+    assert_eq!(request(&mut catch_up, 0, now), expected(2, 129));
+    assert_eq!(request(&mut catch_up, 0, now), None, "the other is waited for");
+    assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), Some(now.plus(FETCH_TIMEOUT)));
+    let mut alone = catch_up.clone();
+    alone.disconnected(&key(2));
+    assert_eq!(request(&mut alone, 0, now), expected(1, 129), "there is no other");
+    assert_eq!(request(&mut catch_up, 0, Instant(at(FETCH_REST).0 - 1)), None);
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_REST)), expected(1, 193), "once a minute");
+}
+
+/// Blocks that came early do not make a node that is near the tip wait longer for the one before them.
+#[test]
+fn near_the_tip_another_is_asked_as_soon_when_later_blocks_are_here() {
+    let bound = Duration::from_millis(tip(0).parameters.network_bound_ms);
+    let chain = blocks(100);
+    let mut catch_up = claiming(&[(1, 100), (2, 100)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert!(catch_up.fetched(key(2), Height(65), chain[64..].to_vec(), ENTERED));
+    // Meanwhile blocks have come by votes.
+    assert_eq!(catch_up.next_block(Height(40)), None);
+    assert_eq!(catch_up.next_wakeup(&tip(40), ENTERED), Some(at(bound)));
+    let gap = Request { count: 24, ..expected(2, 41).unwrap() };
+    assert_eq!(request(&mut catch_up, 40, at(bound)), Some(gap));
 }
 
 /// A node that lacks a block that was withheld from it, and asks a peer that stands still, must not be
@@ -279,6 +384,27 @@ fn an_answer_is_consecutive_blocks_from_the_height_asked_for() {
 }
 
 #[test]
+fn the_answer_to_an_earlier_question_is_no_fault_and_brings_no_more_than_was_asked_for() {
+    let chain = blocks(128);
+    let mut catch_up = claiming(&[(1, 128), (2, 128), (3, 128)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert!(fetched(&mut catch_up, key(2), Height(65), chain[64..].to_vec()));
+    let now = at(FETCH_SLOW);
+    assert_eq!(request(&mut catch_up, 0, now), expected(2, 1));
+    assert!(catch_up.fetched(key(2), Height(1), chain[..3].to_vec(), now), "1 is not waited for");
+    let rest = Request { count: 61, ..expected(3, 4).unwrap() };
+    assert_eq!(request(&mut catch_up, 0, now), Some(rest));
+    assert!(catch_up.fetched(key(3), Height(4), chain[3..63].to_vec(), now));
+    catch_up.disconnected(&key(3));
+    catch_up.failed(&key(2), now);
+    let gap = Request { count: 3, ..expected(1, 1).unwrap() };
+    assert_eq!(request(&mut catch_up, 0, now), Some(gap));
+    assert!(catch_up.fetched(key(1), Height(1), chain[..64].to_vec(), now));
+    assert_eq!(request(&mut catch_up, 0, now), expected(1, 64));
+}
+
+#[test]
 fn what_was_not_asked_for_is_ignored() {
     let chain = blocks(3);
     let mut catch_up = claiming(&[(1, 3), (2, 2)]);
@@ -330,7 +456,7 @@ fn a_verdict_is_never_taken_for_that_on_another_block_of_its_height() {
 }
 
 #[test]
-fn what_a_peer_that_failed_sent_before_is_dropped_with_all_that_follows() {
+fn what_a_peer_that_failed_sent_before_is_dropped_and_nothing_of_others() {
     let chain = blocks(6);
     let mut catch_up = claiming(&[(1, 9), (2, 8)]);
     request(&mut catch_up, 0, at(FETCH_DELAY));
@@ -338,22 +464,58 @@ fn what_a_peer_that_failed_sent_before_is_dropped_with_all_that_follows() {
     catch_up.claim(&key(2), Height(10));
     assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 3));
     assert!(fetched(&mut catch_up, key(2), Height(3), chain[2..4].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 5));
+    assert!(fetched(&mut catch_up, key(1), Height(5), chain[4..].to_vec()));
     catch_up.failed(&key(2), at(FETCH_DELAY));
-    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 3));
+    let gap = Request { count: 2, ..expected(1, 3).unwrap() };
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), Some(gap));
+    assert!(fetched(&mut catch_up, key(1), Height(3), chain[2..4].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(1, 7));
+}
+
+#[test]
+fn so_is_what_it_sent_early() {
+    let chain = blocks(2 * MAX_FETCH_BLOCKS);
+    let mut catch_up = claiming(&[(1, 200), (2, 200)]);
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 1));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(2, 65));
+    assert!(fetched(&mut catch_up, key(2), Height(65), chain[64..].to_vec()));
+    catch_up.failed(&key(2), ENTERED);
+    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..64].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, 65));
 }
 
 #[test]
 fn what_is_fetched_ahead_is_bounded() {
-    let chain = blocks(2 * MAX_FETCH_BLOCKS);
-    let first = |n: u64| usize::try_from(n).expect("small");
+    let chain = blocks(MAX_FETCHED_BLOCKS);
     let mut catch_up = claiming(&[(1, 1_000)]);
-    request(&mut catch_up, 0, ENTERED);
-    assert!(fetched(&mut catch_up, key(1), Height(1), chain[..first(MAX_FETCH_BLOCKS)].to_vec()));
-    assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, MAX_FETCH_BLOCKS + 1));
-    let more = chain[first(MAX_FETCH_BLOCKS)..].to_vec();
-    assert!(fetched(&mut catch_up, key(1), Height(MAX_FETCH_BLOCKS + 1), more));
+    let parts = chain.chunks(usize::try_from(MAX_FETCH_BLOCKS).unwrap());
+    for (first, part) in (1..).step_by(64).zip(parts) {
+        assert_eq!(request(&mut catch_up, 0, ENTERED), expected(1, first));
+        assert!(fetched(&mut catch_up, key(1), Height(first), part.to_vec()));
+    }
     assert_eq!(request(&mut catch_up, 0, ENTERED), None);
     assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), None, "and nothing is waited for");
+}
+
+/// What came early may fill all the room before the peer goes that was asked for what all of it waits for.
+#[test]
+fn but_the_next_block_is_asked_for_however_much_waits_behind_it() {
+    let tx = tx_of(32 * 1024);
+    let mut chain = blocks(1 + 2 * MAX_FETCH_BLOCKS).split_off(64);
+    let full = vec![tx; 1 + MAX_FETCHED_TX_BYTES / (32 * 1024)];
+    Arc::make_mut(&mut chain[0].block).txs = full;
+    let mut catch_up = claiming(&[(1, 900), (2, 900), (3, 900)]);
+    for (peer, first) in [(1, 1), (2, 65), (3, 129)] {
+        assert_eq!(request(&mut catch_up, 0, ENTERED), expected(peer, first));
+    }
+    assert!(fetched(&mut catch_up, key(3), Height(129), chain[64..].to_vec()));
+    assert!(fetched(&mut catch_up, key(2), Height(65), chain[..64].to_vec()));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), None);
+    catch_up.disconnected(&key(1));
+    assert_eq!(catch_up.next_wakeup(&tip(0), ENTERED), Some(ENTERED));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), expected(2, 1));
+    assert_eq!(request(&mut catch_up, 0, at(FETCH_DELAY)), None);
 }
 
 #[test]

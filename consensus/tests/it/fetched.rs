@@ -2,7 +2,7 @@
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::codec;
-use tandem_chain::types::Round;
+use tandem_chain::types::{Height, Round};
 use tandem_consensus::journal::{KeyState, Place, Signing, Slot, VoteGuard};
 use tandem_consensus::limits::FETCH_AHEAD;
 use tandem_consensus::message::{Message, Proposal};
@@ -10,7 +10,7 @@ use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input};
 
 use crate::messages;
-use crate::solo::{Precommit, Prevote, Solo, builds, built, cast, proposed};
+use crate::solo::{Precommit, Prevote, Solo, builds, built, cast, faults, proposed};
 
 /// Fetches a block of the height. The verdict on it is the test's to give.
 fn fetch(solo: &mut Solo) {
@@ -34,6 +34,24 @@ fn refuse(solo: &mut Solo) -> Vec<Effect> {
     let height = solo.tip().height.next();
     let verdict = Err(Fault::Inconsistent { what: "it is not certified" });
     solo.feed(Input::BlockVerified { height, verdict })
+}
+
+#[test]
+fn fetches_that_run_out_of_time_at_once_are_all_given_up_at_once() {
+    let mut solo = Solo::new(0);
+    let committed = Height(900);
+    let mut asked = Vec::new();
+    for org in [1, 2, 3] {
+        solo.feed(Input::Connected(solo.world.validator(org)));
+    }
+    for org in [1, 2, 3] {
+        asked.extend(solo.receive(org, &Message::Status { committed }));
+    }
+    let fetches = asked.iter().filter(|effect| matches!(effect, Effect::Fetch { .. }));
+    assert_eq!(fetches.count(), 3, "{asked:?}");
+    let is_unanswered = |fault: &Fault| matches!(fault, Fault::Fetch { .. });
+    let late = faults(&solo.pass(5_000));
+    assert_eq!(late.iter().filter(|fault| is_unanswered(fault)).count(), 3, "{late:?}");
 }
 
 #[test]

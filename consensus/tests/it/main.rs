@@ -18,6 +18,7 @@ mod rounds;
 mod scenarios;
 mod shown;
 mod solo;
+mod sync;
 mod turns;
 mod validate;
 mod verify;

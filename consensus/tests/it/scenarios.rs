@@ -220,6 +220,39 @@ fn a_late_joiner_reaches_the_tip() {
 }
 
 #[test]
+fn a_late_joiner_that_is_killed_on_its_way_goes_on_where_it_stopped() {
+    let mut network = Network::new(&[1; 4]);
+    network.kill(6);
+    network.until_height(&[0, 1, 2, 3], 300, 60_000);
+    network.start_wiped(6);
+    for height in [70, 140, 210] {
+        network.until("it is on its way", 1_000, |n| n.height(6) >= height);
+        network.kill(6);
+        network.pass(1);
+        network.start(6);
+    }
+    let begun = network.ms();
+    network.until("it is at the tip", 1_000, |n| n.height(6) + 1 >= n.height(0));
+    assert!(network.ms() - begun < 500);
+    assert!(faults(&network).is_empty(), "{:?}", faults(&network));
+}
+
+#[test]
+fn a_late_joiner_catches_up_over_a_change_of_the_role_table() {
+    let mut network = Network::new(&[1; 4]);
+    network.kill(6);
+    network.until_height(&[0, 1, 2, 3], 100, 20_000);
+    network.kill(0);
+    network.until("the seat has moved", 10_000, |n| matches!(n.role(4), Role::Validator { .. }));
+    let moved = network.height(1);
+    network.until_height(&[1, 2, 3, 4], moved + 100, 40_000);
+    assert!(!moved.is_multiple_of(64), "the change is amid the blocks of an answer");
+    network.start_wiped(6);
+    network.until("it is at the tip", 2_000, |n| n.height(6) + 1 >= n.height(1));
+    assert!(faults(&network).is_empty(), "{:?}", faults(&network));
+}
+
+#[test]
 fn a_lost_key_is_silent_through_t_plus_2_and_its_node_is_back_after() {
     let mut network = Network::new(&[1; 4]);
     network.until_height(&ALL, 10, 5_000);

@@ -78,6 +78,7 @@ impl Watch {
                     _ => {}
                 },
                 Effect::Commit(block) => self.decided(by, block, process)?,
+                Effect::Fetch { from, first, .. } => process.heard.asked(from.address(), *first),
                 Effect::Report { peer, fault } => self.reported(by, peer, fault, process)?,
                 _ => {}
             }

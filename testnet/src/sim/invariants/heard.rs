@@ -4,11 +4,11 @@
 //! It is read in two ways: as everything that has come, for what a node may do; and as what it
 //! *surely* has, which no bound of the replica's memory drops, for what a node must do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use tandem_chain::block::Commit;
-use tandem_chain::types::{Address, BlockId};
+use tandem_chain::types::{Address, BlockId, Height};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::Step;
 use tandem_consensus::message::Proposal;
@@ -102,8 +102,8 @@ pub(super) struct Heard {
     pub has_news: bool,
     early_votes: Vec<Early>,
     early_proposals: Vec<Proposed>,
-    /// Whether the last fetch was answered with blocks.
-    pub answered: bool,
+    /// Fetches of this height that were answered with blocks: of whom, and from which height on.
+    pub answered: BTreeSet<(Address, Height)>,
     /// Certificates of fetched blocks that are not committed yet, by height.
     fetched: BTreeMap<u64, Vec<Commit>>,
 }
@@ -124,7 +124,7 @@ impl Heard {
             has_news: false,
             early_votes: Vec::new(),
             early_proposals: Vec::new(),
-            answered: false,
+            answered: BTreeSet::new(),
             fetched: BTreeMap::new(),
         }
     }
@@ -221,11 +221,20 @@ impl Heard {
         self.checked.insert(block, is_valid);
     }
 
+    /// A peer is asked for blocks.
+    pub fn asked(&mut self, from: Address, first: Height) {
+        self.answered.remove(&(from, first));
+    }
+
     /// A fetch is over: the certificates of the blocks that have come.
-    pub fn fetched<'a>(&mut self, commits: impl Iterator<Item = &'a Commit>) {
-        self.answered = false;
+    pub fn fetched<'a>(
+        &mut self,
+        from: Address,
+        first: Height,
+        commits: impl Iterator<Item = &'a Commit>,
+    ) {
         for commit in commits {
-            self.answered = true;
+            self.answered.insert((from, first));
             if commit.height.0 >= self.height {
                 self.fetched.entry(commit.height.0).or_default().push(commit.clone());
             }

@@ -29,7 +29,7 @@ pub(super) fn reported(
 ) -> Verdict {
     let (name, address) = peer;
     let is_true = match fault {
-        Fault::Fetch { .. } => !heard.answered,
+        Fault::Fetch { from, .. } => !heard.answered.contains(&(address, *from)),
         Fault::ClockAhead { max_ms, .. } => heard
             .proposals
             .iter()

@@ -185,9 +185,10 @@ impl Watch {
                     heard.verdict(*block, verdict.is_ok());
                 }
             }
-            Input::Fetched { blocks, .. } => {
+            Input::Fetched { from, first, blocks } => {
                 if let Some(Process { heard, .. }) = self.processes[node].as_deref_mut() {
-                    heard.fetched(blocks.iter().map(|block| &block.certificate.commit));
+                    let commits = blocks.iter().map(|block| &block.certificate.commit);
+                    heard.fetched(from.address(), *first, commits);
                 }
             }
             _ => {}
