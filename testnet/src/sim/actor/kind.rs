@@ -137,7 +137,9 @@ impl Kind {
             Self::Impostor => cast[1] = Some(kind),
             _ => cast[0] = Some(kind),
         }
-        for other in &mut cast {
+        // A clinger's partner takes its seat, which takes a correct one.
+        let first = if kind == Self::Clinger { 2 } else { 0 };
+        for other in &mut cast[first..] {
             if other.is_none() && random.chance(150) {
                 *other = Some(Self::beside(random, org.pair));
             }

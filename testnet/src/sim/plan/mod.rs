@@ -156,7 +156,7 @@ impl Plan {
         let focus = if shape.calm { Focus::Swarm } else { Focus::of(seed) };
         let orgs = orgs(random, focus, shape);
         let preset = if random.chance(700) { Parameters::lan() } else { Parameters::wan() };
-        let parameters = scaled(random, &preset);
+        let mut parameters = scaled(random, &preset);
         let links = links(random, &parameters);
         let links = if focus == Focus::Loss { Links { loss: 300, ..links } } else { links };
         let calm = (random.chance(80) && focus == Focus::Swarm) || shape.calm;
@@ -177,8 +177,17 @@ impl Plan {
             }
             _ => Vec::new(),
         };
+        let clings = byzantine.iter().any(|liar| liar.kinds[0] == Some(Kind::Clinger));
+        if clings {
+            // It is itself once it has lost its seat, which must be before the history's end.
+            parameters.failover_blocks = parameters.failover_blocks.min(3);
+        }
         // What some do takes until after a switch.
-        let lies_for = if byzantine.is_empty() { 0 } else { 10 * S };
+        let lies_for = match (byzantine.is_empty(), clings) {
+            (true, _) => 0,
+            (false, false) => 10 * S,
+            (false, true) => 30 * S,
+        };
         let scheme = if random.chance(80) { Scheme::Ed25519 } else { Scheme::Hashed };
         let mut plan = Self {
             seed,
