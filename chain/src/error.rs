@@ -93,7 +93,9 @@ pub enum Error {
     #[error("evidence: {what}")]
     Evidence { what: &'static str },
 
-    // Genesis and stores
+    // Genesis, snapshots and stores
+    #[error("snapshot: {what}")]
+    Snapshot { what: &'static str },
     #[error("genesis has {} fault(s):\n  - {}", faults.len(), faults.join("\n  - "))]
     Genesis { faults: Vec<String> },
     #[error("the database is of genesis {got}, this is {expected}: use another data folder")]
@@ -146,6 +148,7 @@ impl Error {
             | Self::Record { .. }
             | Self::Certificate { .. }
             | Self::Evidence { .. }
+            | Self::Snapshot { .. }
             | Self::Genesis { .. }
             | Self::OtherGenesis { .. }
             | Self::Damaged { .. }

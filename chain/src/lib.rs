@@ -16,6 +16,7 @@ pub mod liveness;
 pub mod mempool;
 pub mod modules;
 pub mod roles;
+pub mod snapshot;
 pub mod store;
 pub mod tip;
 pub mod tree;

@@ -90,6 +90,14 @@ pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_LIST: usize = 1_000;
 /// Bytes of keys and values after which an answer to a listing ends.
 pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of one encoded chunk of a snapshot.
+pub const MAX_CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// Entries in one chunk.
+pub const MAX_CHUNK_ENTRIES: usize = MAX_CHUNK_BYTES / 64;
+/// Chunks of one snapshot.
+pub const MAX_CHUNKS: usize = 65_536;
+/// Bytes of one encoded manifest of a snapshot.
+pub const MAX_MANIFEST_BYTES: usize = 15 * 1024 * 1024;
 
 /// Bytes that one signer adds to a block: its commit signature, observation and their signatures.
 const SIGNER_BYTES: usize = 400 + MAX_NODES.div_ceil(8);
@@ -120,4 +128,9 @@ const _: () = {
     // What is common is most of it.
     assert!(MEMPOOL_RESERVE_TXS <= MAX_MEMPOOL_TXS / 10);
     assert!(MEMPOOL_RESERVE_BYTES <= MAX_MEMPOOL_BYTES / 10);
+    // The longest values of the state, a register and a record, fit in a chunk.
+    let node = 32 + 8 + MAX_NAME_LEN + 1 + 8 + MAX_ADDRESSES_PER_NODE * (8 + MAX_ADDRESS_LEN);
+    assert!(MAX_NODES * node + 1024 < MAX_CHUNK_BYTES);
+    assert!(MAX_RECORD_KEY_BYTES + MAX_RECORD_VALUE_BYTES + 1024 < MAX_CHUNK_BYTES);
+    assert!(MAX_MANIFEST_BYTES < MAX_ENCODED_BYTES);
 };

@@ -6,7 +6,7 @@ use tendermint_proto::v0_38::{crypto, types as proto};
 use crate::comet::merkle;
 use crate::keys::PublicKey;
 use crate::roles::RoleTable;
-use crate::types::Hash;
+use crate::types::{Hash, Power};
 
 /// An ed25519 key as a protobuf message.
 #[must_use]
@@ -18,16 +18,15 @@ pub fn public_key(key: &PublicKey) -> crypto::PublicKey {
 /// power descending, then address.
 #[must_use]
 pub fn validators_hash(table: &RoleTable) -> Hash {
-    let leaves: Vec<Vec<u8>> = table
-        .validators()
-        .iter()
-        .map(|validator| {
-            let simple = proto::SimpleValidator {
-                pub_key: Some(public_key(&validator.key)),
-                voting_power: validator.power.0.cast_signed(),
-            };
-            simple.encode_to_vec()
-        })
-        .collect();
-    merkle::root(&leaves)
+    keys_hash(table.validators().iter().map(|validator| (&validator.key, validator.power)))
+}
+
+/// Hash of a validator set by keys and powers, in its order.
+#[must_use]
+pub fn keys_hash<'a>(validators: impl IntoIterator<Item = (&'a PublicKey, Power)>) -> Hash {
+    let leaf = |(key, power): (&PublicKey, Power)| {
+        let pub_key = Some(public_key(key));
+        proto::SimpleValidator { pub_key, voting_power: power.0.cast_signed() }.encode_to_vec()
+    };
+    merkle::root(&validators.into_iter().map(leaf).collect::<Vec<_>>())
 }

@@ -34,6 +34,7 @@ use crate::vote::Vote;
 
 pub use last::{Last, Origin};
 pub use receipt::{Event, Receipt};
+pub(crate) use recent::remember_again;
 pub use recent::{Recent, is_committed};
 use state::{State, missing};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::Block;
 use crate::error::Error;
-use crate::ledger::state::{State, key_of};
+use crate::ledger::state::{State, decode, key_of};
 use crate::limits::{EVIDENCE_WINDOW, MAX_TX_VALIDITY};
 use crate::store::{Batch, Column, Store};
 use crate::tx::Tx;
@@ -60,6 +60,20 @@ pub(super) fn time_of(store: &dyn Store, height: Height) -> Result<Option<Timest
 /// [`Error::Storage`].
 pub fn is_committed(store: &dyn Store, hash: &TxHash) -> Result<bool, Error> {
     Ok(store.get(Column::Tree, &hash_key(hash))?.is_some())
+}
+
+/// Adds to `batch` what the index has for an entry of the state, when that is of a block of the
+/// window.
+///
+/// # Errors
+/// [`Error::Damaged`].
+pub(crate) fn remember_again(key: &[u8], value: &[u8], batch: &mut Batch) -> Result<(), Error> {
+    if key.starts_with(RECENT.as_bytes()) {
+        for hash in decode::<Recent>("recent block", value)?.txs {
+            batch.put(Column::Tree, hash_key(&hash), Vec::new());
+        }
+    }
+    Ok(())
 }
 
 /// Remembers a block and forgets the one that leaves the window.

@@ -20,17 +20,23 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::store::{Batch, Column, Store, for_each};
+use crate::store::{Batch, Column, MemoryStore, Store, for_each};
 use crate::types::Hash;
-use page::{Page, SLOTS};
+use page::Page;
 
+pub(crate) use page::SLOTS;
 pub use proof::{Proof, prove};
 
 /// First byte of the keys of pages in [`Column::Tree`].
 const PAGE_PREFIX: u8 = 0;
+/// Slots that lead to a place, at most: a slot is four bits of it.
+pub(crate) const MAX_DEPTH: usize = 2 * Hash::LEN;
 
 /// A place in the tree and what it is to hold: the hash of a value, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +51,16 @@ impl Change {
     pub fn new(key: &[u8], value: Option<&[u8]>) -> Self {
         Self { key: Hash::of(key), value: value.map(Hash::of) }
     }
+
+    /// The place.
+    pub(crate) fn place(&self) -> Hash {
+        self.key
+    }
 }
 
 /// The root of a subtree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Node {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Node {
     /// No entry.
     #[default]
     Empty,
@@ -60,7 +71,9 @@ enum Node {
 }
 
 impl Node {
-    fn hash(&self) -> Hash {
+    /// Its hash, by the table at the head of the module.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
         match self {
             Self::Empty => Hash([0; 32]),
             Self::Leaf(key, value) => combine(0, key, value),
@@ -94,6 +107,17 @@ fn bit(place: &Hash, i: usize) -> bool {
 fn slot_of(place: &Hash, depth: usize) -> usize {
     let byte = place.0[depth / 2];
     usize::from(if depth.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
+}
+
+/// The places below the slot that `path` leads to.
+pub(crate) fn places_below(path: &[u8]) -> RangeInclusive<Hash> {
+    let (mut first, mut last) = (Hash([0; Hash::LEN]), Hash([0xff; Hash::LEN]));
+    for (depth, slot) in path.iter().enumerate() {
+        let (shift, byte) = (if depth.is_multiple_of(2) { 4 } else { 0 }, depth / 2);
+        first.0[byte] |= slot << shift;
+        last.0[byte] &= slot << shift | !(15 << shift);
+    }
+    first..=last
 }
 
 /// The key of a page in [`Column::Tree`]; `path` are the slots that lead to it.
@@ -169,6 +193,35 @@ pub fn update(
     let page = load(store, &[])?;
     let mut updater = Updater { store, batch, path: Vec::new() };
     Ok(updater.page(page, &changes)?.hash())
+}
+
+/// Builds the subtree in the slot that `path` leads to from all of its entries, in the order of
+/// their places: adds its pages to `batch`, and gives its root.
+pub(crate) fn build(path: Vec<u8>, entries: &[Change], batch: &mut Batch) -> Node {
+    let store = &MemoryStore::default();
+    let built = Updater { store, batch, path }.slot(Node::Empty, entries);
+    built.expect("nothing is read for a new subtree")
+}
+
+/// The pages at the top of a tree that is put together from subtrees.
+#[derive(Default)]
+pub(crate) struct Top(Batch);
+
+impl Top {
+    /// Adds the page at `path`, and gives its subtree as a whole.
+    pub(crate) fn page(&mut self, path: &[u8], slots: &[Node; SLOTS]) -> Node {
+        let page = Page { slots: *slots };
+        let node = page.node();
+        if node != Node::Empty {
+            self.0.put(Column::Tree, page_key(path), page.encode());
+        }
+        node
+    }
+
+    /// What is to be written.
+    pub(crate) fn into_batch(self) -> Batch {
+        self.0
+    }
 }
 
 struct Updater<'a> {

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::types::Hash;
 
 /// Subtrees below a page.
-pub(super) const SLOTS: usize = 16;
+pub(crate) const SLOTS: usize = 16;
 
 /// The sixteen subtrees four levels below a place in the tree.
 ///

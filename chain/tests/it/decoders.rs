@@ -16,6 +16,7 @@ use tandem_chain::modules::consortium::{
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{Reason, Run, SeatState, Switch};
 use tandem_chain::roles::{Register, RoleTable};
+use tandem_chain::snapshot::{Chunk, Manifest};
 use tandem_chain::tree::Proof;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Address, ChainId, DataSetName, Hash, Height, OrgName, Round, Term};
@@ -77,6 +78,8 @@ fn kinds() -> Vec<Kind> {
         Kind::new::<Proof>("proof", &proof),
         Kind::new::<Evidence>("evidence", &samples::evidence()),
         Kind::new::<SeatState>("seat", &seat),
+        Kind::new::<Manifest>("manifest of a snapshot", &samples::snapshot().0),
+        Kind::new::<Chunk>("chunk of a snapshot", &samples::snapshot().1),
         Kind::new::<Switch>("switch", &switch),
         Kind::new::<Motion>("motion", &motion),
         Kind::new::<Docket>("docket", &docket),

@@ -185,6 +185,12 @@ fn golden() -> String {
     let key = tandem_chain::modules::records::state_key(&data_set, b"2026-11-22");
     out.encoded("proof of a record", &tree::prove(chain.store(), &key).expect("a proof"));
 
+    out.section("Snapshots");
+    let (manifest, chunk) = samples::snapshot();
+    out.bytes("manifest", &manifest.encode());
+    out.text("manifest, hash", manifest.hash());
+    out.bytes("chunk", &chunk.encode());
+
     out.section("Results");
     let event = Event::new("switch", [("seat", "gamma".to_owned()), ("term", "2".to_owned())]);
     out.encoded("event", &event);

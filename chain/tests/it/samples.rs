@@ -13,6 +13,8 @@ use tandem_chain::modules::consortium::{Change, Policy};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::{Call, consortium, records, standby};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
+use tandem_chain::snapshot::{Chunk, Item, Manifest, Range};
+use tandem_chain::tree;
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{ChainId, Hash, Height, OrgName, Power, Round, Term, Timestamp};
 use tandem_chain::vote::{Vote, VoteKind};
@@ -329,6 +331,17 @@ pub fn certified_block() -> CertifiedBlock {
     let block = block();
     let certificate = certificate(8, block.id());
     CertifiedBlock { block: block.into(), certificate }
+}
+
+/// A snapshot of a state of two entries: its one chunk, and the manifest.
+pub fn snapshot() -> (Manifest, Chunk) {
+    let item = |key: &str, value: &str| Item { key: key.into(), value: value.into() };
+    let chunk = Chunk::new(vec![item("records/a", "1"), item("records/b", "22")]);
+    let whole = Range { path: Vec::new(), first: 0, count: 16 };
+    let state = chunk.items().iter().map(|item| (item.key.as_slice(), item.value.as_slice()));
+    let (app_hash, tile) = (tree::root_of(state), chunk.tile(&whole).expect("of the whole"));
+    let manifest = Manifest::new(chain_id(), Height(8), app_hash, vec![tile]);
+    (manifest.expect("all of the state"), chunk)
 }
 
 /// What key 21 signs in each domain but those of follow messages, which `consensus` has, and of
