@@ -69,6 +69,7 @@
 //! | - | whether the own clock is off | [`clock::Clocks`] |
 //! | - | a lost key | [`lost::Recovery`] |
 //! | - | whom to ask for blocks | [`catchup::CatchUp`] |
+//! | - | which header far away is to be trusted | [`light`] |
 //! | - | every bound | [`limits`] |
 //!
 //! # Switches
@@ -182,6 +183,7 @@ pub mod clock;
 mod effect;
 mod input;
 pub mod journal;
+pub mod light;
 pub mod limits;
 pub mod liveness;
 pub mod lost;

@@ -57,7 +57,17 @@ impl Fixed {
 /// # Errors
 /// What differs.
 pub fn check(tip: &Tip, fixed: &Fixed, block: &Block) -> Result<(), Fault> {
-    let header = &block.header;
+    check_header(tip, fixed, &block.header)?;
+    check_last_commit(tip, &block.last_commit)?;
+    check_record(tip, &block.record.record)?;
+    Ok(())
+}
+
+/// Checks a header against the tip that its block is to follow.
+///
+/// # Errors
+/// What differs.
+pub fn check_header(tip: &Tip, fixed: &Fixed, header: &Header) -> Result<(), Fault> {
     let expected = Header {
         chain_id: tip.chain_id.clone(),
         height: tip.height.next(),
@@ -75,8 +85,6 @@ pub fn check(tip: &Tip, fixed: &Fixed, block: &Block) -> Result<(), Fault> {
     if header.time <= tip.time {
         return Err(Error::TimeNotRising.into());
     }
-    check_last_commit(tip, &block.last_commit)?;
-    check_record(tip, &block.record.record)?;
     Ok(())
 }
 
@@ -129,7 +137,11 @@ pub fn check_certificate(tip: &Tip, certificate: &Certificate) -> Result<(), Err
     check_lengths(&certificate.observations, tip.register.nodes.len())
 }
 
-fn check_lengths(observations: &[Option<Observation>], bits: usize) -> Result<(), Error> {
+/// Checks that each observation has one bit per node.
+pub(crate) fn check_lengths(
+    observations: &[Option<Observation>],
+    bits: usize,
+) -> Result<(), Error> {
     if observations.iter().flatten().any(|o| o.seen.len() != bits) {
         return Err(Error::Record { what: "an observation has not one bit per node" });
     }

@@ -41,6 +41,7 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         Kind::new("journal of a new key", &Journal::new(KeyState::Good)),
         Kind::new("valid", &golden::valid()),
         Kind::new("stored proposal", &golden::proposal(true)),
+        Kind::new("light block", &golden::light_block()),
     ]);
     kinds
 });

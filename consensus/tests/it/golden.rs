@@ -14,15 +14,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tandem_chain::block::{Block, Commit, Header};
+use tandem_chain::block::{Block, Commit, CommitSig, Header};
 use tandem_chain::codec;
 use tandem_chain::comet;
 use tandem_chain::keys::{Domain, SecretKey, Signature};
 use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::liveness::{LivenessRecord, Observation};
-use tandem_chain::types::{ChainId, Hash, Height, Round, Timestamp};
+use tandem_chain::types::{ChainId, Hash, Height, Power, Round, Timestamp};
 use tandem_chain::vote::{Vote, VoteKind};
 use tandem_consensus::journal::{Journal, KeyState, Lock, Place, Signing, Valid, VoteGuard};
+use tandem_consensus::light::{LightBlock, LightValidator, ValidatorSet};
 use tandem_consensus::message::{FollowBody, Message, Proposal};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/golden.txt");
@@ -196,6 +197,19 @@ pub fn valid() -> Valid {
     Valid { height: Height(7), round: Round(1), block_id, block, prevotes: prevotes() }
 }
 
+/// A header with the precommit of one of its two validators.
+pub fn light_block() -> LightBlock {
+    let (header, id) = (block().header, block().id());
+    let vote = vote(1, VoteKind::Precommit, 2, Some(id));
+    let Vote { validator_address: address, timestamp, signature, .. } = vote;
+    let signatures = vec![Some(CommitSig { address, timestamp, signature }), None];
+    let (height, round, block) = (Height(7), Round(2), Some(id));
+    let commit = Commit { height, round, block, signatures };
+    let validator = |(n, power)| LightValidator { key: secret(n).public(), power: Power(power) };
+    let validators = [(1, 3), (2, 1)].map(validator).to_vec();
+    LightBlock { header, commit, validators: ValidatorSet { validators } }
+}
+
 fn golden() -> String {
     let mut out = Golden(
         "Bytes of what replicas sign, send and make durable. Test `golden` compares them, and\n\
@@ -215,6 +229,9 @@ fn golden() -> String {
     for (name, message) in messages() {
         out.encoded(name, &message);
     }
+
+    out.section("What a header far away is trusted by");
+    out.encoded("light block", &light_block());
 
     out.section("Parts of the journal");
     for step in [Signing::Proposal, Signing::Prevote, Signing::Precommit] {
