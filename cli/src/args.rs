@@ -11,6 +11,7 @@ use tandem_chain::genesis::GenesisRole;
 use tandem_chain::types::{ChainId, DataSetName, Hash, OrgName, Power, Term};
 use tandem_node::config::duration;
 use tandem_node::genesis_files::parse_role;
+use tandem_node::snapshots::TrustedBlock;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,6 +67,9 @@ pub enum Command {
     Genesis(Genesis),
     /// Run the node
     Start(Start),
+    /// Snapshots of the state: take, list, verify, restore
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// The node, its newest block, its part
     Status,
     /// Make and show keys
@@ -194,6 +198,33 @@ pub struct Start {
     /// Refuse to start with a genesis of another hash
     #[arg(long, value_name = "HASH")]
     pub genesis_hash: Option<Hash>,
+    /// Block that a restore from the others' snapshots trusts first, in the place of the genesis
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    pub trust: Option<TrustedBlock>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Snapshot {
+    /// Have the home's running node take one, and wait until it is there
+    Create,
+    /// Those in the home folder, the newest first
+    List,
+    /// Check every chunk in a folder, and that its state is to be trusted
+    Verify(SnapshotFolder),
+    /// Put the state in a folder into the home folder's empty database, while the node is stopped
+    Restore(SnapshotFolder),
+}
+
+#[derive(Debug, Args)]
+pub struct SnapshotFolder {
+    /// The folder
+    pub folder: PathBuf,
+    /// Block above the snapshot's, as another member's node shows it; else the genesis is trusted
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    pub trust: Option<TrustedBlock>,
+    /// Key that the folder is encrypted with, when it is another than the home's
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,6 +14,7 @@ pub mod operator;
 mod pairs;
 pub mod rpc;
 pub mod run;
+pub mod snapshots;
 pub mod storage;
 pub mod telemetry;
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! What operators ask of a running node's database: its figures; backups and compactions, one at a
-//! time, on a thread of their own.
+//! What operators ask of a running node's database: its figures; backups, compactions and snapshots,
+//! one at a time, on a thread of their own.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::home::Home;
 use crate::operator::{Admitted, Gate, OperatorCall, OperatorRequest};
 use crate::rpc::shapes::tandem::{Job, JobState, StorageInfo};
+use crate::snapshots::{Shelf, Source, stand_back, take_and_keep};
 use crate::storage::{Database, StorageConfig};
 
 /// Carries out what operators ask. When it is dropped, what is under way is given up.
@@ -35,6 +37,9 @@ struct Shared {
     genesis: Arc<Genesis>,
     node: PublicKey,
     db: Database,
+    shelf: Shelf,
+    /// Snapshots that are kept.
+    keep: usize,
     stop: AtomicBool,
     /// The one that was asked for last.
     job: watch::Sender<Option<Job>>,
@@ -51,7 +56,7 @@ pub enum Answer {
 }
 
 impl Maintenance {
-    /// For the node of a home, with its open database and how that is kept.
+    /// For the node of a home, with its open database, how that is kept, and its snapshots.
     #[must_use]
     pub fn new(
         home: &Home,
@@ -60,6 +65,7 @@ impl Maintenance {
         genesis: Arc<Genesis>,
         node: PublicKey,
         db: Database,
+        shelf: Shelf,
     ) -> Self {
         let shared = Shared {
             home: home.clone(),
@@ -68,6 +74,8 @@ impl Maintenance {
             genesis,
             node,
             db,
+            shelf,
+            keep: config.snapshots.keep,
             stop: AtomicBool::new(false),
             job: watch::Sender::default(),
         };
@@ -101,6 +109,9 @@ impl Maintenance {
             }
             OperatorCall::Compact => {
                 self.begin("compact", None, |shared, _| Ok(shared.db.compact()?)).map(Answer::Job)
+            }
+            OperatorCall::Snapshot => {
+                self.begin("snapshot", None, |shared, job| shared.snapshot(job)).map(Answer::Job)
             }
         }
     }
@@ -150,7 +161,7 @@ impl Maintenance {
         &self,
         job: &str,
         name: Option<String>,
-        work: impl FnOnce(&Shared, &mut Job) -> Result<(), BackupError> + Send + 'static,
+        work: impl FnOnce(&Shared, &mut Job) -> Done + Send + 'static,
     ) -> Result<Job, String> {
         let shared = &self.shared;
         let mut thread = lock(&self.thread);
@@ -199,11 +210,7 @@ impl Drop for Maintenance {
 }
 
 impl Shared {
-    fn carry_out(
-        &self,
-        mut job: Job,
-        work: impl FnOnce(&Self, &mut Job) -> Result<(), BackupError>,
-    ) {
+    fn carry_out(&self, mut job: Job, work: impl FnOnce(&Self, &mut Job) -> Done) {
         info!(job = job.job, name = job.name, "maintenance begins");
         match work(self, &mut job) {
             Ok(()) => {
@@ -218,7 +225,21 @@ impl Shared {
         }
         self.job.send_replace(Some(job));
     }
+
+    fn snapshot(&self, job: &mut Job) -> Done {
+        stand_back();
+        let view = self.db.snapshot();
+        let (db, genesis, stop) = (&self.db, &*self.genesis, &self.stop);
+        let source = Source { db, view: &view, genesis, stop };
+        let height = take_and_keep(&source, &self.shelf, self.keep)?;
+        job.height = Some(height);
+        job.bytes = Some(self.shelf.open(height)?.bytes()?);
+        Ok(())
+    }
 }
+
+/// How a job has ended.
+type Done = Result<(), Box<dyn Error>>;
 
 fn is_running(job: Option<&Job>) -> bool {
     job.is_some_and(|job| job.state == JobState::Running)

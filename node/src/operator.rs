@@ -30,6 +30,8 @@ pub enum OperatorCall {
         /// most.
         wait: bool,
     },
+    /// Take a snapshot of the state.
+    Snapshot,
 }
 
 /// A call with the proof that it is the operator's.
@@ -142,6 +144,7 @@ mod tests {
         let storage = |wait| bytes(OperatorCall::Storage { wait });
         assert_eq!(storage(false), format!("{head}0200000000"));
         assert_eq!(storage(true), format!("{head}0200000001"));
+        assert_eq!(bytes(OperatorCall::Snapshot), format!("{head}03000000"));
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! A node from start to stop: opens what it needs, wires it, and runs until it is told to stop.
+//! A node from start to stop: opens what it needs, wires it, and runs until it is told to stop. When it is
+//! empty and far behind, it stops in between, and restores a snapshot that its peers have.
+
+mod opened;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,18 +25,20 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
-use crate::backup::{self, BackupError};
-use crate::config::{Config, ConfigError};
+use crate::backup::BackupError;
+use crate::config::{self, Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers};
 use crate::genesis_files;
 use crate::home::{GuardFile, GuardState, Home, HomeError, files};
 use crate::join::Reception;
 use crate::maintenance::Maintenance;
-use crate::network::{Channel, Network, NetworkConfig, Rates};
+use crate::network::{Channel, Network};
 use crate::rpc;
+use crate::snapshots::{Server, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database};
 use crate::telemetry;
 use crate::view::NodeView;
+use opened::Opened;
 
 /// Committed blocks that a slow watcher may be behind before it must look them up.
 const COMMITS_BUFFER: usize = 256;
@@ -77,6 +83,9 @@ pub enum NodeError {
     /// A restore that was interrupted cannot be finished.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// A restore from a snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The network.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
@@ -96,6 +105,8 @@ pub enum NodeError {
 pub struct Options {
     /// The hash that the genesis file must have.
     pub genesis_hash: Option<Hash>,
+    /// What a restore trusts first, in the place of what the configuration says.
+    pub trust: Option<TrustedBlock>,
 }
 
 /// Reads and validates the genesis file of a home folder; with it come warnings for the operator.
@@ -127,20 +138,51 @@ pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
     end_on_panic();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let node = start(home, config, options).await?;
-    let (stop, stopped) = oneshot::channel();
-    let mut driver = std::pin::pin!(node.drive(stopped));
-    let name = tokio::select! {
-        ended = &mut driver => return ended,
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+    let mut stop = async move || {
+        let name = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        info!(signal = name, "stopping");
     };
-    info!(signal = name, "stopping");
-    // The driver has ended by itself when it does not listen.
-    let _ = stop.send(());
-    driver.await?;
-    info!("stopped");
-    Ok(())
+    let opened = Opened::read(home, config, &options)?;
+    let (mut may_restore, mut is_behind) = (opened.config.snapshots.restore, false);
+    loop {
+        let db = opened.database(home)?;
+        if std::mem::take(&mut is_behind) || db.restoring()?.is_some() {
+            let mut closed = db.closed();
+            let restored = tokio::select! {
+                restored = restore::restore(&opened, db) => Some(restored),
+                () = stop() => None,
+            };
+            if timeout(CLOSE_TIMEOUT, closed.changed()).await.is_err() {
+                warn!("the database is still in use after the restore");
+            }
+            let Some(restored) = restored else { return Ok(()) };
+            restored?;
+            // A node that has tried to goes on block by block.
+            may_restore = false;
+            continue;
+        }
+        let node = start(home, &opened, db, may_restore).await?;
+        let (end, ends) = oneshot::channel();
+        let mut driver = std::pin::pin!(node.drive(ends));
+        let ended = tokio::select! {
+            ended = &mut driver => ended,
+            () = stop() => {
+                // The driver has ended by itself when it does not listen.
+                let _ = end.send(());
+                driver.await?;
+                info!("stopped");
+                return Ok(());
+            }
+        };
+        if !matches!(ended, Err(NodeError::Fatal(Fatal::Behind))) {
+            return ended;
+        }
+        info!("the node is far behind: it restores a snapshot that its peers have");
+        is_behind = true;
+    }
 }
 
 /// Makes a panic in any thread or task the end of the process. A node that goes on without one of its
@@ -202,25 +244,16 @@ fn outcome(
     Ok(synced?)
 }
 
-async fn start(home: &Home, config: Config, options: Options) -> Result<Node, NodeError> {
-    let (genesis, warnings) = load_genesis(home, options.genesis_hash)?;
-    for warning in warnings {
-        warn!(%warning, "genesis");
-    }
-    if genesis.genesis_time > wall_clock() {
-        warn!(
-            genesis_time = genesis.genesis_time.to_rfc3339(),
-            "the chain begins at its genesis time, which is yet to come: no block is made before"
-        );
-    }
-    let key = home.node_key()?;
+async fn start(
+    home: &Home,
+    opened: &Opened,
+    db: Database,
+    may_restore: bool,
+) -> Result<Node, NodeError> {
+    let Opened { genesis, key, config, storage, shelf, .. } = opened;
     let me = key.public();
-    backup::finish(home)?;
-    let storage = home.storage(&config)?;
-    let db = Database::open(&home.data_path(), genesis.hash(), &storage)?;
-    backup::clean_up(home)?;
-    db.initialise(&Ledger::<Database>::genesis(&genesis))?;
-    let ledger = Ledger::open(db.clone(), &genesis)?;
+    db.initialise(&Ledger::<Database>::genesis(genesis))?;
+    let ledger = Ledger::open(db.clone(), genesis)?;
     let durable = durable(home, &db, me)?;
     let tip = Arc::clone(ledger.tip());
     let certificate = match tip.height {
@@ -235,16 +268,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         node = %me, height = %tip.height, "starting"
     );
     let listener = rpc::bind(config.rpc.listen).await?;
-    let (network, events) = Network::start(NetworkConfig {
-        secret: key.clone(),
-        listen: config.p2p.listen.clone(),
-        chain_id: genesis.chain_id.clone(),
-        genesis: genesis.hash(),
-        dial: config.p2p.dial.clone(),
-        bootstrap: config.p2p.bootstrap.clone(),
-        rates: Rates::default(),
-    })
-    .await?;
+    let (network, events) = opened.network().await?;
     let (tip_sender, tip_receiver) = watch::channel(Arc::clone(&tip));
     let (view_sender, view_receiver) = watch::channel(Arc::new(NodeView::default()));
     let (commits, commits_receiver) = broadcast::channel(COMMITS_BUFFER);
@@ -256,7 +280,7 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         network: Arc::new(Transactions(network.clone())),
     });
     network.receive_guests(Arc::new(Reception::new(
-        &genesis,
+        genesis,
         me,
         db.clone(),
         tip_receiver.clone(),
@@ -265,15 +289,19 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
     if home.join_path().exists() {
         tokio::spawn(end_of_join(home.clone(), me, tip_receiver.clone()));
     }
-    let replica = Replica::new(ReplicaSetup { signer: Arc::new(key), tip, certificate, durable });
-    let genesis = Arc::new(genesis);
-    let maintenance =
-        Maintenance::new(home, &config, storage, Arc::clone(&genesis), me, db.clone());
+    let is_empty = tip.height == Height::ZERO;
+    let signer = Arc::new(key.clone());
+    let replica = Replica::new(ReplicaSetup { signer, tip, certificate, durable });
+    let (kept, of) = (storage.clone(), Arc::clone(genesis));
+    let maintenance = Maintenance::new(home, config, kept, of, me, db.clone(), shelf.clone());
     let maintenance = Arc::new(maintenance);
+    let snapshots = Server::new(Arc::clone(genesis), shelf.clone());
+    let config::Snapshots { interval, keep, .. } = config.snapshots;
+    let taker = Taker::start(db.clone(), Arc::clone(genesis), shelf.clone(), interval as u64, keep);
     let rpc = rpc::Setup {
         me,
-        genesis,
-        config,
+        genesis: Arc::clone(genesis),
+        config: config.clone(),
         db: db.clone(),
         tip: tip_receiver,
         view: view_receiver,
@@ -281,17 +309,20 @@ async fn start(home: &Home, config: Config, options: Options) -> Result<Node, No
         admission: admission.clone(),
         network: Arc::new(Connected(network.clone())),
         maintenance: Arc::clone(&maintenance),
+        snapshots: snapshots.clone(),
     };
     let node_network = network.clone();
     let driver = driver::Setup {
         replica,
         db: db.clone(),
-        publishers: Publishers { tip: tip_sender, commits },
+        publishers: Publishers { tip: tip_sender, commits, snapshots: Some(taker) },
         ledger,
         admission,
         network,
         events,
         view: view_sender,
+        snapshots,
+        may_restore: may_restore && is_empty,
     };
     Ok(Node { network: node_network, driver, rpc, listener, db, maintenance })
 }
@@ -516,7 +547,7 @@ mod tests {
         driver::store_journal(&chain.db, &journal(KeyState::Good)).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let node = key(1).public();
-        let order = backup::Order {
+        let order = crate::backup::Order {
             home: &chain.home,
             db: &chain.db,
             storage: &StorageConfig::default(),
@@ -527,7 +558,7 @@ mod tests {
             name: "monday",
             with_key: false,
         };
-        backup::create(&order, &false.into()).unwrap();
+        crate::backup::create(&order, &false.into()).unwrap();
         let guard = GuardFile { public_key: node, state: GuardState::Used };
         let mut files = Files::new(Some(guard), None);
         let data = dir.path().join("monday/data");

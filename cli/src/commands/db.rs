@@ -36,16 +36,16 @@ pub async fn db(global: &Global, command: Db) -> anyhow::Result<()> {
 }
 
 /// A home, and its database unless the node that runs has it.
-struct Opened {
-    home: Home,
+pub(super) struct Opened {
+    pub home: Home,
     config: Config,
-    storage: StorageConfig,
+    pub storage: StorageConfig,
     genesis: Genesis,
-    db: Option<Database>,
+    pub db: Option<Database>,
 }
 
 impl Opened {
-    fn new(global: &Global) -> anyhow::Result<Self> {
+    pub fn new(global: &Global) -> anyhow::Result<Self> {
         let home = Home::new(&global.home);
         let config = Config::load(&home.config_path())?;
         let (genesis, _) = load_genesis(&home, None)?;
@@ -86,7 +86,7 @@ impl Opened {
     }
 
     /// Asks the node that runs, and waits until it has done it.
-    async fn ask(&self, global: &Global, call: OperatorCall) -> anyhow::Result<Job> {
+    pub async fn ask(&self, global: &Global, call: OperatorCall) -> anyhow::Result<Job> {
         let key = self.home.node_key()?;
         let client = self.running(global, key.public()).await?;
         let begun: Job = client.operator(&self.sign(call, &key)).await?;

@@ -16,7 +16,7 @@ pub fn join(global: &Global, args: Join) -> anyhow::Result<()> {
         Token::parse(&input::text(&args.token)?).map_err(|error| Usage(error.to_string()))?;
     let config = config(&args)?;
     let home = Home::new(&global.home);
-    let genesis = token.genesis;
+    let (genesis, trust) = (token.genesis, token.trust);
     let plan = Plan { token, home: home.clone(), config, patience: args.timeout };
     if args.address.is_empty() && !home.config_path().exists() && !global.json {
         eprintln!(
@@ -52,7 +52,7 @@ pub fn join(global: &Global, args: Join) -> anyhow::Result<()> {
     if !global.json {
         eprintln!("starting; from now on: tandem start --home {}", home.root().display());
     }
-    start(global, &Start { genesis_hash: Some(genesis) })
+    start(global, &Start { genesis_hash: Some(genesis), trust })
 }
 
 /// The node's configuration: the defaults, but for what was asked for.

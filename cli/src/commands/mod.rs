@@ -10,6 +10,7 @@ pub mod node;
 pub mod org;
 pub mod query;
 pub mod seats;
+pub mod snapshot;
 pub mod start;
 pub mod status;
 pub mod tx;

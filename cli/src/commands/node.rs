@@ -8,9 +8,11 @@ use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::modules::Call;
 use tandem_chain::modules::consortium::{self, Invitation, InvitationBody, InvitedAs};
 use tandem_chain::types::{Hash, OrgName, Timestamp};
+use tandem_node::client::{Client, SyncInfo};
 use tandem_node::join::token::MAX_MEMBERS;
 use tandem_node::join::{Token, TokenMember};
 use tandem_node::rpc::shapes::tandem::{NodeEntry, NodeRole, Nodes};
+use tandem_node::snapshots::TrustedBlock;
 
 use super::genesis::now;
 use super::tx::{own_org, proved, send};
@@ -85,13 +87,15 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     }
     let names = members.iter().map(|member| output::short(&member.key)).collect::<Vec<_>>();
     let invitation = Invitation::sign(body, &admin);
-    let token = Token { invitation, seed, genesis, members }.to_text();
+    let trust = trusted(&client, &status.sync_info).await?;
+    let token = Token { invitation, seed, genesis, trust, members }.to_text();
     let answer = json!({
         "token": token,
         "organization": org,
         "as": part_text(&part),
         "valid_until": valid_until,
         "genesis_hash": genesis,
+        "trust": trust.map(|trust| trust.to_string()),
         "members": names,
     });
     if !global.json {
@@ -107,6 +111,16 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
     }
     // Alone on standard output, to be piped.
     output::show(global, &answer, |_| token)
+}
+
+/// What the new node is to trust first: the block that proves the newest snapshot of the node that is
+/// asked, else its newest block; none before there is one.
+async fn trusted(client: &Client, newest: &SyncInfo) -> anyhow::Result<Option<TrustedBlock>> {
+    if let Some(snapshot) = client.snapshots().await?.snapshots.first() {
+        return Ok(Some(TrustedBlock { height: snapshot.height.next(), hash: snapshot.above }));
+    }
+    let hash = newest.latest_block_hash.parse().ok();
+    Ok(hash.map(|hash| TrustedBlock { height: newest.latest_block_height, hash }))
 }
 
 /// Refuses to take another chain's word for it, or that of a node that is behind: the token is trusted

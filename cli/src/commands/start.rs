@@ -14,7 +14,7 @@ pub const END_TIMEOUT: Duration = Duration::from_secs(1);
 pub fn start(global: &Global, args: &Start) -> anyhow::Result<()> {
     let home = Home::new(&global.home);
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    let options = Options { genesis_hash: args.genesis_hash };
+    let options = Options { genesis_hash: args.genesis_hash, trust: args.trust };
     Ok(run_to_end(runtime, END_TIMEOUT, run::run(&home, options))?)
 }
 

@@ -4,6 +4,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use serde_json::Value;
+use tandem_chain::modules::{Call, records};
+use tandem_node::client::{Client, prepare};
+use tandem_node::home::KeyFile;
 
 use crate::support::{Desk, Node};
 
@@ -197,4 +200,64 @@ async fn what_is_wrong_with_a_token_is_named() {
     let line = format!("join {good} --listen /ip4/127.0.0.1/tcp/0 {quick} --home a5");
     let text = desk.run(&line).await.stderr(4);
     assert!(text.contains("no ADDRESS is given"), "{text}");
+}
+
+/// Has blocks made, one after another, until there are so many: of an idle chain that would take long.
+async fn grow(desk: &Desk, node: &Node<'_>, blocks: u64) {
+    let key = KeyFile::load(&desk.path("alpha-user.json")).unwrap();
+    let client = Client::new(node.url()).unwrap();
+    let data_set = || "grown".parse().unwrap();
+    let prepare = |call| prepare(&client, &key, Call::Records(call), 5_000);
+    let create = prepare(records::Call::Create { data_set: data_set() }).await.unwrap();
+    client.broadcast_tx_sync(create.bytes()).await.unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(120);
+    for number in 0_u32.. {
+        let (key, value) = (number.to_be_bytes().to_vec(), b"small".to_vec());
+        let put = records::Call::Put { data_set: data_set(), key, value, expected: None };
+        let tx = prepare(put).await.unwrap();
+        assert_eq!(client.broadcast_tx_sync(tx.bytes()).await.unwrap().code, 0);
+        if number.is_multiple_of(32)
+            && client.status().await.unwrap().sync_info.latest_block_height.0 >= blocks
+        {
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "blocks are not made in time");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_joins_a_long_chain_restores_a_snapshot_and_follows() {
+    let desk = Desk::new();
+    let [own, other, rpc] = free_ports();
+    let node = member(&desk, own).await;
+    let put = "tx record put grown oil 81.20 --key alpha-user.json --json";
+    grow(&desk, &node, 1_010).await;
+    assert_eq!(node.run(put).await.json()["code"], 0);
+    let taken = node.run("snapshot create --home alpha --json").await.json();
+    // The token names the block above it.
+    let invited = node.run(&format!("node invite {ADMIN} --json")).await.json();
+    assert_eq!(invited["trust"], taken["proof"]);
+    let token = invited["token"].as_str().unwrap();
+    let options = format!("--rpc-listen 127.0.0.1:{rpc} --no-start --json --home a2");
+    desk.run(&format!("join {token} {} {options}", at(other))).await.json();
+    assert!(desk.read("a2/config/config.toml").contains(taken["proof"].as_str().unwrap()));
+    json_log(&desk, "a2");
+    let newcomer = desk.start("a2", "").await;
+    let height: u64 = taken["height"].as_str().unwrap().parse().unwrap();
+    // It is gone for a moment, while it restores.
+    let earliest = async || {
+        let client = Client::new(newcomer.url()).unwrap();
+        let status: Value = client.call("status", Value::Null).await.ok()?;
+        status["sync_info"]["earliest_block_height"].as_str()?.parse::<u64>().ok()
+    };
+    until("the state is restored", async || earliest().await == Some(height)).await;
+    assert_eq!(newcomer.run("query record grown oil").await.done(), "81.20");
+    let tip = self::height(&node).await;
+    until("it follows", async || self::height(&newcomer).await > tip).await;
+    until("its join is over", async || !desk.path("a2/config/join.json").exists()).await;
+    let listed = desk.run("snapshot list --home a2 --json").await.json();
+    assert_eq!(listed["snapshots"].as_array().map(Vec::len), Some(0), "it has taken none");
+    let log = newcomer.stop().await;
+    assert!(log.contains("a snapshot is restored"), "{log}");
+    node.stop().await;
 }

@@ -10,4 +10,5 @@ mod home;
 mod join;
 mod node;
 mod program;
+mod snapshot;
 mod support;

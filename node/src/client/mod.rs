@@ -19,7 +19,8 @@ use tandem_chain::types::{DataSetName, Height, TxHash};
 use crate::operator::{OperatorCall, OperatorRequest};
 use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
 use crate::rpc::shapes::tandem::{
-    DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Switches,
+    DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Snapshots,
+    Switches,
 };
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
@@ -247,6 +248,14 @@ impl Client {
         self.call("switches", json!({ "skip": skip, "limit": limit })).await
     }
 
+    /// `snapshots`, the newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn snapshots(&self) -> Result<Snapshots, ClientError> {
+        self.call("snapshots", Value::Null).await
+    }
+
     /// `organizations`.
     ///
     /// # Errors
@@ -311,7 +320,7 @@ impl Client {
         self.call("try_change", json!({ "change": change })).await
     }
 
-    /// `storage`, which answers with [`StorageInfo`], or `backup` or `compact`, with [`Job`]: that is
+    /// `storage`, which answers with [`StorageInfo`], or `backup`, `compact` or `take_snapshot`, with [`Job`]: that is
     /// begun, and goes on after the answer.
     ///
     /// # Errors
@@ -338,6 +347,7 @@ impl Client {
                 params["wait"] = json!(wait);
                 self.call("storage", params).await
             }
+            OperatorCall::Snapshot => self.call("take_snapshot", params).await,
         }
     }
 

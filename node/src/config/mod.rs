@@ -19,6 +19,7 @@ use tandem_chain::limits::{MAX_ADDRESSES_PER_NODE, MAX_NODES};
 use tandem_chain::modules::consortium::check_addresses;
 
 use crate::home::{HomeError, files};
+use crate::snapshots::TrustedBlock;
 use crate::storage::StorageConfig;
 use crate::telemetry;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub admission: Admission,
     /// The database.
     pub storage: Storage,
+    /// Snapshots of the state.
+    pub snapshots: Snapshots,
     /// Log lines.
     pub log: Log,
 }
@@ -179,6 +182,45 @@ impl From<&Storage> for StorageConfig {
     }
 }
 
+/// Table `snapshots`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Snapshots {
+    /// Blocks from one snapshot to the next; 0 for none but those that are asked for.
+    pub interval: usize,
+    /// Snapshots that are kept.
+    pub keep: usize,
+    /// Whether a node that is empty and far behind restores one of its peers'.
+    pub restore: bool,
+    /// What such a node trusts first, as `HEIGHT:HASH`; empty for the genesis.
+    pub trust: String,
+    /// How old what is trusted may be.
+    #[serde(with = "duration")]
+    pub trust_period: Duration,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            interval: 10_000,
+            keep: 2,
+            restore: true,
+            trust: String::new(),
+            trust_period: Duration::from_secs(14 * 24 * 3_600),
+        }
+    }
+}
+
+impl Snapshots {
+    /// What is trusted first, beside the genesis.
+    ///
+    /// # Errors
+    /// What it must look like.
+    pub fn trusted(&self) -> Result<Option<TrustedBlock>, String> {
+        if self.trust.is_empty() { Ok(None) } else { self.trust.parse().map(Some) }
+    }
+}
+
 /// Table `log`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -240,7 +282,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { p2p, rpc, admission, storage, log } = self;
+        let Self { p2p, rpc, admission, storage, snapshots, log } = self;
         if p2p.listen.parse::<Multiaddr>().is_err() {
             return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
         }
@@ -281,6 +323,10 @@ impl Config {
         range("storage.cache_mib", storage.cache_mib, 1, 1_000_000)?;
         range("storage.write_buffer_mib", storage.write_buffer_mib, 4, 1_000_000)?;
         range("storage.open_files", storage.open_files, 16, 1_000_000)?;
+        range("snapshots.interval", snapshots.interval, 0, 1_000_000_000)?;
+        range("snapshots.keep", snapshots.keep, 1, 16)?;
+        snapshots.trusted().map_err(|rule| wrong("snapshots.trust", &snapshots.trust, &rule))?;
+        range("snapshots.trust_period (ms)", ms(snapshots.trust_period), 60_000, 315_360_000_000)?;
         telemetry::parse_levels(&log.level).map_err(|rule| ConfigError::Value {
             key: "log.level",
             got: quoted(&log.level),
@@ -392,6 +438,9 @@ mod tests {
             ("log.format = \"xml\"", &["format", "xml", "plain", "json"]),
             ("admission.threads = 1000", &["admission.threads is 1000"]),
             ("storage.open_files = 1", &["storage.open_files is 1", "16 to"]),
+            ("snapshots.keep = 0", &["snapshots.keep is 0", "1 to 16"]),
+            ("snapshots.trust = \"7\"", &["snapshots.trust", "HEIGHT:HASH"]),
+            ("snapshots.trust_period = \"1s\"", &["snapshots.trust_period", "60000"]),
             ("storage.cache_mib = 0", &["storage.cache_mib is 0"]),
             ("rpc = ", &["rpc"]),
             ("a = \"\u{1b}[31m\"", &["line 1"]),

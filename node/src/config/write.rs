@@ -63,6 +63,29 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "Folder in which `tandem db backup` lets a running node make backups; empty when it may not. A path\n\
          that is not absolute begins at the home folder.",
     ),
+    ("snapshots", "", "Snapshots of the state, in the folder snapshots of the home folder."),
+    (
+        "snapshots",
+        "interval",
+        "Blocks from one snapshot to the next, the same at all members, so that all make the same ones;\n\
+         0 for none but those that `tandem snapshot create` asks for.",
+    ),
+    ("snapshots", "keep", "Snapshots that are kept: the newest."),
+    (
+        "snapshots",
+        "restore",
+        "Whether a node that is empty and far behind restores a snapshot that its peers have.",
+    ),
+    (
+        "snapshots",
+        "trust",
+        "What such a node trusts first, as \"HEIGHT:HASH\" of a block; empty for the genesis.",
+    ),
+    (
+        "snapshots",
+        "trust_period",
+        "How old what is trusted may be: validators' keys may have been given away after a longer time.",
+    ),
     ("log", "", "Log lines, on standard error."),
     (
         "log",

@@ -18,6 +18,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{Done, Fatal};
 use crate::admission::Admission;
+use crate::run::wall_clock;
+use crate::snapshots::Taker;
 use crate::storage::Database;
 use crate::view::Committed;
 
@@ -27,6 +29,8 @@ pub struct Publishers {
     pub tip: watch::Sender<Arc<Tip>>,
     /// Every block as it is committed.
     pub commits: broadcast::Sender<Arc<Committed>>,
+    /// Who takes snapshots, if anybody does.
+    pub snapshots: Option<Taker>,
 }
 
 pub(super) enum Job {
@@ -138,6 +142,9 @@ impl Worker {
     fn commit(&mut self, certified: Arc<CertifiedBlock>) -> Result<Outcome, Error> {
         let execution = self.ledger.execute(&certified.block)?;
         self.db.commit(&certified, &execution)?;
+        if let Some(taker) = &self.publishers.snapshots {
+            taker.committed(&certified.block.header, wall_clock());
+        }
         let committed = Committed {
             block: Arc::clone(&certified),
             receipts: Arc::new(execution.receipts.clone()),

@@ -1,4 +1,4 @@
-//! Block sync between nodes: a question for certified blocks, and its answer from the database.
+//! What nodes fetch from each other: blocks from the database, and snapshots.
 
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::PublicKey;
@@ -13,6 +13,7 @@ use super::Done;
 use super::executor::Outcome;
 use super::wire::{self, Question};
 use crate::network::Network;
+use crate::snapshots::{self, Server, offers_of};
 use crate::storage::Database;
 
 /// Asks a peer; the answer, or an empty one when none came, goes to the loop.
@@ -50,29 +51,62 @@ async fn decode(bytes: Vec<u8>) -> Result<Vec<CertifiedBlock>, Error> {
     })
 }
 
-/// Answers a peer's question from the database.
+/// Peers that are asked for snapshots at once.
+const MAX_OFFERING: usize = 8;
+
+/// Asks connected peers for their snapshots; the height of the newest goes to the loop.
+pub(super) fn ask_offers(network: &Network, done: &mpsc::Sender<Done>) {
+    let (network, done) = (network.clone(), done.clone());
+    tokio::spawn(async move {
+        let peers = network.connected().into_iter().take(MAX_OFFERING);
+        let asked = peers.map(|peer| {
+            let network = network.clone();
+            async move { offers_of(&network, &peer).await }
+        });
+        let offers = futures::future::join_all(asked).await;
+        let heights = offers.iter().flatten().flatten().map(|offer| offer.height);
+        if let Some(height) = heights.max() {
+            let _ = done.send(Done::Offered(height)).await;
+        }
+    });
+}
+
+/// Answers a peer's question, for blocks or about snapshots.
 pub(super) fn serve(
     db: &Database,
+    snapshots: &Server,
     done: &mpsc::Sender<Done>,
     from: PublicKey,
     question: Vec<u8>,
     reply: oneshot::Sender<Vec<u8>>,
 ) {
-    let (db, done) = (db.clone(), done.clone());
+    let (db, snapshots, done) = (db.clone(), snapshots.clone(), done.clone());
     tokio::task::spawn_blocking(move || {
-        let outcome = match Question::decode(&question) {
-            Ok(question) => match read(&db, question, MAX_FETCH_BYTES) {
-                // A peer that has gone meanwhile needs no answer.
-                Ok(blocks) => return drop(reply.send(wire::encode_answer(blocks))),
-                Err(error) => {
-                    error!(%error, "blocks cannot be read from the database");
-                    Done::Executor(Outcome::Failed(error))
-                }
-            },
+        let outcome = match answer(&db, &snapshots, &question) {
+            // A peer that has gone meanwhile needs no answer.
+            Ok(Ok(answer)) => return drop(reply.send(answer)),
+            Ok(Err(error)) => {
+                error!(%error, "what a peer asks for cannot be read from the database");
+                Done::Executor(Outcome::Failed(error))
+            }
             Err(error) => Done::Misbehaved(from, error.into()),
         };
         let _ = done.blocking_send(outcome);
     });
+}
+
+/// The answer to a question, or why the database has none; or what is wrong with the question.
+fn answer(
+    db: &Database,
+    server: &Server,
+    question: &[u8],
+) -> Result<Result<Vec<u8>, Error>, Error> {
+    if question.len() == Question::BYTES {
+        let question = Question::decode(question)?;
+        return Ok(read(db, question, MAX_FETCH_BYTES).map(wire::encode_answer));
+    }
+    let question = snapshots::wire::Question::decode(question)?;
+    Ok(server.answer(db, question))
 }
 
 /// The blocks asked for that are there; of at most `max_bytes` together, unless the first alone is
@@ -95,7 +129,10 @@ fn read(db: &Database, question: Question, max_bytes: usize) -> Result<Vec<Certi
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::snapshots::Shelf;
     use crate::testing::Chain;
 
     const PEER: PublicKey = PublicKey([1; 32]);
@@ -108,7 +145,8 @@ mod tests {
     async fn served(chain: &Chain, question: Vec<u8>) -> (Option<Vec<u8>>, Option<Done>) {
         let (done, mut outcomes) = mpsc::channel(1);
         let (reply, answered) = oneshot::channel();
-        serve(&chain.db, &done, PEER, question, reply);
+        let server = Server::new(Arc::new(chain.genesis.clone()), Shelf::new("/nonexistent", None));
+        serve(&chain.db, &server, &done, PEER, question, reply);
         drop(done);
         (answered.await.ok(), outcomes.recv().await)
     }
@@ -181,7 +219,7 @@ mod tests {
             let (answer, outcome) = served(&chain, bytes).await;
             assert_eq!(answer, None, "{length} bytes");
             let Some(Done::Misbehaved(PEER, fault)) = outcome else { panic!("{length} bytes") };
-            assert!(fault.to_string().starts_with("fetch"), "{fault}");
+            assert!(fault.to_string().starts_with("question about snapshots"), "{fault}");
         }
     }
 

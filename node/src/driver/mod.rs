@@ -22,7 +22,7 @@ mod reports;
 #[cfg(test)]
 mod tests;
 mod verifier;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -47,6 +47,7 @@ use self::verifier::Verifiers;
 use crate::admission::Admission;
 use crate::network::{Channel, Events, Network, NetworkEvent};
 use crate::pairs::troubles;
+use crate::snapshots::Server;
 use crate::storage::Database;
 use crate::view::NodeView;
 
@@ -58,6 +59,12 @@ const MAX_PENDING_INPUTS: usize = 4_096;
 /// A node is catching up while a peer claims to be more than this many blocks ahead.
 const BEHIND: u64 = 2;
 
+/// Blocks that a snapshot must be ahead to be worth restoring.
+const WORTH_RESTORING: u64 = 1_000;
+/// Times that a node asks its peers for snapshots before it goes on block by block.
+const OFFERS_ASKED: u32 = 3;
+/// Time between them.
+const OFFERS_APART: Duration = Duration::from_secs(2);
 /// Age of the newest block up to which this node may take the register that it has for the present one.
 const FRESH: Duration = Duration::from_secs(30);
 /// Time for which this node's clock must be off without a break before that is an alarm.
@@ -72,6 +79,9 @@ pub enum Fatal {
     /// The replica stopped itself.
     #[error("{0}")]
     Halted(String),
+    /// The node is far behind, and peers have a snapshot that it is to restore.
+    #[error("the node is far behind: a snapshot is to be restored")]
+    Behind,
     /// A thread of the node has ended: a bug.
     #[error("the node's {0} has ended unexpectedly; please report the log's last lines")]
     Gone(&'static str),
@@ -95,6 +105,10 @@ pub struct Setup {
     pub events: Events,
     /// Where the node's view is published.
     pub view: watch::Sender<Arc<NodeView>>,
+    /// Answers peers' questions about snapshots.
+    pub snapshots: Server,
+    /// Whether to end with [`Fatal::Behind`] when a snapshot is worth it.
+    pub may_restore: bool,
 }
 
 /// What threads and tasks send to the loop.
@@ -103,6 +117,8 @@ enum Done {
     Executor(Outcome),
     Input(Box<Input>),
     Misbehaved(PublicKey, tandem_consensus::verify::Fault),
+    /// The height of the newest snapshot that peers have.
+    Offered(Height),
 }
 
 /// Where the loop's inputs come from, apart from the mempool and the timers.
@@ -129,6 +145,9 @@ struct Driver {
     clock_off_since: Option<StdInstant>,
     /// What was wrong with pairs after the newest block.
     troubles: Vec<String>,
+    snapshots: Server,
+    /// How often peers are still to be asked for snapshots, and when next.
+    offers: (u32, StdInstant),
 }
 
 /// Runs until `stop` is told or something fatal happens.
@@ -142,7 +161,8 @@ pub async fn run(setup: Setup, stop: oneshot::Receiver<()>) -> Result<(), Fatal>
 
 impl Driver {
     fn new(setup: Setup) -> (Self, Sources) {
-        let Setup { replica, db, publishers, ledger, admission, network, events, view } = setup;
+        let Setup { replica, db, publishers, ledger, admission, network, events, view, .. } = setup;
+        let asks = if setup.may_restore { OFFERS_ASKED } else { 0 };
         let (done, finished) = mpsc::channel(MAX_PENDING_INPUTS);
         let executor =
             Executor::start(ledger, db.clone(), admission.clone(), publishers, done.clone());
@@ -157,6 +177,8 @@ impl Driver {
             shown: NodeView::default(),
             clock_off_since: None,
             troubles: Vec::new(),
+            snapshots: setup.snapshots,
+            offers: (asks, StdInstant::now()),
             replica,
             db,
             admission,
@@ -215,8 +237,21 @@ impl Driver {
         if self.replica.next_wakeup().is_some_and(|at| at <= self.now().instant) {
             self.handle(Input::Wakeup)?;
         }
+        self.look_for_snapshots();
         self.publish();
         Ok(true)
+    }
+
+    /// Asks the peers of an empty node for their snapshots while it is far behind, a few times.
+    fn look_for_snapshots(&mut self) {
+        let (left, at) = self.offers;
+        if left == 0 || at > StdInstant::now() {
+            return;
+        }
+        if self.replica.best_claim().0 > self.replica.tip().height.0 + WORTH_RESTORING {
+            self.offers = (left - 1, StdInstant::now() + OFFERS_APART);
+            fetch::ask_offers(&self.network, &self.done);
+        }
     }
 
     fn now(&self) -> Now {
@@ -317,6 +352,10 @@ impl Driver {
                 self.reports.report(StdInstant::now(), peer, &fault);
                 Ok(())
             }
+            Done::Offered(height) if height.0 > self.replica.tip().height.0 + WORTH_RESTORING => {
+                Err(Fatal::Behind)
+            }
+            Done::Offered(_) => Ok(()),
         }
     }
 
@@ -365,7 +404,7 @@ impl Driver {
                 Ok(())
             }
             NetworkEvent::Request { from, bytes, reply } => {
-                fetch::serve(&self.db, &self.done, from, bytes, reply);
+                fetch::serve(&self.db, &self.snapshots, &self.done, from, bytes, reply);
                 Ok(())
             }
         }

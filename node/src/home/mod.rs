@@ -7,6 +7,7 @@
 //! <home>/config/guard.json       whether the key may have signed already: see [`GuardFile`]
 //! <home>/config/join.json        the token of a `tandem join` that is under way, 0600
 //! <home>/data/                   the database
+//! <home>/snapshots/              snapshots of the state, a folder for each
 //! ```
 
 pub mod files;
@@ -166,6 +167,12 @@ impl Home {
     pub fn backup_dir(&self, config: &Config) -> Option<PathBuf> {
         let folder = &config.storage.backup_dir;
         (!folder.as_os_str().is_empty()).then(|| self.root.join(folder))
+    }
+
+    /// `snapshots`, a folder for each snapshot of the state.
+    #[must_use]
+    pub fn snapshots_path(&self) -> PathBuf {
+        self.root.join("snapshots")
     }
 
     /// Makes the folder with `config`, `key` and the key's guard record.

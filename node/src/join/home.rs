@@ -71,6 +71,9 @@ pub(super) fn configured(home: &Home, token: &Token, plan: Config) -> Result<Con
         return Ok(kept);
     }
     let mut config = plan;
+    if let Some(trust) = token.trust {
+        config.snapshots.trust = trust.to_string();
+    }
     for TokenMember { key, addresses } in &token.members {
         config.p2p.bootstrap.insert(*key, addresses.clone());
     }

@@ -7,11 +7,12 @@
 //!                          <── visit: shows invitation ──
 //!                          ── genesis, by chunks ──────>  checks its hash by the token
 //!                          <── registration ────────────
-//!                          ── receipt ─────────────────>  starts, and catches up as any node
+//!                          ── receipt ─────────────────>  starts, restores a snapshot that members
+//!                                                         have, and catches up as any node
 //! ```
 //!
-//! A token ([`token`]) carries the organisation's signed invitation, the genesis hash to trust on
-//! first contact, and where some members are. A visit is one stream with few questions ([`wire`]),
+//! A token ([`token`]) carries the organisation's signed invitation, the genesis hash and a newer
+//! block's to trust on first contact, and where some members are. A visit is one stream with few questions ([`wire`]),
 //! which a member's [`Reception`] answers and a newcomer's [`join`] asks. The stream and its bounds
 //! are the network's ([`crate::network::Visit`], [`crate::network::Host`]).
 

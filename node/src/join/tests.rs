@@ -134,6 +134,7 @@ impl Member {
             invitation: Invitation::sign(body, &testing::admin(0)),
             seed: [number; 32],
             genesis: testing::genesis().hash(),
+            trust: None,
             members: vec![TokenMember { key: self.key, addresses }],
         }
     }

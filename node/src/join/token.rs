@@ -13,6 +13,8 @@ use tandem_chain::limits::MAX_ADDRESSES_PER_NODE;
 use tandem_chain::modules::consortium::{Invitation, check_addresses};
 use tandem_chain::types::Hash;
 
+use crate::snapshots::TrustedBlock;
+
 /// What every token starts with; a later version has another number.
 const PREFIX: &str = "tandem1_";
 /// Bytes of the checksum.
@@ -32,6 +34,9 @@ pub struct Token {
     pub seed: [u8; 32],
     /// Hash of the chain's genesis: trust on first contact.
     pub genesis: Hash,
+    /// A block that the inviting member has, to trust before the genesis: whose validators' keys may have
+    /// been given away since. Best the one that proves its newest snapshot.
+    pub trust: Option<TrustedBlock>,
     /// Members to begin with.
     #[serde(deserialize_with = "codec::list::<MAX_MEMBERS, _, _>")]
     pub members: Vec<TokenMember>,
@@ -138,7 +143,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
     use proptest::sample::Index;
     use tandem_chain::modules::consortium::{InvitationBody, InvitedAs};
-    use tandem_chain::types::Timestamp;
+    use tandem_chain::types::{Height, Timestamp};
 
     use super::*;
 
@@ -156,7 +161,8 @@ pub(super) mod tests {
             addresses: vec!["/ip4/192.0.2.1/tcp/26656".to_owned()],
         };
         let invitation = Invitation::sign(body, admin);
-        Token { invitation, seed: [7; 32], genesis: Hash([3; 32]), members: vec![member] }
+        let genesis = Hash([3; 32]);
+        Token { invitation, seed: [7; 32], genesis, trust: None, members: vec![member] }
     }
 
     fn sample() -> Token {
@@ -177,6 +183,9 @@ pub(super) mod tests {
         assert_eq!(Token::parse(&text), Ok(token.clone()));
         assert_eq!(Token::parse(&format!("  {text}\n")), Ok(token));
         assert!(text.len() < 500, "short enough to be copied: {}", text.len());
+        let trust = Some(TrustedBlock { height: Height(7), hash: Hash([9; 32]) });
+        let token = Token { trust, ..sample() };
+        assert_eq!(Token::parse(&token.to_text()), Ok(token));
     }
 
     #[test]
@@ -187,6 +196,7 @@ pub(super) mod tests {
         token.members = vec![full; MAX_MEMBERS];
         token.invitation.body.chain_id = "c".repeat(50).parse().unwrap();
         token.invitation.body.org = "o".repeat(32).parse().unwrap();
+        token.trust = Some(TrustedBlock { height: Height(7), hash: Hash([9; 32]) });
         assert_eq!(Token::parse(&token.to_text()), Ok(token.clone()));
         token.members.push(token.members[0].clone());
         let error = Token::parse(&token.to_text()).unwrap_err();
@@ -246,7 +256,13 @@ pub(super) mod tests {
             &24_u64.to_le_bytes(),
             b"/ip4/192.0.2.1/tcp/26656",
         ];
-        assert_eq!(bytes, [&invitation[..], &[7; 32], &[3; 32], &member.concat()].concat());
+        assert_eq!(bytes, [&invitation[..], &[7; 32], &[3; 32], &[0], &member.concat()].concat());
+        let trust = Some(TrustedBlock { height: Height(9), hash: Hash([5; 32]) });
+        let trusting = codec::encode(&Token { trust, ..sample() });
+        let nine = 9_u64.to_le_bytes();
+        let expected =
+            [&invitation[..], &[7; 32], &[3; 32], &[1], &nine, &[5; 32], &member.concat()];
+        assert_eq!(trusting, expected.concat());
         assert_eq!(token.to_text(), text_of(&bytes));
         assert!(token.to_text().starts_with("tandem1_BwAAAAAAAAB0ZXN0aW5n"));
     }

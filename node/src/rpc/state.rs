@@ -20,6 +20,7 @@ use super::waiters::{Found, Waiters};
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::maintenance::Maintenance;
+use crate::snapshots::Server;
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
@@ -78,6 +79,8 @@ pub struct Setup {
     pub network: Arc<dyn Peers>,
     /// Backups and compactions.
     pub maintenance: Arc<Maintenance>,
+    /// The snapshots of this node.
+    pub snapshots: Server,
 }
 
 /// What every request sees.
@@ -91,10 +94,11 @@ pub struct RpcState {
     pub(super) admission: Admission,
     pub(super) network: Arc<dyn Peers>,
     pub(super) maintenance: Arc<Maintenance>,
+    pub(super) snapshots: Server,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) alive: AliveBlocks,
-    /// The part of `status` about block 1, which never changes.
+    /// The part of `status` about the first block, which never changes while the node runs.
     pub(super) earliest: OnceLock<Value>,
     pub(super) unsent: Unsent,
     pub(super) reads: Arc<Semaphore>,
@@ -114,6 +118,7 @@ impl RpcState {
             admission: setup.admission,
             network: setup.network,
             maintenance: setup.maintenance,
+            snapshots: setup.snapshots,
             waiters: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: OnceLock::new(),
@@ -164,6 +169,10 @@ impl RpcState {
             Some(height) if height > newest => Err(RpcError::internal(format!(
                 "height {height} must be less than or equal to the current blockchain height \
                  {newest}"
+            ))),
+            Some(height) if height < self.db.first_height() => Err(RpcError::internal(format!(
+                "height {height} is not available, lowest height is {}",
+                self.db.first_height()
             ))),
             Some(height) => Ok(height),
         }

@@ -23,6 +23,7 @@ use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
 use crate::maintenance::Maintenance;
+use crate::snapshots::{Server, Shelf};
 use crate::storage::StorageConfig;
 use crate::testing::{self, Chain};
 use crate::view::{Committed, NodeView};
@@ -87,8 +88,9 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     change(&mut config);
     let genesis = Arc::new(chain.genesis.clone());
     let storage = StorageConfig::default();
-    let maintenance =
-        Maintenance::new(&chain.home, &config, storage, genesis.clone(), me, chain.db.clone());
+    let shelf = Shelf::new(chain.home.snapshots_path(), None);
+    let (db, of) = (chain.db.clone(), genesis.clone());
+    let maintenance = Maintenance::new(&chain.home, &config, storage, of, me, db, shelf.clone());
     let setup = Setup {
         me,
         genesis,
@@ -100,6 +102,7 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
         admission,
         network: Arc::new(Network),
         maintenance: Arc::new(maintenance),
+        snapshots: Server::new(Arc::new(chain.genesis.clone()), shelf),
     };
     (setup, Senders { tip, view, commits })
 }

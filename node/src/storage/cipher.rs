@@ -30,6 +30,8 @@ pub(super) const CHECK_BYTES: usize = 16;
 
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
+/// Bytes by which a value is longer that is not compressed.
+pub(super) const ADDED_BYTES: usize = NONCE_BYTES + 1 + TAG_BYTES;
 /// Values below this many bytes are not compressed: what LZ4 adds outweighs what it saves.
 const COMPRESSED_BYTES_MIN: usize = 96;
 /// Threads that encrypt or decrypt keys at once without waiting for each other.

@@ -20,9 +20,11 @@ pub(super) const BLOCKS: &str = "blocks";
 pub(super) const RESULTS: &str = "results";
 /// `b` and a block's id -> its height; `t` and a transaction's hash -> its height and index.
 pub(super) const INDEX: &str = "index";
+/// Height, 8 bytes big-endian -> the validators from it on, where they changed.
+pub(super) const VALIDATORS: &str = "validators";
 /// What consensus must find again after a crash.
 pub(super) const CONSENSUS: &str = "consensus";
-/// Format, genesis hash, height.
+/// Format, genesis hash, height; what is being restored.
 pub(super) const META: &str = "meta";
 
 /// How the values of a column family are compressed.
@@ -52,7 +54,7 @@ struct Use {
     is_ordered: bool,
 }
 
-const USES: [Use; 7] = [
+const USES: [Use; 8] = [
     Use { name: STATE, looked_up: true, compression: Compression::Lz4, is_ordered: true },
     Use { name: TREE, looked_up: true, compression: Compression::None, is_ordered: false },
     Use {
@@ -68,6 +70,7 @@ const USES: [Use; 7] = [
         is_ordered: true,
     },
     Use { name: INDEX, looked_up: true, compression: Compression::None, is_ordered: false },
+    Use { name: VALIDATORS, looked_up: false, compression: Compression::None, is_ordered: true },
     Use { name: CONSENSUS, looked_up: false, compression: Compression::Lz4, is_ordered: false },
     Use { name: META, looked_up: false, compression: Compression::None, is_ordered: false },
 ];

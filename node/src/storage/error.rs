@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tandem_chain::types::Hash;
+use tandem_chain::types::{Hash, Height};
 
 /// What to do about a database that is damaged.
 pub(super) const ADVICE: &str = "stop the node, and run `tandem db restore` with a backup, or move \
@@ -51,6 +51,12 @@ pub enum Error {
     None { path: PathBuf },
     #[error("{} cannot be opened as a database: {reason}", path.display())]
     Open { path: PathBuf, reason: String },
+    #[error(
+        "the database in {} holds a part of the state of height {height}: a restore from a snapshot \
+         was interrupted; start the node, which goes on with it, or run `tandem snapshot restore` again",
+        path.display()
+    )]
+    Restoring { path: PathBuf, height: Height },
     #[error("the database in {} does not answer: {source}", path.display())]
     Content { path: PathBuf, source: tandem_chain::Error },
 }

@@ -16,6 +16,9 @@ use tandem_chain::{Error as ChainError, codec};
 use super::cipher::Cipher;
 use super::error::ADVICE;
 
+/// Above every key, plain or encrypted.
+const END: [u8; 600] = [0xff; 600];
+
 /// What RocksDB found for a key.
 pub(super) type Found<'a> = Result<Option<DBPinnableSlice<'a>>, rocksdb::Error>;
 
@@ -102,9 +105,14 @@ impl Family<'_> {
         found: Found<'_>,
     ) -> Result<Option<T>, ChainError> {
         let Some(bytes) = self.value(key, found)? else { return Ok(None) };
-        codec::decode(what, &bytes, MAX_ENCODED_BYTES)
-            .map(Some)
-            .map_err(|source| ChainError::Damaged { what, reason: format!("{source}: {ADVICE}") })
+        decode(what, &bytes).map(Some)
+    }
+
+    /// Deletes all entries.
+    pub fn delete_all(&self, batch: &mut WriteBatch) {
+        // Where RocksDB's order is that of encrypted keys, the bounds are of the same kind.
+        let bound = |key| if self.is_ordered { self.key(key) } else { Cow::Borrowed(key) };
+        batch.delete_range_cf(self.handle, bound(&[]), bound(&END));
     }
 
     /// Bounds of a scan over the keys that start with `prefix`, and where it begins.
@@ -164,6 +172,15 @@ impl Family<'_> {
     fn damaged(&self, reason: &str) -> ChainError {
         ChainError::Damaged { what: self.name, reason: format!("{reason}: {ADVICE}") }
     }
+}
+
+/// A value as it was encoded; `what` names it in errors.
+pub(super) fn decode<T: DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<T, ChainError> {
+    codec::decode(what, bytes, MAX_ENCODED_BYTES)
+        .map_err(|source| ChainError::Damaged { what, reason: format!("{source}: {ADVICE}") })
 }
 
 /// The first key of a scan, for RocksDB.

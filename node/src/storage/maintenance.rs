@@ -16,8 +16,8 @@ use super::family::fault;
 use super::{Database, ENCRYPTION_FILE};
 use crate::rpc::shapes::tandem::{FamilyStats, LevelStats};
 
-/// Bytes that a check of everything reads ahead.
-const READAHEAD_BYTES: usize = 1024 * 1024;
+/// Bytes that are read ahead when everything is read.
+pub(super) const READAHEAD_BYTES: usize = 1024 * 1024;
 
 impl Database {
     /// Figures of all column families.

@@ -33,6 +33,8 @@ mod error;
 mod family;
 mod maintenance;
 mod open;
+mod restore;
+mod sealer;
 mod snapshot;
 mod synced;
 #[cfg(test)]
@@ -42,7 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rocksdb::{DB, WriteBatch, WriteOptions};
+use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tandem_chain::block::CertifiedBlock;
@@ -50,17 +52,20 @@ use tandem_chain::ledger::{Event, Execution, Receipt};
 use tandem_chain::store::{Batch, Column, Entry, Store};
 use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
+use tandem_consensus::light::ValidatorSet;
 use tokio::sync::watch;
 
 pub use columns::Compression;
 pub use encryption::ENCRYPTION_FILE;
 pub(crate) use encryption::holds_database;
 pub use error::Error;
+pub use restore::Restoring;
+pub use sealer::Sealer;
 pub use snapshot::Snapshot;
 pub use synced::SYNCED_FILE;
 
 use crate::home::StorageKey;
-use columns::{BLOCKS, CONSENSUS, Ciphers, INDEX, META, RESULTS, STATE, TREE};
+use columns::{BLOCKS, CONSENSUS, Ciphers, INDEX, META, RESULTS, STATE, TREE, VALIDATORS};
 use family::{Family, Value, fault};
 use synced::Synced;
 
@@ -70,6 +75,8 @@ pub const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const GENESIS_KEY: &[u8] = b"genesis";
 const HEIGHT_KEY: &[u8] = b"height";
+/// Height of the lowest block; there when it is not 1.
+const FIRST_KEY: &[u8] = b"first";
 
 /// How a database is kept: bounds on its memory and files, compression, encryption.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +127,7 @@ struct Inner {
     /// None of a database that is only read.
     synced: Option<Synced>,
     height: AtomicU64,
+    first: AtomicU64,
     path: PathBuf,
     closed: watch::Sender<()>,
 }
@@ -140,6 +148,10 @@ impl Database {
     pub fn initialise(&self, state: &Batch) -> Result<(), ChainError> {
         if self.read::<u64>("height", META, HEIGHT_KEY)?.is_some() {
             return Ok(());
+        }
+        if self.restoring()?.is_some() {
+            let reason = "it is restored in part, and neither empty nor whole".to_owned();
+            return Err(ChainError::Damaged { what: "state", reason });
         }
         let mut batch = WriteBatch::default();
         self.add_state(&mut batch, state);
@@ -179,9 +191,14 @@ impl Database {
         for (place, hash) in (0u32..).zip(hashes) {
             index.put(&mut batch, &index_key(b't', &hash), &codec::encode(&(height, place)));
         }
+        let tip = &execution.tip;
+        if tip.next_next_table != tip.next_table {
+            let validators = ValidatorSet::from(&*tip.next_next_table);
+            self.add_validators(&mut batch, height.plus(2), &validators);
+        }
         self.column(META).put(&mut batch, HEIGHT_KEY, &codec::encode(&height));
         self.write(batch, false)?;
-        self.0.height.store(height.0, Ordering::Release);
+        self.set_height(height);
         Ok(())
     }
 
@@ -227,6 +244,42 @@ impl Database {
     #[must_use]
     pub fn height(&self) -> Height {
         Height(self.0.height.load(Ordering::Acquire))
+    }
+
+    /// Height of the lowest block that is there, when any is: above 1 where the state was restored.
+    #[must_use]
+    pub fn first_height(&self) -> Height {
+        Height(self.0.first.load(Ordering::Acquire))
+    }
+
+    /// The validators of a height, as they were last changed; none where they are still those of
+    /// genesis.
+    ///
+    /// # Errors
+    /// [`ChainError::Storage`], [`ChainError::Damaged`].
+    pub fn validators(&self, height: Height) -> Result<Option<ValidatorSet>, ChainError> {
+        let family = self.column(VALIDATORS);
+        let from = family.key(&height.0.to_be_bytes()).into_owned();
+        let mode = IteratorMode::From(&from, Direction::Reverse);
+        let Some(entry) = self.0.db.iterator_cf(family.handle, mode).next() else {
+            return Ok(None);
+        };
+        let (key, value) = entry.map_err(|source| fault(VALIDATORS, &source))?;
+        let (_, value) = family.opened(key, value)?;
+        family::decode("validators of a height", &value).map(Some)
+    }
+
+    fn add_validators(&self, batch: &mut WriteBatch, height: Height, validators: &ValidatorSet) {
+        let key = height.0.to_be_bytes();
+        self.column(VALIDATORS).put(batch, &key, &codec::encode(validators));
+    }
+
+    fn set_height(&self, height: Height) {
+        self.0.height.store(height.0, Ordering::Release);
+    }
+
+    fn set_first(&self, height: Height) {
+        self.0.first.store(height.0, Ordering::Release);
     }
 
     /// The block of a height, with its certificate; none above [`Database::height`].

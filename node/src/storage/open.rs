@@ -2,17 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use rocksdb::DB;
 use tandem_chain::Error as ChainError;
-use tandem_chain::types::Hash;
+use tandem_chain::types::{Hash, Height};
 use tokio::sync::watch;
 
 use super::columns::{self, Ciphers, META};
 use super::encryption::{self, ENCRYPTION_FILE};
 use super::synced::{self, SYNCED_FILE, Synced};
-use super::{Database, Error, FORMAT, FORMAT_KEY, GENESIS_KEY, HEIGHT_KEY, Inner, StorageConfig};
+use super::{
+    Database, Error, FIRST_KEY, FORMAT, FORMAT_KEY, GENESIS_KEY, HEIGHT_KEY, Inner, StorageConfig,
+};
 
 impl Database {
     /// Opens the database in folder `path` for the chain with this genesis, and makes it when it
@@ -20,7 +22,20 @@ impl Database {
     ///
     /// # Errors
     /// [`Error`]. With a key that is wrong, missing or too many, nothing has been written.
+    /// [`Error::Restoring`] when it holds a part of a state: see [`Database::open_to_restore`].
     pub fn open(path: &Path, genesis: Hash, config: &StorageConfig) -> Result<Self, Error> {
+        Self::open_to_restore(path, genesis, config)?.whole()
+    }
+
+    /// As [`Database::open`], and takes a database that holds a part of a state, to go on with it.
+    ///
+    /// # Errors
+    /// Those of [`Database::open`] but [`Error::Restoring`].
+    pub fn open_to_restore(
+        path: &Path,
+        genesis: Hash,
+        config: &StorageConfig,
+    ) -> Result<Self, Error> {
         let root = encryption::root(path, config.key.as_ref(), true)?;
         let ciphers = columns::ciphers(root.as_ref());
         let mut options = columns::database_options(config);
@@ -77,16 +92,27 @@ impl Database {
         let db = DB::open_cf_descriptors_read_only(&options, path, descriptors, false)
             .map_err(|source| open_error(path, root.is_some(), &source))?;
         synced::check(path, synced, db.latest_sequence_number())?;
-        Self::of(db, ciphers, None, path).check(path, genesis)
+        Self::of(db, ciphers, None, path).check(path, genesis)?.whole()
     }
 
-    /// Its height is not read yet.
+    /// Its heights are not read yet.
     fn of(db: DB, ciphers: Option<Ciphers>, synced: Option<Synced>, path: &Path) -> Self {
-        let (height, closed) = (AtomicU64::new(0), watch::Sender::default());
-        Self(Arc::new(Inner { db, ciphers, synced, height, path: path.into(), closed }))
+        let (height, first) = (AtomicU64::new(0), AtomicU64::new(1));
+        let (path, closed) = (path.to_owned(), watch::Sender::default());
+        Self(Arc::new(Inner { db, ciphers, synced, height, first, path, closed }))
     }
 
-    /// What is in the database belongs to this program and chain; its height is known from then on.
+    /// It holds a whole state, or none.
+    fn whole(self) -> Result<Self, Error> {
+        let path = self.path().to_owned();
+        match self.restoring() {
+            Ok(None) => Ok(self),
+            Ok(Some(of)) => Err(Error::Restoring { path, height: of.manifest.height() }),
+            Err(source) => Err(Error::Content { path, source }),
+        }
+    }
+
+    /// What is in the database belongs to this program and chain; its heights are known from then on.
     fn check(self, path: &Path, genesis: Hash) -> Result<Self, Error> {
         let content = |source| Error::Content { path: path.to_owned(), source };
         let missing = |what| {
@@ -104,7 +130,9 @@ impl Database {
             return Err(Error::OtherGenesis { path: path.to_owned(), expected: genesis, got });
         }
         let height = self.read::<u64>("height", META, HEIGHT_KEY).map_err(content)?;
-        self.0.height.store(height.unwrap_or(0), Ordering::Release);
+        self.set_height(Height(height.unwrap_or(0)));
+        let first = self.read::<u64>("height of the first block", META, FIRST_KEY);
+        self.set_first(Height(first.map_err(content)?.unwrap_or(1)));
         Ok(self)
     }
 }

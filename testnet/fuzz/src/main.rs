@@ -64,6 +64,15 @@ mod rpc {
         pub mod text;
     }
 }
+#[path = "../../../node/src/snapshots"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod snapshots {
+    mod named;
+    pub mod pack;
+    pub mod wire;
+
+    pub use named::TrustedBlock;
+}
 
 // The tests' consortium with known keys, a node over it, sample values, and what holds of decoders.
 #[path = "../../../chain/tests/it/decoded.rs"]

@@ -161,7 +161,8 @@ fn token(layout: &Layout, genesis: &Genesis, by: &SecretKey) -> Token {
     let member =
         |node: &Node| TokenMember { key: node.key, addresses: vec![homes::address(node.p2p_port)] };
     let members = layout.nodes.iter().take(1).map(member).collect();
-    Token { invitation: Invitation::sign(body, by), seed, genesis: genesis.hash(), members }
+    let (invitation, genesis) = (Invitation::sign(body, by), genesis.hash());
+    Token { invitation, seed, genesis, trust: None, members }
 }
 
 /// Calls on a node with a token; its first word.

@@ -2,6 +2,7 @@
 //! link. What the driver hands to its two threads goes through a [`support::Tap`]: the test says
 //! when.
 
+mod behind;
 mod failures;
 mod order;
 mod support;

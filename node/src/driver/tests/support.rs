@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 
 use tandem_chain::block::Certificate;
 use tandem_chain::codec;
@@ -11,7 +11,7 @@ use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::modules::{Call, records};
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::{Tx, TxBody};
-use tandem_chain::types::Height;
+use tandem_chain::types::{Hash, Height};
 use tandem_consensus::journal::{Durable, KeyState};
 use tandem_consensus::message::Message;
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
@@ -22,8 +22,9 @@ use tokio::time::timeout;
 use crate::admission::{self, Admission, Forward};
 use crate::driver::executor::Job;
 use crate::driver::persister::Values;
-use crate::driver::{Driver, Fatal, Publishers, Setup, Sources};
+use crate::driver::{Driver, Fatal, OFFERS_ASKED, Publishers, Setup, Sources};
 use crate::network::{Channel, Events, Network, NetworkEvent};
+use crate::snapshots::{Server, Shelf, wire};
 use crate::storage::{Database, StorageConfig};
 use crate::testing;
 use crate::view::NodeView;
@@ -134,12 +135,17 @@ pub async fn prepare(genesis: Genesis) -> (Driver, Sources, Hands) {
     let (mut driver, sources) = Driver::new(Setup {
         replica,
         db: db.clone(),
-        publishers: Publishers { tip: tip_sender, commits },
+        publishers: Publishers { tip: tip_sender, commits, snapshots: None },
         ledger,
         admission: admission.clone(),
         network: network.clone(),
         events,
         view: view_sender,
+        snapshots: Server::new(
+            Arc::new(genesis.clone()),
+            Shelf::new(dir.path().join("snapshots"), None),
+        ),
+        may_restore: false,
     });
     let persists = Tap::on(&mut driver.persister.0);
     let jobs = Tap::on(&mut driver.executor.0);
@@ -183,7 +189,17 @@ pub struct Node {
 impl Node {
     /// Returns when the peer has been sent what a new peer is sent.
     pub async fn start(genesis: Genesis) -> Self {
-        let (driver, sources, hands) = prepare(genesis).await;
+        Self::run(prepare(genesis).await).await
+    }
+
+    /// As [`Node::start`], of a node that may end to restore a snapshot.
+    pub async fn start_to_restore(genesis: Genesis) -> Self {
+        let (mut driver, sources, hands) = prepare(genesis).await;
+        driver.offers = (OFFERS_ASKED, StdInstant::now());
+        Self::run((driver, sources, hands)).await
+    }
+
+    async fn run((driver, sources, hands): (Driver, Sources, Hands)) -> Self {
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(driver.run(sources, stopped));
         let mut peer = Peer::link(&hands.genesis, &hands.network).await;
@@ -296,6 +312,19 @@ impl Peer {
                     assert!(matches!(message, Message::Status { .. }), "{}", name(&message));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Waits until the node asks for snapshots, and offers one of this height; what else it asks for is
+    /// refused.
+    pub async fn offer(&mut self, height: u64) {
+        loop {
+            let NetworkEvent::Request { bytes, reply, .. } = self.event().await else { continue };
+            if let Ok(wire::Question::List) = wire::Question::decode(&bytes) {
+                let (height, manifest) = (Height(height), Hash([7; 32]));
+                let offers = wire::Offers(vec![wire::Offer { height, manifest, chunks: 1 }]);
+                return reply.send(codec::encode(&offers)).expect("the node waits");
             }
         }
     }

@@ -67,7 +67,11 @@ pub async fn block_results(state: &Arc<RpcState>, params: Params) -> Result<Valu
         .read(move |state| {
             let height = state.block_height(asked)?;
             let tip = state.tip();
-            let missing = || RpcError::internal(format!("results of height {height} are missing"));
+            let missing = || {
+                RpcError::internal(format!(
+                    "results of height {height} are not kept: the state after it comes from a snapshot"
+                ))
+            };
             let results = state.db.results(height)?.ok_or_else(missing)?;
             let app_hash = if tip.height == height {
                 Some(tip.app_hash)

@@ -76,10 +76,12 @@ methods! {
     "motions" ("open", "before", "limit") "proposed changes, the newest first" => motions::motions;
     "motion" ("motion") "a proposed change, and what it would do now" => motions::motion;
     "try_change" ("change") "what a change would do, on paper" => motions::try_change;
+    "snapshots" () "snapshots of the state that this node has" => own::snapshots;
     "key" ("key") "what a public key is in the chain" => own::key;
     "storage" ("wait", "time", "signature") "the database's figures, the last job; for the operator alone" => storage::storage;
     "backup" ("name", "with_key", "time", "signature") "make a backup; for the operator alone" => storage::backup;
     "compact" ("time", "signature") "compact the database; for the operator alone" => storage::compact;
+    "take_snapshot" ("time", "signature") "take a snapshot of the state; for the operator alone" => storage::take_snapshot;
 }
 
 /// The method with this name.

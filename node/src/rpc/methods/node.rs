@@ -91,12 +91,13 @@ pub async fn status(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
         Some(earliest) => earliest.clone(),
         None if tip.height == Height::ZERO => json!({}),
         None => {
-            let block = state.read(|state| Ok(state.db.block(Height(1))?)).await?;
-            let block = block.ok_or_else(|| RpcError::internal("block 1 is missing"))?.block;
+            let block = state.read(|state| Ok(state.db.block(state.db.first_height())?)).await?;
+            let missing = || RpcError::internal("the first block is missing");
+            let block = block.ok_or_else(missing)?.block;
             let value = json!({
                 "earliest_block_hash": block.id(),
                 "earliest_app_hash": block.header.app_hash,
-                "earliest_block_height": "1",
+                "earliest_block_height": comet::number(block.header.height),
                 "earliest_block_time": block.header.time.to_rfc3339(),
             });
             state.earliest.get_or_init(|| value).clone()

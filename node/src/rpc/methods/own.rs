@@ -13,9 +13,11 @@ use crate::rpc::alive::{AliveBlock, MAX_BLOCKS};
 use crate::rpc::error::RpcError;
 use crate::rpc::params::{Params, missing};
 use crate::rpc::shapes::tandem::{
-    KeyInfo, NodeEntry, NodeRole, Nodes, Organizations, ParametersInfo, Seat, Seats, Switches,
+    KeyInfo, NodeEntry, NodeRole, Nodes, Organizations, ParametersInfo, Seat, Seats, SnapshotEntry,
+    Snapshots, Switches,
 };
 use crate::rpc::state::RpcState;
+use crate::snapshots::Folder;
 
 /// Blocks of the grid when no number is given.
 const GRID_BLOCKS: u64 = 60;
@@ -79,6 +81,22 @@ pub async fn switches(state: &Arc<RpcState>, params: Params) -> Result<Value, Rp
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             let found = standby::history(&state.db.snapshot(), skip, limit)?;
             to_json(&Switches { switches: found.into_iter().map(Into::into).collect() })
+        })
+        .await
+}
+
+/// `snapshots`.
+pub async fn snapshots(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    state
+        .read(|state| {
+            let folders = state.snapshots.folders();
+            let entry = |folder: &Arc<Folder>| SnapshotEntry {
+                height: folder.manifest().height(),
+                manifest: folder.hash(),
+                chunks: folder.chunks(),
+                above: folder.proof().hash,
+            };
+            to_json(&Snapshots { snapshots: folders.iter().map(entry).collect() })
         })
         .await
 }

@@ -1,4 +1,4 @@
-//! The database: figures, backup and compaction, for the node's operator.
+//! The database: figures, backup, compaction and snapshots, for the node's operator.
 
 use std::sync::Arc;
 
@@ -28,6 +28,11 @@ pub async fn backup(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcE
 /// `compact`.
 pub async fn compact(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
     answer(state, OperatorCall::Compact, &params).await
+}
+
+/// `take_snapshot`.
+pub async fn take_snapshot(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    answer(state, OperatorCall::Snapshot, &params).await
 }
 
 async fn answer(

@@ -115,7 +115,7 @@ pub enum JobState {
 /// The job that was asked for last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// `backup` or `compact`.
+    /// `backup`, `compact` or `snapshot`.
     pub job: String,
     /// The backup's name.
     pub name: Option<String>,
@@ -123,10 +123,10 @@ pub struct Job {
     pub state: JobState,
     /// Why it has failed.
     pub error: Option<String>,
-    /// The newest block in the backup, once it is done.
+    /// The newest block in the backup or snapshot, once it is done.
     #[serde(with = "text::option")]
     pub height: Option<Height>,
-    /// Bytes of the backup, once it is done.
+    /// Bytes of the backup or snapshot, once it is done.
     #[serde(with = "text::option")]
     pub bytes: Option<u64>,
 }
@@ -254,6 +254,27 @@ impl From<Switch> for SwitchEntry {
         let Switch { height, effective, seat, from, to, term, reason } = switch;
         Self { height, effective, seat, from, to, term, reason: reason.to_string() }
     }
+}
+
+/// Answer of `snapshots`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshots {
+    /// The newest first.
+    pub snapshots: Vec<SnapshotEntry>,
+}
+
+/// A snapshot that a node has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotEntry {
+    /// The block after which its state is.
+    #[serde(with = "text")]
+    pub height: Height,
+    /// Hash of its manifest.
+    pub manifest: Hash,
+    /// How many chunks it has.
+    pub chunks: u32,
+    /// Hash of the block above, which proves it.
+    pub above: Hash,
 }
 
 /// Answer of `organizations`.

@@ -91,7 +91,7 @@ async fn nobody_else_fills_the_disk_or_learns_what_is_on_it() {
     assert!(refused(&node, &good).await.contains("taken already"));
     assert!(!node.chain().home.root().join(BACKUPS).join("a").exists());
 
-    for method in ["backup", "compact", "storage"] {
+    for method in ["backup", "compact", "storage", "take_snapshot"] {
         let method = METHODS.iter().find(|m| m.name == method).unwrap();
         assert_eq!(node.error(method.name, json!({})).await.0, -32602);
         let params = json!({ "name": "x", "time": 1, "signature": "00" });
@@ -119,7 +119,10 @@ async fn the_operator_is_told_the_figures_of_the_database() {
     // As often as it likes.
     let info: StorageInfo = node.client.operator(&request).await.unwrap();
     let names: Vec<&str> = info.families.iter().map(|family| family.name.as_str()).collect();
-    assert_eq!(names, ["state", "tree", "blocks", "results", "index", "consensus", "meta"]);
+    assert_eq!(
+        names,
+        ["state", "tree", "blocks", "results", "index", "validators", "consensus", "meta"]
+    );
     let blocks = &info.families[2];
     assert!(blocks.entries >= 1 && blocks.unflushed_bytes > 0 && blocks.levels.is_empty());
 

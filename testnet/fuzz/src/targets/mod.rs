@@ -47,6 +47,12 @@ pub const ALL: &[Target] = &[
     Target { name: "hello", run: network::hello, seeds: network::hello_seeds, memory: DECODER },
     Target { name: "visit", run: network::visit, seeds: network::visit_seeds, memory: DECODER },
     Target { name: "fetch", run: network::fetch, seeds: network::fetch_seeds, memory: DECODER },
+    Target {
+        name: "snapshot",
+        run: network::snapshot,
+        seeds: network::snapshot_seeds,
+        memory: DECODER,
+    },
     Target { name: "rpc-body", run: rpc::body, seeds: rpc::body_seeds, memory: DECODER },
     Target { name: "rpc-query", run: rpc::query, seeds: rpc::query_seeds, memory: DECODER },
     Target { name: "client", run: client::answer, seeds: client::seeds, memory: DECODER },

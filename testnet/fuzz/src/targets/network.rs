@@ -6,9 +6,11 @@ use futures::io::BufReader;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::keys::SecretKey;
 use tandem_chain::modules::consortium::InvitedAs;
+use tandem_chain::snapshot::{Chunk, Manifest};
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{Hash, Height};
 use tandem_chain::{codec, tip::Tip};
+use tandem_consensus::light::{LightBlock, Trusted, ValidatorSet};
 use tandem_consensus::validate::{self, Fixed};
 use tandem_consensus::verify::{Keys, certified_block};
 
@@ -20,6 +22,8 @@ use crate::join::wire::{Answer, Executed, Greeting, GuestHello, Question};
 use crate::network::frames::{read_body, read_frame, read_head};
 use crate::network::hello::{Hello, PROTOCOL_VERSION};
 use crate::network::limits::{MAX_TRANSACTIONS_FRAME, SILENCE_MAX};
+use crate::snapshots::pack::{pack, unpack};
+use crate::snapshots::wire as snapshot_wire;
 use crate::world::{AnySignature, World};
 use crate::{samples, seeds};
 
@@ -100,7 +104,7 @@ pub fn hello_seeds() -> Vec<Vec<u8>> {
 /// What a guest and a member say to each other, or a join token's text; the first byte chooses.
 pub fn visit(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 5 {
+    match kind % 6 {
         0 => {
             if let Some(hello) = decoded::<GuestHello>(bytes) {
                 let _ = hello.is_proved(&samples::public(1), &samples::public(2));
@@ -124,7 +128,7 @@ pub fn visit_seeds() -> Vec<Vec<u8>> {
     invitation.body.claim = SecretKey::from_seed(&seed).public();
     let addresses = vec!["/ip4/192.0.2.1/tcp/26656".to_owned()];
     let members = vec![TokenMember { key: samples::public(1), addresses }];
-    let token = Token { invitation, seed, genesis: Hash([3; 32]), members };
+    let token = Token { invitation, seed, genesis: Hash([3; 32]), trust: None, members };
     let [guest, member] = [1, 2].map(samples::public);
     let hello = GuestHello::new(&token, &samples::secret(14), &guest, &member);
     let receipt = Some(Executed { height, code: 4, log: "late".to_owned() });
@@ -173,4 +177,68 @@ pub fn fetch_seeds() -> Vec<Vec<u8>> {
     question.extend(seeds::of_chain(&["height"]).concat());
     question.extend([9, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0]);
     vec![question, answer(Vec::new()), answer(vec![samples::certified_block()]), answer(of_chain)]
+}
+
+/// What nodes say about snapshots; the first byte chooses the kind. A header is judged as if all its
+/// signatures were good.
+pub fn snapshot(bytes: &[u8]) {
+    static SAMPLE: LazyLock<(Manifest, Chunk)> = LazyLock::new(samples::snapshot);
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind % 5 {
+        0 => {
+            let Ok(manifest) = Manifest::decode(bytes) else { return };
+            assert_eq!(manifest.encode(), bytes);
+            let _ = SAMPLE.1.check(&manifest.tiles()[0]);
+            drop(manifest.pages());
+        }
+        1 => {
+            let Ok(chunk) = Chunk::decode(bytes) else { return };
+            assert_eq!(chunk.encode(), bytes);
+            let is_it = chunk == SAMPLE.1;
+            assert_eq!(chunk.check(&SAMPLE.0.tiles()[0]).is_ok(), is_it);
+        }
+        2 => {
+            let Ok(question) = snapshot_wire::Question::decode(bytes) else { return };
+            assert_eq!(codec::encode(&question), bytes);
+        }
+        3 => {
+            let Ok(offers) = snapshot_wire::Offers::decode(bytes) else { return };
+            assert!(offers.0.len() <= snapshot_wire::MAX_OFFERS);
+        }
+        4 => {
+            let Ok(chunk) = unpack(bytes) else { return };
+            assert_eq!(unpack(&pack(&chunk)), Ok(chunk));
+        }
+        _ => {
+            let Ok(block) = snapshot_wire::decode_light(bytes) else { return };
+            assert_eq!(codec::encode(&block), bytes);
+            let trusted = Trusted::genesis(&World::new(&[1; 4]).genesis);
+            let (now, period) = (block.header.time, std::time::Duration::MAX);
+            if let Ok(next) = trusted.advance(&AnySignature, now, period, &block) {
+                assert_eq!(next.header(), Some(&block.header));
+            }
+        }
+    }
+}
+
+pub fn snapshot_seeds() -> Vec<Vec<u8>> {
+    let (manifest, chunk) = samples::snapshot();
+    let world = World::new(&[1; 4]);
+    let block = world.chain(1, &[0, 1, 2]).remove(0);
+    let light = LightBlock {
+        header: block.block.header.clone(),
+        commit: block.certificate.commit,
+        validators: ValidatorSet::from(&world.genesis.role_table()),
+    };
+    let hash = manifest.hash();
+    let offer = snapshot_wire::Offer { height: manifest.height(), manifest: hash, chunks: 1 };
+    let question = snapshot_wire::Question::Chunk(hash, 0);
+    vec![
+        [vec![0], manifest.encode()].concat(),
+        [vec![1], chunk.encode()].concat(),
+        [vec![2], codec::encode(&question)].concat(),
+        [vec![3], codec::encode(&snapshot_wire::Offers(vec![offer]))].concat(),
+        [vec![4], pack(&chunk)].concat(),
+        [vec![5], codec::encode(&light)].concat(),
+    ]
 }

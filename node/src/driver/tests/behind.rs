@@ -1,0 +1,28 @@
+use tandem_chain::types::Height;
+use tandem_consensus::message::Message;
+use tokio::sync::oneshot;
+
+use super::support::{Node, one_seat, prepare};
+use crate::driver::{Done, Fatal, WORTH_RESTORING};
+
+#[tokio::test]
+async fn an_empty_node_ends_for_a_snapshot_far_ahead() {
+    let mut node = Node::start_to_restore(one_seat()).await;
+    node.peer.send(&Message::Status { committed: Height(5 * WORTH_RESTORING) });
+    node.peer.offer(WORTH_RESTORING + 1).await;
+    let ended = node.ended().await;
+    assert!(matches!(ended, Err(Fatal::Behind)), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_not_worth_it_changes_nothing() {
+    let (mut driver, mut sources, _hands) = prepare(one_seat()).await;
+    driver.begin().unwrap();
+    for (height, is_worth_it) in [(0, false), (WORTH_RESTORING, false), (WORTH_RESTORING + 1, true)]
+    {
+        driver.done.send(Done::Offered(Height(height))).await.unwrap();
+        let (_stop, mut stopped) = oneshot::channel();
+        let turned = driver.turn(&mut sources, &mut stopped).await;
+        assert_eq!(matches!(turned, Err(Fatal::Behind)), is_worth_it, "{height}: {turned:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What can be wrong with snapshots.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tandem_chain::types::Height;
+use tandem_consensus::light::LightError;
+
+use crate::home::HomeError;
+use crate::storage;
+
+/// Why a snapshot is not taken, verified or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// A file or folder.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// A file holds something else than belongs there.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A folder is encrypted, and not with the key that there is.
+    #[error(
+        "{} is encrypted with another key than the home's: name the file with its own by --key-file",
+        path.display()
+    )]
+    Key {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Writing would leave too little room for the node itself.
+    #[error(
+        "less than {} MiB are free where {} is written: make room, or set snapshots.interval to 0",
+        least >> 20,
+        path.display()
+    )]
+    Room {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes that must stay free.
+        least: u64,
+    },
+    /// The home folder.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The database does not open.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// A chunk, manifest or block is wrong, or the database fails.
+    #[error(transparent)]
+    Chain(#[from] tandem_chain::Error),
+    /// The header that names the state is not to be trusted.
+    #[error("the snapshot's header is not to be trusted: {0}")]
+    Trust(#[from] LightError),
+    /// The snapshot is of something else than what is asked for.
+    #[error("{what}")]
+    Unfit {
+        /// Of what, and what to do.
+        what: String,
+    },
+    /// The database holds blocks that a restore would throw away.
+    #[error(
+        "the database is at height {height}: a snapshot is restored to an empty one only; move the data \
+         folder away first"
+    )]
+    NotEmpty {
+        /// The height.
+        height: Height,
+    },
+    /// No peer has what is needed.
+    #[error("no connected peer {what}")]
+    NoPeer {
+        /// Does what.
+        what: &'static str,
+    },
+    /// It was told to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl SnapshotError {
+    /// For `map_err` on what the system refuses.
+    pub(super) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,52 @@
+//! Taking a snapshot must not slow the node: it rests as long as it works, behind all other threads, and
+//! leaves room on the disk.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::SnapshotError;
+
+/// The longest rest, in which the disk may catch up.
+const MAX_REST: Duration = Duration::from_secs(1);
+/// Steps by which a thread that takes snapshots stands back behind others (`nice`).
+const NICENESS: i32 = 10;
+/// Bytes that stay free on the disk: a node that cannot write stops.
+const LEAST_ROOM: u64 = 512 << 20;
+
+/// Work in parts of some milliseconds, each followed by a rest.
+pub(super) struct Pace(Instant);
+
+impl Pace {
+    pub fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Rests for as long as was worked since the last rest.
+    pub fn rest(&mut self) {
+        thread::sleep(self.0.elapsed().min(MAX_REST));
+        self.0 = Instant::now();
+    }
+}
+
+/// Has this thread stand back behind all others.
+pub fn stand_back() {
+    // On Linux this is the calling thread alone.
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        warn!(%error, "the thread that takes snapshots keeps its priority");
+    }
+}
+
+/// Checks that there is room on the disk on which `path` is.
+pub(super) fn check_room(path: &Path) -> Result<(), SnapshotError> {
+    let found = rustix::fs::statvfs(path);
+    let found =
+        found.map_err(|error| SnapshotError::io("look at the disk of", path)(error.into()))?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    if free < LEAST_ROOM {
+        return Err(SnapshotError::Room { path: path.to_owned(), least: LEAST_ROOM });
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The snapshots that a node keeps: one folder each, named after its height.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tandem_chain::types::Height;
+
+use super::folder::{remove, sync};
+use super::{Folder, SnapshotError};
+use crate::home::StorageKey;
+
+/// Begins the name of a folder that is being written.
+const UNFINISHED: &str = "unfinished-";
+/// Begins the name of a folder that is being removed: one that was cut off is never taken for a whole one.
+const REMOVED: &str = "removed-";
+
+/// The folder of a node's snapshots. Cheap to clone: all clones are one.
+#[derive(Clone)]
+pub struct Shelf(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    /// Of the database, when that is encrypted: so are its snapshots.
+    key: Option<StorageKey>,
+    /// Held by who writes, of whom there is one at a time.
+    pen: Mutex<()>,
+}
+
+impl Shelf {
+    /// In this folder, which need not be there, encrypted with `key` if there is one.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, key: Option<StorageKey>) -> Self {
+        Self(Arc::new(Inner { path: path.into(), key, pen: Mutex::default() }))
+    }
+
+    /// The folder of a height.
+    #[must_use]
+    pub fn path(&self, height: Height) -> PathBuf {
+        self.0.path.join(height.to_string())
+    }
+
+    /// The snapshot of a height.
+    ///
+    /// # Errors
+    /// Those of [`Folder::open`].
+    pub fn open(&self, height: Height) -> Result<Folder, SnapshotError> {
+        Folder::open(&self.path(height), self.key())
+    }
+
+    /// Where the snapshot of a height is written before it is whole.
+    #[must_use]
+    pub fn unfinished(&self, height: Height) -> PathBuf {
+        self.0.path.join(format!("{UNFINISHED}{height}"))
+    }
+
+    pub(super) fn key(&self) -> Option<&StorageKey> {
+        self.0.key.as_ref()
+    }
+
+    /// Waits until nobody else writes.
+    pub(super) fn pen(&self) -> MutexGuard<'_, ()> {
+        self.0.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The heights of all whole snapshots, the newest first.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Io`].
+    pub fn heights(&self) -> Result<Vec<Height>, SnapshotError> {
+        let names = self.names()?.into_iter();
+        // Only a number as it is written: another name is none of ours.
+        let height = |name: String| name.parse().ok().filter(|n: &u64| n.to_string() == name);
+        let mut heights: Vec<Height> = names.filter_map(height).map(Height).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(heights)
+    }
+
+    /// What is written for a height is whole: it takes its name, in the place of an older one.
+    pub(super) fn finish(&self, height: Height) -> Result<(), SnapshotError> {
+        self.take_away(height)?;
+        let (from, to) = (self.unfinished(height), self.path(height));
+        fs::rename(&from, &to).map_err(SnapshotError::io("rename", &from))?;
+        sync(&self.0.path)
+    }
+
+    /// Takes away all but the newest `keep`.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Io`].
+    pub fn keep(&self, keep: usize) -> Result<(), SnapshotError> {
+        self.heights()?.into_iter().skip(keep).try_for_each(|height| self.take_away(height))
+    }
+
+    /// Takes away what was not finished, or not removed whole.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Io`].
+    pub fn clean(&self) -> Result<(), SnapshotError> {
+        let is_left = |name: &String| name.starts_with(UNFINISHED) || name.starts_with(REMOVED);
+        let names = self.names()?.into_iter().filter(is_left);
+        names.map(|name| self.0.path.join(name)).try_for_each(|path| remove(&path))
+    }
+
+    fn take_away(&self, height: Height) -> Result<(), SnapshotError> {
+        let (from, to) = (self.path(height), self.0.path.join(format!("{REMOVED}{height}")));
+        remove(&to)?;
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.map_err(SnapshotError::io("rename", &from))?,
+        }
+        remove(&to)
+    }
+
+    fn names(&self) -> Result<Vec<String>, SnapshotError> {
+        let path: &Path = &self.0.path;
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(SnapshotError::io("read", path))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(SnapshotError::io("read", path))?;
+            names.extend(entry.file_name().into_string());
+        }
+        Ok(names)
+    }
+}

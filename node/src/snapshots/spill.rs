@@ -1,0 +1,206 @@
+//! The state in the order of the tree's places: sorted through files, since the database has it in the
+//! order of keys.
+//!
+//! All entries are dealt out to 256 files by the first byte of their places. What is kept in memory is
+//! place, size and position of each entry of one file at a time. Beside an encrypted database the entries
+//! are encrypted, with a key that is kept in memory alone.
+
+use std::fs::File;
+use std::io;
+use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tandem_chain::Error as ChainError;
+use tandem_chain::limits::MAX_ENCODED_BYTES;
+use tandem_chain::snapshot::{Item, Range, Sizes, Sorted, entry_bytes};
+use tandem_chain::store::Column;
+use tandem_chain::types::Hash;
+
+use super::SnapshotError;
+use super::pace::{Pace, check_room};
+use crate::storage::{Sealer, Snapshot};
+
+const FILES: usize = 256;
+/// Bytes between two rests.
+const PART_BYTES: usize = 1024 * 1024;
+/// Bytes that are kept of each file before they are written.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// Bytes before an entry: the key's length, and that of key and value together as they stand.
+const HEAD_BYTES: usize = 8;
+/// What the encryption of every entry is bound to.
+const SEALED_AS: &str = "entry";
+
+/// All entries of a state, in files.
+pub(super) struct Spill {
+    folder: PathBuf,
+    /// [`entry_bytes`] of all entries of each file.
+    bytes: Vec<u64>,
+    sealer: Option<Sealer>,
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
+    number: usize,
+    file: File,
+    /// Places and sizes, in order; and where each begins.
+    sizes: Vec<(Hash, u64)>,
+    positions: Vec<u64>,
+}
+
+impl Spill {
+    /// Deals out all of the state.
+    pub fn write(
+        view: &Snapshot<'_>,
+        folder: PathBuf,
+        is_encrypted: bool,
+        stop: &AtomicBool,
+    ) -> Result<Self, SnapshotError> {
+        crate::home::files::create_dir(&folder)?;
+        let sealer = is_encrypted.then(Sealer::of_memory);
+        let mut spill = Self { folder, bytes: vec![0; FILES], sealer, loaded: None };
+        let mut writers = Vec::with_capacity(FILES);
+        for number in 0..FILES {
+            let path = spill.path(number);
+            let file = File::create(&path).map_err(SnapshotError::io("create", &path))?;
+            writers.push(BufWriter::with_capacity(BUFFER_BYTES, file));
+        }
+        let mut pace = Pace::begin();
+        let mut since_rest = 0;
+        view.sweep(Column::State, |key, value| -> Result<(), SnapshotError> {
+            if stop.load(Ordering::Relaxed) {
+                return Err(SnapshotError::Stopped);
+            }
+            let number = usize::from(Hash::of(key).0[0]);
+            spill.bytes[number] += entry_bytes(key.len(), value.len());
+            let entry = spill.entry(key, value);
+            let written = writers[number].write_all(&entry);
+            written.map_err(SnapshotError::io("write", &spill.path(number)))?;
+            since_rest += entry.len();
+            if since_rest >= PART_BYTES {
+                since_rest = 0;
+                check_room(&spill.folder)?;
+                pace.rest();
+            }
+            Ok(())
+        })?;
+        for (number, mut writer) in writers.into_iter().enumerate() {
+            writer.flush().map_err(SnapshotError::io("write", &spill.path(number)))?;
+        }
+        Ok(spill)
+    }
+
+    fn entry(&self, key: &[u8], value: &[u8]) -> Vec<u8> {
+        let length =
+            |length: usize| u32::try_from(length).expect("values are bounded").to_le_bytes();
+        let mut entry = Vec::with_capacity(HEAD_BYTES + key.len() + value.len());
+        entry.extend_from_slice(&length(key.len()));
+        match &self.sealer {
+            None => {
+                entry.extend_from_slice(&length(key.len() + value.len()));
+                entry.extend_from_slice(key);
+                entry.extend_from_slice(value);
+            }
+            Some(sealer) => {
+                let sealed = sealer.seal(SEALED_AS, &[key, value].concat());
+                entry.extend_from_slice(&length(sealed.len()));
+                entry.extend_from_slice(&sealed);
+            }
+        }
+        entry
+    }
+
+    /// All entries of a range.
+    pub fn items(&mut self, range: &Range) -> Result<Vec<Item>, SnapshotError> {
+        let places = range.places();
+        let mut items = Vec::new();
+        for number in usize::from(places.start().0[0])..=usize::from(places.end().0[0]) {
+            let path = self.path(number);
+            self.load(number)?;
+            let Some(loaded) = &mut self.loaded else { continue };
+            let from = loaded.sizes.partition_point(|(place, _)| place < places.start());
+            let to = loaded.sizes.partition_point(|(place, _)| place <= places.end());
+            for position in &loaded.positions[from..to] {
+                let file = &mut loaded.file;
+                let read = file
+                    .seek(SeekFrom::Start(*position))
+                    .and_then(|_| read_entry(file, self.sealer.as_ref()));
+                items.push(read.map_err(SnapshotError::io("read", &path))?);
+            }
+        }
+        Ok(items)
+    }
+
+    fn path(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("part-{number:03}"))
+    }
+
+    fn load(&mut self, number: usize) -> Result<&Loaded, SnapshotError> {
+        if self.loaded.as_ref().is_none_or(|loaded| loaded.number != number) {
+            self.loaded = None;
+            let path = self.path(number);
+            let loaded = Loaded::read(number, &path, self.sealer.as_ref());
+            self.loaded = Some(loaded.map_err(SnapshotError::io("read", &path))?);
+        }
+        Ok(self.loaded.as_ref().expect("it was loaded just now"))
+    }
+}
+
+/// The next entry of a file.
+fn read_entry(from: &mut impl io::Read, sealer: Option<&Sealer>) -> io::Result<Item> {
+    let damaged = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason.to_owned());
+    let mut lengths = [[0; 4]; 2];
+    for length in &mut lengths {
+        from.read_exact(length)?;
+    }
+    let [key, body] = lengths.map(|length| u32::from_le_bytes(length) as usize);
+    if body > MAX_ENCODED_BYTES {
+        return Err(damaged("an entry is longer than any"));
+    }
+    let mut entry = vec![0; body];
+    from.read_exact(&mut entry)?;
+    if let Some(sealer) = sealer {
+        entry = sealer.open_sealed(SEALED_AS, &entry).map_err(damaged)?;
+    }
+    if key > entry.len() {
+        return Err(damaged("a key is longer than its entry"));
+    }
+    let value = entry.split_off(key);
+    Ok(Item { key: entry, value })
+}
+
+impl Loaded {
+    fn read(number: usize, path: &Path, sealer: Option<&Sealer>) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let end = file.metadata()?.len();
+        let mut reader = BufReader::with_capacity(4 * BUFFER_BYTES, &file);
+        let mut found = Vec::new();
+        let mut position = 0;
+        while position < end {
+            let Item { key, value } = read_entry(&mut reader, sealer)?;
+            found.push((Hash::of(&key), entry_bytes(key.len(), value.len()), position));
+            position = reader.stream_position()?;
+        }
+        found.sort_unstable_by_key(|(place, ..)| *place);
+        let sizes = found.iter().map(|(place, bytes, _)| (*place, *bytes)).collect();
+        let positions = found.into_iter().map(|(.., position)| position).collect();
+        Ok(Self { number, file, sizes, positions })
+    }
+}
+
+impl Sizes for Spill {
+    fn bytes(&mut self, path: &[u8]) -> Result<u64, ChainError> {
+        match *path {
+            [] => Ok(self.bytes.iter().sum()),
+            [first] => Ok(self.bytes[usize::from(first) * 16..][..16].iter().sum()),
+            [first, second] => Ok(self.bytes[usize::from(first) * 16 + usize::from(second)]),
+            [first, second, ..] => {
+                let number = usize::from(first) * 16 + usize::from(second);
+                let loaded = self.load(number);
+                let loaded =
+                    loaded.map_err(|error| ChainError::Storage { reason: error.to_string() })?;
+                Sorted(&loaded.sizes).bytes(path)
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Restoring through the network, from peers some of which lie, stop, or have nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_chain::codec;
+use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::snapshot::Chunk;
+use tandem_chain::types::{Hash, Height};
+use tokio::task::JoinHandle;
+
+use super::{PERIOD, Snapped, Target, check_restored, now, snapped};
+use crate::driver::wire as blocks;
+use crate::network::{Events, Network, NetworkEvent};
+use crate::snapshots::wire::{self, Question};
+use crate::snapshots::{Ended, Fetch, Server, SnapshotError, TrustedBlock, pack};
+use crate::storage::Database;
+use crate::testing;
+
+type Answer = dyn Fn(&Question, Vec<u8>) -> Option<Vec<u8>> + Send + Sync;
+
+/// A node that answers from a snapshot; `change` may answer something else, or nothing.
+async fn serve(
+    snapped: &Snapped,
+    secret: &SecretKey,
+    change: impl Fn(&Question, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> (Network, JoinHandle<()>) {
+    let (network, events) = start(snapped, secret).await;
+    let genesis = Arc::new(snapped.chain.genesis.clone());
+    let server = Server::new(genesis, snapped.shelf.clone());
+    let (db, change): (_, Arc<Answer>) = (snapped.chain.db.clone(), Arc::new(change));
+    (network, tokio::spawn(answer(events, db, server, change)))
+}
+
+async fn answer(mut events: Events, db: Database, server: Server, change: Arc<Answer>) {
+    while let Some(event) = events.recv().await {
+        let NetworkEvent::Request { bytes, reply, .. } = event else { continue };
+        if let Ok(blocks::Question { first, .. }) = blocks::Question::decode(&bytes) {
+            let block = db.block(first).unwrap().into_iter().collect();
+            let _ = reply.send(blocks::encode_answer(block));
+            continue;
+        }
+        let question = Question::decode(&bytes).unwrap();
+        if let Some(answer) = change(&question, server.answer(&db, question).unwrap()) {
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+async fn start(snapped: &Snapped, secret: &SecretKey) -> (Network, Events) {
+    let config = testing::network_config(secret.clone(), &snapped.chain.genesis);
+    Network::start(config).await.unwrap()
+}
+
+/// Links a new node with the others and has it restore; how that ended.
+async fn fetch(
+    snapped: &Snapped,
+    db: Database,
+    servers: &[(SecretKey, &Network)],
+    trust: Option<TrustedBlock>,
+    patience_s: u64,
+) -> Result<Ended, SnapshotError> {
+    let me = testing::standby(0);
+    let (network, mut events) = start(snapped, &me).await;
+    for (_, server) in servers {
+        server.set_peers([(me.public(), vec![network.listening().to_string()])].into());
+    }
+    let peers: BTreeMap<PublicKey, Vec<String>> = servers
+        .iter()
+        .map(|(key, server)| (key.public(), vec![server.listening().to_string()]))
+        .collect();
+    network.set_peers(peers);
+    let mut linked = 0;
+    while linked < servers.len() {
+        if let Some(NetworkEvent::Connected(_)) = events.recv().await {
+            linked += 1;
+        }
+    }
+    let drain = tokio::spawn(async move { while events.recv().await.is_some() {} });
+    let fetch = Fetch {
+        db,
+        genesis: Arc::new(snapped.chain.genesis.clone()),
+        network: network.clone(),
+        trust,
+        period: PERIOD,
+        patience: Duration::from_secs(patience_s),
+        clock: now,
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(120), fetch.run()).await;
+    network.shutdown().await;
+    drain.abort();
+    ended.expect("in time")
+}
+
+fn keys() -> [SecretKey; 2] {
+    [testing::validator(0), testing::validator(1)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_restores_from_peers_though_one_lies_about_chunks() {
+    let snapped = snapped();
+    let [honest, liar] = keys();
+    let (one, _served) = serve(&snapped, &honest, |_, answer| Some(answer)).await;
+    let (two, _lied) = serve(&snapped, &liar, |question, answer| match question {
+        Question::Chunk(..) => Some(pack(&Chunk::default())),
+        _ => Some(answer),
+    })
+    .await;
+    let db = Target::new(&snapped, "target").open();
+    let ended = fetch(&snapped, db.clone(), &[(honest, &one), (liar, &two)], None, 60).await;
+    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    check_restored(&snapped, &db);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_nobody_signed_and_a_false_manifest_are_not_believed() {
+    let snapped = snapped();
+    let [honest, liar] = keys();
+    let (one, _served) = serve(&snapped, &honest, |_, answer| Some(answer)).await;
+    // It offers a newer state, which no certificate is for.
+    let (two, _lied) = serve(&snapped, &liar, |question, answer| match question {
+        Question::List => {
+            let (height, manifest) = (Height(20), Hash([5; 32]));
+            let offer = wire::Offer { height, manifest, chunks: 1 };
+            Some(codec::encode(&wire::Offers(vec![offer])))
+        }
+        Question::Light(height) => {
+            let mut light = wire::decode_light(&answer).ok()?;
+            light.header.height = *height;
+            light.header.app_hash = Hash([5; 32]);
+            Some(codec::encode(&light))
+        }
+        _ => Some(answer),
+    })
+    .await;
+    let db = Target::new(&snapped, "target").open();
+    let ended = fetch(&snapped, db.clone(), &[(honest, &one), (liar, &two)], None, 60).await;
+    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    check_restored(&snapped, &db);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_stops_half_way_is_resumed_from_with_another() {
+    let snapped = snapped();
+    let [one, other] = keys();
+    let (first, _served) = serve(&snapped, &one, |question, answer| match question {
+        Question::Chunk(_, index) if *index > 0 => None,
+        _ => Some(answer),
+    })
+    .await;
+    let target = Target::new(&snapped, "target");
+    let db = target.open();
+    // The first alone has a part, and no more comes.
+    let servers = [(one, &first)];
+    let first_is_there = async {
+        let is_there = || {
+            let of = db.restoring().unwrap()?;
+            (!db.missing_chunks(&of).unwrap().contains(&0)).then_some(())
+        };
+        while is_there().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        ended = fetch(&snapped, db.clone(), &servers, None, 60) => panic!("{ended:?}"),
+        () = first_is_there => {}
+    }
+    drop(first);
+    assert!(db.restoring().unwrap().is_some(), "it has begun");
+    let (second, _serves) = serve(&snapped, &other, |question, answer| match question {
+        // What is there already is not asked for again.
+        Question::Chunk(_, 0) => panic!("chunk 0 is there"),
+        _ => Some(answer),
+    })
+    .await;
+    let ended = fetch(&snapped, db.clone(), &[(other, &second)], None, 60).await;
+    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    check_restored(&snapped, &db);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_nothing_to_restore_nothing_changes() {
+    let snapped = snapped();
+    let [one, _] = keys();
+    let none = codec::encode(&wire::Offers::default());
+    let (network, _served) = serve(&snapped, &one, move |question, answer| match question {
+        Question::List => Some(none.clone()),
+        _ => Some(answer),
+    })
+    .await;
+    let db = Target::new(&snapped, "target").open();
+    let servers = [(one, &network)];
+    let ended = fetch(&snapped, db.clone(), &servers, None, 1).await.unwrap();
+    assert_eq!((ended, db.restoring().unwrap()), (Ended::Nothing, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_block_leads_to_the_snapshot_below_it_and_a_wrong_one_to_none() {
+    let mut snapped = snapped();
+    let newest = (0..5).map(|_| snapped.chain.commit(Vec::new())).last().unwrap();
+    let (height, hash) = (newest.tip.height, newest.block.block.id());
+    let [one, _] = keys();
+    let (network, _served) = serve(&snapped, &one, |_, answer| Some(answer)).await;
+    let servers = [(one, &network)];
+    let db = Target::new(&snapped, "wrong").open();
+    let wrong = Some(TrustedBlock { height, hash: Hash([1; 32]) });
+    let refused = fetch(&snapped, db.clone(), &servers, wrong, 1).await.unwrap_err();
+    assert!(refused.to_string().contains("another block than the one with the hash"), "{refused}");
+    assert!(db.restoring().unwrap().is_none());
+    let db = Target::new(&snapped, "right").open();
+    let right = Some(TrustedBlock { height, hash });
+    let ended = fetch(&snapped, db.clone(), &servers, right, 60).await;
+    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    assert_eq!(db.height(), Height(9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_answers_what_was_begun_is_not_given_up() {
+    let snapped = snapped();
+    let [one, _] = keys();
+    let (silent, _served) = serve(&snapped, &one, |_, _| None).await;
+    let target = Target::new(&snapped, "target");
+    let db = target.open();
+    drop(super::begin(&snapped, db.clone()));
+    // Longer than it waits for a chunk where peers answer that they have none.
+    let servers = [(one.clone(), &silent)];
+    let waits = fetch(&snapped, db.clone(), &servers, None, 1);
+    tokio::select! {
+        ended = waits => panic!("{ended:?}"),
+        () = tokio::time::sleep(Duration::from_secs(12)) => {}
+    }
+    drop(silent);
+    assert!(db.restoring().unwrap().is_some());
+    // Where they answer, and have nothing, it is given up.
+    let [_, other] = keys();
+    let none = codec::encode(&wire::Offers::default());
+    let (empty, _serves) = serve(&snapped, &other, move |question, answer| match question {
+        Question::List => Some(none.clone()),
+        _ => Some(answer),
+    })
+    .await;
+    let ended = fetch(&snapped, db.clone(), &[(other, &empty)], None, 1).await.unwrap();
+    assert_eq!((ended, db.restoring().unwrap()), (Ended::Nothing, None));
+    assert_eq!(db.height(), Height::ZERO);
+}
