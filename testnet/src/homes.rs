@@ -24,7 +24,7 @@ pub fn create(layout: &Layout, secrets: &[SecretKey]) -> Result<()> {
     let json = genesis.to_json();
     for (node, secret) in layout.nodes.iter().zip(secrets) {
         let home = Home::new(layout.home(node));
-        home.init(&config(node, &BTreeMap::new()), secret)?;
+        home.init(&of_network(layout, config(node, &BTreeMap::new())), secret)?;
         files::write_atomic(&home.genesis_path(), json.as_bytes(), 0o644)?;
     }
     let keys = layout.dir().join("keys");
@@ -80,8 +80,15 @@ fn organization(layout: &Layout, org: &OrgName) -> GenesisOrg {
 /// When the file cannot be written.
 pub fn write_config(layout: &Layout, node: &Node, dial: &BTreeMap<PublicKey, u16>) -> Result<()> {
     let path = Home::new(layout.home(node)).config_path();
-    files::write_atomic(&path, config(node, dial).to_toml().as_bytes(), 0o644)?;
+    let config = of_network(layout, config(node, dial));
+    files::write_atomic(&path, config.to_toml().as_bytes(), 0o644)?;
     Ok(())
+}
+
+/// With what all nodes of a network have alike.
+fn of_network(layout: &Layout, mut config: Config) -> Config {
+    config.snapshots.interval = layout.spec.snapshot_interval;
+    config
 }
 
 /// A node's configuration: the defaults, but for its ports.

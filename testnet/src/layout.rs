@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use tandem_chain::genesis::GenesisRole;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::{ChainId, Hash, OrgName};
+use tandem_node::config::Snapshots;
 
 /// Names of the organisations, in order; as many as a local network can have.
 pub const ORGS: [&str; 26] = [
@@ -52,6 +53,8 @@ pub struct Spec {
     /// Whether nodes reach each other through relays; without, links cannot be cut or delayed, and
     /// the relays' CPU time is saved.
     pub relays: bool,
+    /// Blocks from one snapshot to the next; 0 for none but those that are asked for.
+    pub snapshot_interval: usize,
 }
 
 /// Preset of the chain's parameters.
@@ -74,6 +77,7 @@ impl Default for Spec {
             preset: Preset::Lan,
             addresses: true,
             relays: true,
+            snapshot_interval: Snapshots::default().interval,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::Value;
@@ -27,11 +28,16 @@ const TAIL_LINES: usize = 15;
 
 /// Runs `tandem` to its end; its answer in JSON.
 pub async fn tandem(stage: &Stage, arguments: &[&str]) -> Result<Value> {
+    tandem_within(stage, arguments, READY).await
+}
+
+/// The same, for what may take until `deadline`.
+pub async fn tandem_within(stage: &Stage, arguments: &[&str], deadline: Duration) -> Result<Value> {
     let mut command = Command::new(&stage.tandem);
     command.args(arguments).arg("--json").kill_on_drop(true);
     let what =
         format!("tandem {}", arguments.iter().take(2).copied().collect::<Vec<_>>().join(" "));
-    let output = tokio::time::timeout(READY, command.output()).await;
+    let output = tokio::time::timeout(deadline, command.output()).await;
     let output = output.with_context(|| format!("{what} does not end"))??;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{what} ends with {}: {errors}", output.status);

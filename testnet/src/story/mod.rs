@@ -6,6 +6,7 @@ pub(crate) mod scene;
 
 mod bad_input;
 mod blackout;
+mod catch_up;
 mod exactly_once;
 mod failover;
 mod grow;
@@ -58,6 +59,8 @@ pub enum Story {
     WipedStandby,
     /// A new node with an empty disk and one address reaches the tip
     LateJoiner,
+    /// A node with an empty disk restores a snapshot of a large ledger and follows; another fetches blocks
+    CatchUp,
     /// A node that stands still does not slow the others
     SlowFollower,
     /// A third node, and a fifth organisation, join under load by one command a side, and leave again
@@ -251,6 +254,7 @@ impl Stage {
             Story::Blackout => blackout::play(self).await,
             Story::WipedStandby => wiped_standby::play(self).await,
             Story::LateJoiner => late_joiner::play(self).await,
+            Story::CatchUp => catch_up::play(self).await,
             Story::SlowFollower => slow_follower::play(self).await,
             Story::Join => join::play(self).await,
             Story::GrowAndShrink => grow::play(self).await,
