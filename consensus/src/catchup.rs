@@ -23,6 +23,8 @@ use crate::time::Instant;
 struct Peer {
     connected: bool,
     claimed: Height,
+    /// The lowest block that it has, where it has said that it does not have lower ones.
+    lowest: Height,
     not_before: Instant,
     /// Fetches in a row that gave nothing useful.
     failures: u32,
@@ -45,12 +47,20 @@ impl Default for Peer {
         Self {
             connected: true,
             claimed: Height::ZERO,
+            lowest: Height::ZERO,
             not_before: Instant::default(),
             failures: 0,
             count: MAX_FETCH_BLOCKS,
             slow: false,
             asked: Instant::default(),
         }
+    }
+}
+
+impl Peer {
+    /// Whether it has the block of a height, by what it says.
+    fn has(&self, height: Height) -> bool {
+        (self.lowest..=self.claimed).contains(&height)
     }
 }
 
@@ -121,7 +131,7 @@ impl CatchUp {
     /// A peer is gone, and so is what was asked of it.
     pub fn disconnected(&mut self, peer: &PublicKey) {
         if let Some(peer) = self.peers.get_mut(peer) {
-            (peer.connected, peer.claimed) = (false, Height::ZERO);
+            (peer.connected, peer.claimed, peer.lowest) = (false, Height::ZERO, Height::ZERO);
         }
         self.asked.retain(|asked| asked.peer != *peer);
     }
@@ -215,6 +225,19 @@ impl CatchUp {
             self.blocks.entry(height).or_insert(waiting);
         }
         true
+    }
+
+    /// The answer to a fetch is that the peer has no block below `lowest`: it is asked for none of them
+    /// again while it is connected. Its claim stands: it may well have later ones.
+    pub fn lacks(&mut self, from: &PublicKey, first: Height, lowest: Height) {
+        let count = self.asked.len();
+        self.asked.retain(|asked| asked.peer != *from || asked.first != first);
+        // Else it came after its deadline.
+        if self.asked.len() < count
+            && let Some(peer) = self.peers.get_mut(from)
+        {
+            peer.lowest = lowest;
+        }
     }
 
     /// The fetched block of the height after `tip`, to be verified now; none while one is.
@@ -372,12 +395,12 @@ impl CatchUp {
         entered: Instant,
     ) -> impl Iterator<Item = (PublicKey, &Peer, Instant)> {
         let is_asked_for = || self.asked.iter().any(|asked| asked.heights().contains(&first));
-        let has_quick = || self.peers.values().any(|peer| peer.claimed >= first && peer.is_quick());
+        let has_quick = || self.peers.values().any(|peer| peer.has(first) && peer.is_quick());
         let can_do_without = if first == tip.height.next() { is_asked_for() } else { has_quick() };
         let leaves_slow = can_do_without && !self.is_near(tip);
         let is_free = |key: &PublicKey| self.asked.iter().all(|asked| asked.peer != *key);
         let free =
-            self.peers.iter().filter(move |(key, peer)| peer.claimed >= first && is_free(key));
+            self.peers.iter().filter(move |(key, peer)| peer.has(first) && is_free(key));
         free.map(move |(key, peer)| {
             let is_far = peer.claimed.0 >= tip.height.0 + FETCH_AHEAD || !self.blocks.is_empty();
             let waited = if is_far { Instant::default() } else { entered.plus(FETCH_DELAY) };

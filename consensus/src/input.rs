@@ -72,6 +72,16 @@ pub enum Input {
         /// What came, in the order in which it came.
         blocks: Vec<CertifiedBlock>,
     },
+    /// In the place of [`Input::Fetched`]: the peer says that it does not have the block asked for, since
+    /// it has begun with a state of a greater height.
+    Lacks {
+        /// Who was asked.
+        from: PublicKey,
+        /// The first height asked for.
+        first: Height,
+        /// The lowest height that it has.
+        lowest: Height,
+    },
     /// The answer to [`crate::Effect::Verify`].
     BlockVerified {
         /// Height of the block.

@@ -111,7 +111,7 @@ impl Maintenance {
                 self.begin("compact", None, |shared, _| Ok(shared.db.compact()?)).map(Answer::Job)
             }
             OperatorCall::Snapshot => {
-                self.begin("snapshot", None, |shared, job| shared.snapshot(job)).map(Answer::Job)
+                self.begin("snapshot", None, Shared::snapshot).map(Answer::Job)
             }
         }
     }

@@ -195,6 +195,7 @@ impl Replica {
                     effects.push(report(from, Fault::Fetch { from: first, what }));
                 }
             }
+            Input::Lacks { from, first, lowest } => self.catch_up.lacks(&from, first, lowest),
             Input::BlockVerified { height, verdict } => {
                 self.on_block_verified(now, height, verdict, effects);
             }

@@ -207,6 +207,32 @@ fn near_the_tip_another_is_asked_as_soon_when_later_blocks_are_here() {
     assert_eq!(request(&mut catch_up, 40, at(bound)), Some(gap));
 }
 
+/// A peer that has restored a snapshot has none of the blocks before it, and does not lie when it claims
+/// its height.
+#[test]
+fn a_peer_that_says_that_it_lacks_a_block_is_asked_for_later_ones_alone_and_keeps_its_claim() {
+    let mut catch_up = claiming(&[(1, 200), (2, 200)]);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, 6));
+    catch_up.lacks(&key(1), Height(6), Height(9));
+    assert_eq!(catch_up.best_claim(&tip(5)), Height(200));
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6), "another is asked at once");
+    catch_up.lacks(&key(2), Height(6), Height(8));
+    assert_eq!(request(&mut catch_up, 5, ENTERED), None, "nobody has it");
+    assert_eq!(catch_up.next_wakeup(&tip(5), ENTERED), None, "and nothing is to be done");
+    assert_eq!(request(&mut catch_up, 6, ENTERED), None);
+    assert_eq!(request(&mut catch_up, 7, ENTERED), expected(2, 8));
+    // What was not asked for, or came too late, says nothing.
+    catch_up.lacks(&key(2), Height(7), Height(999));
+    assert!(catch_up.expired(at(FETCH_TIMEOUT)).is_some());
+    catch_up.lacks(&key(2), Height(8), Height(999));
+    assert_eq!(request(&mut catch_up, 8, at(FETCH_TIMEOUT)), expected(1, 9));
+    // A new connection may be with another database.
+    catch_up.disconnected(&key(1));
+    catch_up.connected(key(1));
+    catch_up.claim(&key(1), Height(200));
+    assert_eq!(request(&mut catch_up, 5, at(FETCH_TIMEOUT)), expected(1, 6));
+}
+
 /// A node that lacks a block that was withheld from it, and asks a peer that stands still, must not be
 /// taken for dead before that peer has run out of time.
 #[test]

@@ -11,7 +11,7 @@ use tracing::{debug, error};
 
 use super::Done;
 use super::executor::Outcome;
-use super::wire::{self, Question};
+use super::wire::{Answer, Question};
 use crate::network::Network;
 use crate::snapshots::{self, Server, offers_of};
 use crate::storage::Database;
@@ -27,24 +27,34 @@ pub(super) fn ask(
     let (network, done) = (network.clone(), done.clone());
     let question = codec::encode(&Question { first, count });
     tokio::spawn(async move {
-        let blocks = match network.request(&from, &question, FETCH_TIMEOUT).await {
+        let answer = match network.request(&from, &question, FETCH_TIMEOUT).await {
             Ok(bytes) => decode(bytes).await.unwrap_or_else(|error| {
                 debug!(peer = %from, %error, "an answer to a fetch is damaged");
-                Vec::new()
+                Answer::default()
             }),
             Err(error) => {
                 debug!(peer = %from, %error, "a fetch was not answered");
-                Vec::new()
+                Answer::default()
             }
         };
-        let input = Input::Fetched { from, first, blocks };
+        let input = input(from, first, answer);
         // The loop has ended when nobody receives.
         let _ = done.send(Done::Input(Box::new(input))).await;
     });
 }
 
-async fn decode(bytes: Vec<u8>) -> Result<Vec<CertifiedBlock>, Error> {
-    let decoded = tokio::task::spawn_blocking(move || wire::decode_answer(&bytes));
+/// What an answer is to the replica.
+fn input(from: PublicKey, first: Height, answer: Answer) -> Input {
+    let Answer { blocks, lowest } = answer;
+    if blocks.is_empty() && lowest > first {
+        Input::Lacks { from, first, lowest }
+    } else {
+        Input::Fetched { from, first, blocks }
+    }
+}
+
+async fn decode(bytes: Vec<u8>) -> Result<Answer, Error> {
+    let decoded = tokio::task::spawn_blocking(move || Answer::decode(&bytes));
     decoded.await.unwrap_or_else(|_| {
         let reason = "the decoder ended".to_owned();
         Err(Error::Undecodable { what: "answer to a fetch", reason })
@@ -103,7 +113,11 @@ fn answer(
 ) -> Result<Result<Vec<u8>, Error>, Error> {
     if question.len() == Question::BYTES {
         let question = Question::decode(question)?;
-        return Ok(read(db, question, MAX_FETCH_BYTES).map(wire::encode_answer));
+        let blocks = read(db, question, MAX_FETCH_BYTES);
+        return Ok(blocks.map(|blocks| {
+            let lowest = db.first_height();
+            codec::encode(&Answer { blocks, lowest })
+        }));
     }
     let question = snapshots::wire::Question::decode(question)?;
     Ok(server.answer(db, question))
@@ -159,7 +173,7 @@ mod tests {
 
     /// Heights of the blocks in the answer.
     async fn heights(chain: &Chain, question: Vec<u8>) -> Vec<u64> {
-        let blocks = decode(answer(chain, question).await).await.unwrap();
+        let Answer { blocks, .. } = decode(answer(chain, question).await).await.unwrap();
         blocks.iter().map(|block| block.block.header.height.0).collect()
     }
 
@@ -208,6 +222,25 @@ mod tests {
         }
     }
 
+    /// Who has restored a snapshot says so: it does not lie about the height that it has.
+    #[test]
+    fn that_blocks_are_not_kept_is_told_apart_from_no_answer() {
+        let input = |first, lowest, blocks| {
+            input(PEER, Height(first), Answer { blocks, lowest: Height(lowest) })
+        };
+        let Input::Lacks { from: PEER, first: Height(8), lowest: Height(9) } =
+            input(8, 9, Vec::new())
+        else {
+            panic!("it has blocks from 9 on")
+        };
+        for (first, lowest) in [(9, 9), (8, 0), (8, 1)] {
+            let input = input(first, lowest, Vec::new());
+            assert!(matches!(input, Input::Fetched { .. }), "{first} {lowest}");
+        }
+        let block = Chain::new().commit(Vec::new()).block.as_ref().clone();
+        assert!(matches!(input(1, 9, vec![block]), Input::Fetched { .. }));
+    }
+
     #[tokio::test]
     async fn what_is_no_question_is_told_and_not_answered() {
         let mut chain = Chain::new();
@@ -235,10 +268,11 @@ mod tests {
         let blocks = [txs, Vec::new()].map(|txs| chain.commit(txs).block);
         let [one, two] = blocks.each_ref().map(|block| codec::encode(&**block));
         let count = |count: u64| count.to_le_bytes().to_vec();
-        let both = [count(2), one, two.clone()].concat();
+        let both = [count(2), one, two.clone(), count(1)].concat();
         assert_eq!(answer(&chain, encoded(1, 64)).await, both);
-        assert_eq!(answer(&chain, encoded(2, 1)).await, [count(1), two].concat());
-        assert_eq!(answer(&chain, encoded(3, 1)).await, count(0));
-        assert_eq!(decode(both).await.unwrap(), blocks.map(|block| (*block).clone()));
+        assert_eq!(answer(&chain, encoded(2, 1)).await, [count(1), two, count(1)].concat());
+        assert_eq!(answer(&chain, encoded(3, 1)).await, [count(0), count(1)].concat());
+        let blocks = blocks.map(|block| (*block).clone()).into();
+        assert_eq!(decode(both).await.unwrap(), Answer { blocks, lowest: Height(1) });
     }
 }

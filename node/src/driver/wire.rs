@@ -34,22 +34,24 @@ pub const MAX_BLOCKS: usize = 64;
 
 const _: () = assert!(MAX_BLOCKS as u64 == MAX_FETCH_BLOCKS);
 
-/// The answer: blocks from the height asked for on, as many as the server sees fit.
-#[derive(Serialize, Deserialize)]
-struct Answer(#[serde(deserialize_with = "codec::list::<MAX_BLOCKS, _, _>")] Vec<CertifiedBlock>);
-
-/// The bytes of an answer.
-#[must_use]
-pub fn encode_answer(blocks: Vec<CertifiedBlock>) -> Vec<u8> {
-    codec::encode(&Answer(blocks))
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Blocks from the height asked for on, as many as the server sees fit.
+    #[serde(deserialize_with = "codec::list::<MAX_BLOCKS, _, _>")]
+    pub blocks: Vec<CertifiedBlock>,
+    /// Height of the lowest block that the server has: above 1 where it has restored a snapshot.
+    pub lowest: Height,
 }
 
-/// The blocks in an answer.
-///
-/// # Errors
-/// Those of [`codec::decode`].
-pub fn decode_answer(bytes: &[u8]) -> Result<Vec<CertifiedBlock>, Error> {
-    codec::decode("answer to a fetch", bytes, MAX_ENCODED_BYTES).map(|Answer(blocks)| blocks)
+impl Answer {
+    /// Decodes an answer.
+    ///
+    /// # Errors
+    /// Those of [`codec::decode`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        codec::decode("answer to a fetch", bytes, MAX_ENCODED_BYTES)
+    }
 }
 
 #[cfg(test)]
@@ -66,29 +68,33 @@ mod tests {
     static BLOCK: LazyLock<CertifiedBlock> =
         LazyLock::new(|| Chain::new().commit(Vec::new()).block.as_ref().clone());
 
+    fn of(blocks: Vec<CertifiedBlock>) -> Answer {
+        Answer { blocks, lowest: Height(1) }
+    }
+
     #[test]
     fn an_answer_of_too_many_blocks_is_refused() {
-        let answer = |count| encode_answer(vec![BLOCK.clone(); count]);
-        assert_eq!(decode_answer(&answer(MAX_BLOCKS)).unwrap().len(), MAX_BLOCKS);
-        let error = decode_answer(&answer(MAX_BLOCKS + 1)).unwrap_err();
+        let answer = |count| codec::encode(&of(vec![BLOCK.clone(); count]));
+        assert_eq!(Answer::decode(&answer(MAX_BLOCKS)).unwrap().blocks.len(), MAX_BLOCKS);
+        let error = Answer::decode(&answer(MAX_BLOCKS + 1)).unwrap_err();
         assert!(error.to_string().contains("at most 64 items"), "{error}");
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_refused_or_come_back(bytes in vec(any::<u8>(), 0..400), edit in any::<u8>()) {
-            if let Ok(blocks) = decode_answer(&bytes) {
-                prop_assert_eq!(encode_answer(blocks), bytes.clone());
+            if let Ok(answer) = Answer::decode(&bytes) {
+                prop_assert_eq!(codec::encode(&answer), bytes.clone());
             }
             if let Ok(question) = Question::decode(&bytes) {
                 prop_assert_eq!(codec::encode(&question), bytes.clone());
             }
-            let mut answer = encode_answer(vec![BLOCK.clone()]);
+            let mut answer = codec::encode(&of(vec![BLOCK.clone()]));
             let at = usize::from(edit) * answer.len() / 256;
             let end = (at + bytes.len()).min(answer.len());
             answer[at..end].copy_from_slice(&bytes[..end - at]);
-            if let Ok(blocks) = decode_answer(&answer) {
-                prop_assert_eq!(encode_answer(blocks), answer);
+            if let Ok(decoded) = Answer::decode(&answer) {
+                prop_assert_eq!(codec::encode(&decoded), answer);
             }
         }
     }

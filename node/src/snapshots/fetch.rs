@@ -345,8 +345,8 @@ impl Fetch {
         for peer in self.peers(liars) {
             let question = codec::encode(&blocks::Question { first, count: 1 });
             let Ok(bytes) = self.network.request(&peer, &question, ANSWER).await else { continue };
-            let block = match blocks::decode_answer(&bytes) {
-                Ok(found) => found.into_iter().next(),
+            let block = match blocks::Answer::decode(&bytes) {
+                Ok(answer) => answer.blocks.into_iter().next(),
                 Err(error) => {
                     distrust(liars, peer, &error);
                     None

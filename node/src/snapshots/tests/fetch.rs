@@ -37,8 +37,9 @@ async fn answer(mut events: Events, db: Database, server: Server, change: Arc<An
     while let Some(event) = events.recv().await {
         let NetworkEvent::Request { bytes, reply, .. } = event else { continue };
         if let Ok(blocks::Question { first, .. }) = blocks::Question::decode(&bytes) {
-            let block = db.block(first).unwrap().into_iter().collect();
-            let _ = reply.send(blocks::encode_answer(block));
+            let blocks = db.block(first).unwrap().into_iter().collect();
+            let lowest = db.first_height();
+            let _ = reply.send(codec::encode(&blocks::Answer { blocks, lowest }));
             continue;
         }
         let question = Question::decode(&bytes).unwrap();

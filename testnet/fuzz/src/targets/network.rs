@@ -104,7 +104,7 @@ pub fn hello_seeds() -> Vec<Vec<u8>> {
 /// What a guest and a member say to each other, or a join token's text; the first byte chooses.
 pub fn visit(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 6 {
+    match kind % 5 {
         0 => {
             if let Some(hello) = decoded::<GuestHello>(bytes) {
                 let _ = hello.is_proved(&samples::public(1), &samples::public(2));
@@ -159,9 +159,10 @@ pub fn fetch(bytes: &[u8]) {
         }
         return;
     }
-    let Ok(blocks) = wire::decode_answer(bytes) else { return };
+    let Ok(answer) = wire::Answer::decode(bytes) else { return };
+    assert_eq!(codec::encode(&answer), bytes);
+    let wire::Answer { blocks, .. } = answer;
     assert!(blocks.len() <= wire::MAX_BLOCKS);
-    assert_eq!(wire::encode_answer(blocks.clone()), bytes);
     let (keys, fixed) = (Keys::of(&TIP), Fixed::of(&TIP));
     for block in &blocks {
         let _ = validate::check_certificate(&TIP, &block.certificate);
@@ -171,7 +172,10 @@ pub fn fetch(bytes: &[u8]) {
 }
 
 pub fn fetch_seeds() -> Vec<Vec<u8>> {
-    let answer = |blocks: Vec<CertifiedBlock>| [vec![1], wire::encode_answer(blocks)].concat();
+    let answer = |blocks: Vec<CertifiedBlock>| {
+        let lowest = Height(1);
+        [vec![1], codec::encode(&wire::Answer { blocks, lowest })].concat()
+    };
     let of_chain = World::new(&[1; 4]).chain(2, &[0, 1, 2]);
     let mut question = vec![0];
     question.extend(seeds::of_chain(&["height"]).concat());
@@ -184,7 +188,7 @@ pub fn fetch_seeds() -> Vec<Vec<u8>> {
 pub fn snapshot(bytes: &[u8]) {
     static SAMPLE: LazyLock<(Manifest, Chunk)> = LazyLock::new(samples::snapshot);
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 5 {
+    match kind % 6 {
         0 => {
             let Ok(manifest) = Manifest::decode(bytes) else { return };
             assert_eq!(manifest.encode(), bytes);

@@ -400,5 +400,6 @@ pub fn answers() -> Vec<Answer> {
 /// An answer of one block, whose certificate is changed.
 fn of_fetched(liar: &Liar, first: Height, change: fn(Certificate) -> Certificate) -> Vec<u8> {
     let CertifiedBlock { block, certificate } = liar.fetched(first);
-    codec::encode(&[CertifiedBlock { block, certificate: change(certificate) }][..])
+    let block = CertifiedBlock { block, certificate: change(certificate) };
+    codec::encode(&(vec![block], Height(1)))
 }
