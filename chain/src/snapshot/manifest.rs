@@ -1,5 +1,7 @@
 //! Manifests: what chunks a snapshot has, and what each must be.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
@@ -12,6 +14,9 @@ use crate::types::{ChainId, Hash, Height};
 
 /// Format of manifests and chunks.
 const FORMAT: u32 = 1;
+/// Heights of which there are snapshots: those of blocks, which CometBFT's types hold as an i64, and above
+/// which there is another.
+pub const HEIGHTS: RangeInclusive<Height> = Height(1)..=Height(i64::MAX as u64 - 1);
 /// Slots that lead to a page, at most: below them is one slot more.
 const MAX_PATH: usize = MAX_DEPTH - 1;
 
@@ -78,14 +83,23 @@ impl Manifest {
     /// The manifest of the state after block `height`, whose commitment is `app_hash`, in these tiles.
     ///
     /// # Errors
-    /// [`Error::Snapshot`] when they are not all of that state.
+    /// [`Error::Snapshot`] when they are not all of that state, or it is of no block; [`Error::TooLong`]
+    /// when the manifest would have more than [`MAX_MANIFEST_BYTES`].
     pub fn new(
         chain_id: ChainId,
         height: Height,
         app_hash: Hash,
         tiles: Vec<Tile>,
     ) -> Result<Self, Error> {
+        if !HEIGHTS.contains(&height) {
+            return Err(Error::Snapshot { what: "its height is not that of a block" });
+        }
         let manifest = Self { format: FORMAT, chain_id, height, app_hash, tiles };
+        let got = manifest.encode().len();
+        if got > MAX_MANIFEST_BYTES {
+            let what = "manifest of a snapshot";
+            return Err(Error::TooLong { what, max: MAX_MANIFEST_BYTES, got });
+        }
         manifest.check()?;
         Ok(manifest)
     }

@@ -26,4 +26,4 @@ mod tests;
 
 pub use chunk::{Chunk, Item};
 pub use cut::{Range, Sizes, Sorted, cut, entry_bytes};
-pub use manifest::{Manifest, Tile};
+pub use manifest::{HEIGHTS, Manifest, Tile};

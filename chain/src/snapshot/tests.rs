@@ -125,7 +125,7 @@ fn every_node_cuts_a_state_alike_however_it_came_to_be() {
 fn an_empty_state_and_one_of_one_entry_are_one_chunk() {
     for count in [0, 1] {
         let original = store(&entries([10; 1].into_iter().take(count)));
-        let (manifest, chunks) = taken(&original, 0);
+        let (manifest, chunks) = taken(&original, 1);
         assert_eq!(chunks.len(), 1);
         let mut restored = MemoryStore::default();
         restored.apply(&chunks[0].check(&manifest.tiles()[0]).unwrap());
@@ -222,6 +222,26 @@ fn a_manifest_that_lies_is_refused() {
     assert!(error.contains("fewer than two entries"), "{error}");
     let other = crate::codec::encode(&(2_u32, "test-1", 9_u64, manifest.app_hash(), [0_u8; 8]));
     assert!(Manifest::decode(&other).unwrap_err().to_string().contains("format"));
+}
+
+#[test]
+fn a_manifest_of_no_block_or_that_is_too_long_is_not_made() {
+    let (manifest, _) = taken(&store(&entries([10; 3])), 9);
+    let made = |height, tiles| {
+        Manifest::new(manifest.chain_id().clone(), Height(height), manifest.app_hash(), tiles)
+    };
+    let tiles = || manifest.tiles().to_vec();
+    for height in [1, i64::MAX as u64 - 1] {
+        assert!(made(height, tiles()).is_ok(), "{height}");
+    }
+    for height in [0, i64::MAX as u64, u64::MAX] {
+        let error = made(height, tiles()).unwrap_err();
+        assert!(matches!(error, Error::Snapshot { .. }), "{height}: {error}");
+    }
+    let leaf = Node::Leaf(Hash([1; 32]), Hash([2; 32]));
+    let tile = Tile { path: Vec::new(), first: 0, nodes: vec![leaf; 16] };
+    let error = made(9, vec![tile; 15_000]).unwrap_err();
+    assert!(matches!(error, Error::TooLong { .. }), "{error}");
 }
 
 /// As much as is asked for, down to a depth.

@@ -2,18 +2,20 @@
 //!
 //! What peers say is checked before it is used: the way to a trusted header, then the manifest against
 //! that header, then each chunk against the manifest. Who sends something else is asked no more; who is
-//! slow holds up no other. When nobody has the snapshot any more, another is begun.
+//! slow holds up no other. When nobody gives the snapshot any more, another is begun, rather one that is
+//! offered by those whose snapshots were not given up.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tandem_chain::block::{CertifiedBlock, Header};
+use tandem_chain::codec;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, Strict};
 use tandem_chain::snapshot::Manifest;
 use tandem_chain::types::{Height, Timestamp};
-use tandem_chain::{Error as ChainError, codec};
 use tandem_consensus::light::{LightBlock, LightError, Trusted, Walk};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
@@ -38,6 +40,10 @@ const MAX_ASKED: u32 = 2;
 /// Blocks that are followed back from a trusted one: more than from one snapshot to the next, where the
 /// interval is as it is by itself.
 const MAX_BACK: u64 = 20_000;
+
+/// Snapshots that are begun before blocks are fetched in their place: each takes time for which peers
+/// that offer one, and give nothing of it, can hold this node up.
+const MAX_BEGUN: u32 = 16;
 
 /// How a restore from peers has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +75,42 @@ pub struct Fetch {
 /// Who has which snapshots; none where nobody has answered.
 type Offered = Option<BTreeMap<Offer, Vec<PublicKey>>>;
 
+/// What has been learnt of peers.
+#[derive(Default)]
+struct Known {
+    /// They have sent something wrong.
+    liars: BTreeSet<PublicKey>,
+    /// How long each took for its last answer.
+    waits: BTreeMap<PublicKey, Duration>,
+    /// Questions in a row that each has left unanswered.
+    silent: BTreeMap<PublicKey, u32>,
+    /// How often a snapshot that each offered was given up.
+    given_up: BTreeMap<PublicKey, u32>,
+}
+
+impl Known {
+    fn distrust(&mut self, peer: PublicKey, error: &dyn std::fmt::Display) {
+        warn!(%peer, %error, "a peer's part of a snapshot is wrong: it is asked no more");
+        self.liars.insert(peer);
+    }
+
+    fn asked(&mut self, peer: &PublicKey, wait: Duration, is_answered: bool) {
+        self.waits.insert(*peer, wait);
+        let silent = self.silent.entry(*peer).or_default();
+        *silent = if is_answered { 0 } else { silent.saturating_add(1) };
+    }
+
+    fn is_silent(&self, peer: &PublicKey) -> bool {
+        self.silent.get(peer).is_some_and(|silent| *silent >= MAX_FAILURES)
+    }
+
+    /// The fewest snapshots that were given up of any of these peers.
+    fn given_up(&self, peers: &[PublicKey]) -> u32 {
+        let times = |peer| self.given_up.get(peer).copied().unwrap_or(0);
+        peers.iter().map(times).min().unwrap_or(0)
+    }
+}
+
 /// Asks a peer for its snapshots; none when it does not answer.
 pub async fn offers_of(network: &Network, peer: &PublicKey) -> Option<Vec<Offer>> {
     let question = codec::encode(&Question::List);
@@ -83,12 +125,14 @@ impl Fetch {
     /// # Errors
     /// [`SnapshotError`] when the database fails, or nothing that is offered can be trusted.
     pub async fn run(&self) -> Result<Ended, SnapshotError> {
-        let mut liars = BTreeSet::new();
+        let mut known = Known::default();
+        // Who offers what is being restored, and how many were begun.
+        let (mut offering, mut count) = (BTreeSet::new(), 0);
         let mut pool = Pool { at_once: MAX_WORKERS, late: BTreeMap::new() };
         let mut until = Instant::now() + self.patience;
         let mut fault = None;
         loop {
-            let offered = self.offered(&liars).await;
+            let offered = self.offered(&known).await;
             let begun = Restore::resume(self.db.clone())?.map(Arc::new);
             if begun.is_some() && offered.is_none() {
                 until = Instant::now() + self.patience;
@@ -99,11 +143,12 @@ impl Fetch {
                 let from = offered.iter().find(|(offer, _)| offer.manifest == manifest);
                 let before = restore.missing()?.len();
                 if let Some((_, from)) = from {
-                    self.chunks(restore, from, &mut pool, &mut liars).await?;
+                    offering.extend(from);
+                    self.chunks(restore, from, &mut pool, &mut known).await?;
                 }
                 let missing = restore.missing()?.len();
                 if missing == 0
-                    && let Some(height) = self.finish(restore, &mut liars).await?
+                    && let Some(height) = self.finish(restore, &mut known).await?
                 {
                     return Ok(Ended::Restored(height));
                 }
@@ -113,13 +158,20 @@ impl Fetch {
                     until = Instant::now() + self.patience;
                 }
             }
-            if begun.is_none() || Instant::now() >= until {
+            let is_over = Instant::now() >= until;
+            if count < MAX_BEGUN && (begun.is_none() || is_over) {
+                if begun.is_some() {
+                    for peer in std::mem::take(&mut offering) {
+                        *known.given_up.entry(peer).or_default() += 1;
+                    }
+                }
                 let other = |offer: &Offer| {
                     begun.as_ref().is_none_or(|b| b.manifest().hash() != offer.manifest)
                 };
                 let offered = offered.iter().filter(|(offer, _)| other(offer)).collect();
-                match self.begin(offered, &mut liars).await {
+                match self.begin(offered, &mut known).await {
                     Ok(true) => {
+                        count += 1;
                         until = Instant::now() + self.patience;
                         continue;
                     }
@@ -130,7 +182,7 @@ impl Fetch {
                     Err(error) => fault = Some(error),
                 }
             }
-            if Instant::now() >= until {
+            if is_over {
                 if begun.is_some() {
                     self.db.abandon_restore()?;
                 }
@@ -140,14 +192,18 @@ impl Fetch {
         }
     }
 
-    fn peers(&self, liars: &BTreeSet<PublicKey>) -> Vec<PublicKey> {
-        self.network.connected().into_iter().filter(|peer| !liars.contains(peer)).collect()
+    /// Connected peers, those first whose last answers came soonest.
+    fn peers(&self, known: &Known) -> Vec<PublicKey> {
+        let peers = self.network.connected().into_iter();
+        let mut peers: Vec<PublicKey> = peers.filter(|peer| !known.liars.contains(peer)).collect();
+        peers.sort_by_key(|peer| known.waits.get(peer).copied().unwrap_or_default());
+        peers
     }
 
     /// The snapshots that connected peers have.
-    async fn offered(&self, liars: &BTreeSet<PublicKey>) -> Offered {
+    async fn offered(&self, known: &Known) -> Offered {
         let mut asked = JoinSet::new();
-        for peer in self.peers(liars) {
+        for peer in self.peers(known) {
             let network = self.network.clone();
             asked.spawn(async move { (peer, offers_of(&network, &peer).await) });
         }
@@ -155,25 +211,29 @@ impl Fetch {
         while let Some(answer) = asked.join_next().await {
             let Ok((peer, Some(offers))) = answer else { continue };
             let offered: &mut BTreeMap<Offer, Vec<PublicKey>> = offered.get_or_insert_default();
-            for offer in offers {
+            // What one says twice counts once.
+            for offer in BTreeSet::from_iter(offers) {
                 offered.entry(offer).or_default().push(peer);
             }
         }
         offered
     }
 
-    /// Begins with the best of what is offered: what most peers have, and of that the newest. False when
-    /// there is nothing.
+    /// Begins with the best of what is offered: what any peer has of which nothing was given up yet, of
+    /// that what most have, and of that the newest. False when there is nothing.
     async fn begin(
         &self,
         offered: Vec<(&Offer, &Vec<PublicKey>)>,
-        liars: &mut BTreeSet<PublicKey>,
+        known: &mut Known,
     ) -> Result<bool, SnapshotError> {
+        known.silent.clear();
         let mut offered = offered;
-        offered.sort_by_key(|(offer, from)| std::cmp::Reverse((from.len(), offer.height)));
+        offered.sort_by_key(|(offer, from)| {
+            (known.given_up(from), Reverse((from.len(), offer.height)))
+        });
         let mut fault = None;
         for (offer, from) in offered {
-            let above = match self.trusted(offer.height.next(), liars).await {
+            let above = match self.trusted(offer.height.next(), known).await {
                 Ok(above) => above,
                 Err(error) => {
                     warn!(height = %offer.height, %error, "a snapshot that is offered cannot be trusted");
@@ -182,10 +242,10 @@ impl Fetch {
                 }
             };
             for peer in from {
-                if liars.contains(peer) {
+                if known.liars.contains(peer) || known.is_silent(peer) {
                     continue;
                 }
-                match self.manifest(peer, offer, &above).await {
+                match self.manifest(peer, offer, &above, known).await {
                     Ok(Some(manifest)) => {
                         let chunks = manifest.tiles().len();
                         info!(height = %offer.height, chunks, "a snapshot is being restored");
@@ -195,7 +255,7 @@ impl Fetch {
                         return Ok(true);
                     }
                     Ok(None) => {}
-                    Err(error) => distrust(liars, *peer, &error),
+                    Err(error) => known.distrust(*peer, &error),
                 }
             }
         }
@@ -211,13 +271,16 @@ impl Fetch {
         peer: &PublicKey,
         offer: &Offer,
         above: &Header,
+        known: &mut Known,
     ) -> Result<Option<Manifest>, SnapshotError> {
-        let Some(bytes) = self.ask(peer, Question::Manifest(offer.manifest)).await else {
+        let question = Question::Manifest(offer.manifest);
+        let Some(bytes) = self.ask(peer, question, known).await else {
             return Ok(None);
         };
         let manifest = blocking(move || Ok(Manifest::decode(&bytes)?)).await?;
         let is_it = manifest.hash() == offer.manifest
-            && manifest.height().next() == above.height
+            && manifest.height() == offer.height
+            && manifest.tiles().len() == offer.chunks as usize
             && manifest.app_hash() == above.app_hash
             && *manifest.chain_id() == above.chain_id;
         if is_it {
@@ -228,14 +291,10 @@ impl Fetch {
     }
 
     /// The header of a height, trusted.
-    async fn trusted(
-        &self,
-        target: Height,
-        liars: &mut BTreeSet<PublicKey>,
-    ) -> Result<Header, SnapshotError> {
+    async fn trusted(&self, target: Height, known: &mut Known) -> Result<Header, SnapshotError> {
         let first = match self.trust {
             None => Trusted::genesis(&self.genesis),
-            Some(trust) => self.named(trust).await?,
+            Some(trust) => self.named(trust, known).await?,
         };
         if first.height().0 > target.0 + MAX_BACK {
             let what = format!(
@@ -247,11 +306,11 @@ impl Fetch {
         }
         let mut walk = Walk::new(first, target, self.period);
         while let Some(height) = walk.wanted() {
-            let (from, block) = self.light(height, liars).await?;
+            let (from, block) = self.light(height, known).await?;
             match walk.take(&Strict, (self.clock)(), from, block) {
                 Ok(()) => {}
                 Err((_, error @ LightError::Expired { .. })) => return Err(error.into()),
-                Err((from, error)) => distrust(liars, from, &error),
+                Err((from, error)) => known.distrust(from, &error),
             }
         }
         let header = walk.trusted().header().cloned();
@@ -260,10 +319,14 @@ impl Fetch {
 
     /// The block that was named. Where all peers have another, none of them is called a liar for it: the
     /// hash may be wrong.
-    async fn named(&self, trust: TrustedBlock) -> Result<Trusted, SnapshotError> {
+    async fn named(
+        &self,
+        trust: TrustedBlock,
+        known: &mut Known,
+    ) -> Result<Trusted, SnapshotError> {
         let mut fault = None;
-        for peer in self.network.connected() {
-            let Some(bytes) = self.ask(&peer, Question::Light(trust.height)).await else {
+        for peer in self.peers(known) {
+            let Some(bytes) = self.ask(&peer, Question::Light(trust.height), known).await else {
                 continue;
             };
             let Ok(block) = decode_light(&bytes) else { continue };
@@ -280,21 +343,32 @@ impl Fetch {
     async fn light(
         &self,
         height: Height,
-        liars: &mut BTreeSet<PublicKey>,
+        known: &mut Known,
     ) -> Result<(PublicKey, LightBlock), SnapshotError> {
-        for peer in self.peers(liars) {
-            let Some(bytes) = self.ask(&peer, Question::Light(height)).await else { continue };
+        for peer in self.peers(known) {
+            if known.is_silent(&peer) {
+                continue;
+            }
+            let question = Question::Light(height);
+            let Some(bytes) = self.ask(&peer, question, known).await else { continue };
             match decode_light(&bytes) {
                 Ok(block) => return Ok((peer, block)),
-                Err(error) => distrust(liars, peer, &error),
+                Err(error) => known.distrust(peer, &error),
             }
         }
         Err(SnapshotError::NoPeer { what: "has a header on the way to the snapshot's" })
     }
 
     /// The answer of a peer; none when it does not answer or does not have it.
-    async fn ask(&self, peer: &PublicKey, question: Question) -> Option<Vec<u8>> {
+    async fn ask(
+        &self,
+        peer: &PublicKey,
+        question: Question,
+        known: &mut Known,
+    ) -> Option<Vec<u8>> {
+        let began = Instant::now();
         let answer = self.network.request(peer, &codec::encode(&question), ANSWER).await;
+        known.asked(peer, began.elapsed(), answer.is_ok());
         answer.ok().filter(|bytes| !bytes.is_empty())
     }
 
@@ -304,12 +378,12 @@ impl Fetch {
         restore: &Arc<Restore>,
         from: &[PublicKey],
         pool: &mut Pool,
-        liars: &mut BTreeSet<PublicKey>,
+        known: &mut Known,
     ) -> Result<(), SnapshotError> {
         let missing = restore.missing()?;
         let work = Arc::new(Work(Mutex::new(missing.into_iter().map(|i| (i, 0)).collect())));
         let mut workers = JoinSet::new();
-        for peer in pool.choose(from.iter().filter(|peer| !liars.contains(peer))) {
+        for peer in pool.choose(from.iter().filter(|peer| !known.liars.contains(peer))) {
             let network = self.network.clone();
             let (restore, work) = (Arc::clone(restore), Arc::clone(&work));
             workers
@@ -325,7 +399,7 @@ impl Fetch {
                 Ok((_, Err(SnapshotError::Chain(error)))) if error.is_of_store() => {
                     return Err(error.into());
                 }
-                Ok((peer, Err(error))) => distrust(liars, peer, &error),
+                Ok((peer, Err(error))) => known.distrust(peer, &error),
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
@@ -339,16 +413,16 @@ impl Fetch {
     async fn finish(
         &self,
         restore: &Arc<Restore>,
-        liars: &mut BTreeSet<PublicKey>,
+        known: &mut Known,
     ) -> Result<Option<Height>, SnapshotError> {
         let first = restore.manifest().height();
-        for peer in self.peers(liars) {
+        for peer in self.peers(known) {
             let question = codec::encode(&blocks::Question { first, count: 1 });
             let Ok(bytes) = self.network.request(&peer, &question, ANSWER).await else { continue };
             let block = match blocks::Answer::decode(&bytes) {
                 Ok(answer) => answer.blocks.into_iter().next(),
                 Err(error) => {
-                    distrust(liars, peer, &error);
+                    known.distrust(peer, &error);
                     None
                 }
             };
@@ -356,14 +430,8 @@ impl Fetch {
             let (restore, genesis) = (Arc::clone(restore), Arc::clone(&self.genesis));
             match blocking(move || restore.finish(&genesis, &block)).await {
                 Ok(height) => return Ok(Some(height)),
-                Err(error @ SnapshotError::Trust(_)) => distrust(liars, peer, &error),
-                // A disk that fails may be mended: what is there stays.
-                Err(error @ SnapshotError::Chain(ChainError::Storage { .. })) => return Err(error),
-                // The chunks were right when they came: what was written is not what is read.
-                Err(error) => {
-                    self.db.abandon_restore()?;
-                    return Err(error);
-                }
+                Err(error @ SnapshotError::Trust(_)) => known.distrust(peer, &error),
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -468,9 +536,4 @@ async fn blocking<T: Send + 'static>(
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(SnapshotError::Stopped),
     }
-}
-
-fn distrust(liars: &mut BTreeSet<PublicKey>, peer: PublicKey, error: &dyn std::fmt::Display) {
-    warn!(%peer, %error, "a peer's part of a snapshot is wrong: it is asked no more");
-    liars.insert(peer);
 }

@@ -90,8 +90,24 @@ impl Restore {
     ///
     /// # Errors
     /// [`SnapshotError::Trust`] when the block is not the one that the header names: another peer may
-    /// have it. Else the state is not what it must be.
+    /// have it. [`ChainError::Storage`]: a disk that fails may be mended, and what is there stays. Else
+    /// the state is not what it must be, though the chunks were right when they came: the restore is given
+    /// up, and the database empty.
     pub fn finish(
+        &self,
+        genesis: &Genesis,
+        certified: &CertifiedBlock,
+    ) -> Result<Height, SnapshotError> {
+        let finished = self.try_finish(genesis, certified);
+        match &finished {
+            Ok(_)
+            | Err(SnapshotError::Trust(_) | SnapshotError::Chain(ChainError::Storage { .. })) => {}
+            Err(_) => self.db.abandon_restore()?,
+        }
+        finished
+    }
+
+    fn try_finish(
         &self,
         genesis: &Genesis,
         certified: &CertifiedBlock,

@@ -90,6 +90,7 @@ impl Shelf {
     /// # Errors
     /// [`SnapshotError::Io`].
     pub fn keep(&self, keep: usize) -> Result<(), SnapshotError> {
+        let _pen = self.pen();
         self.heights()?.into_iter().skip(keep).try_for_each(|height| self.take_away(height))
     }
 
@@ -98,6 +99,8 @@ impl Shelf {
     /// # Errors
     /// [`SnapshotError::Io`].
     pub fn clean(&self) -> Result<(), SnapshotError> {
+        // Who writes by now has not left anything.
+        let _pen = self.pen();
         let is_left = |name: &String| name.starts_with(UNFINISHED) || name.starts_with(REMOVED);
         let names = self.names()?.into_iter().filter(is_left);
         names.map(|name| self.0.path.join(name)).try_for_each(|path| remove(&path))
@@ -125,5 +128,33 @@ impl Shelf {
             names.extend(entry.file_name().into_string());
         }
         Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_being_written_is_not_taken_away_as_left_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(dir.path(), None);
+        let written = shelf.unfinished(Height(7));
+        fs::create_dir_all(&written).unwrap();
+        let pen = shelf.pen();
+        let cleaner = thread::spawn({
+            let shelf = shelf.clone();
+            move || shelf.clean()
+        });
+        // Long enough for it to do harm, if it did.
+        thread::sleep(Duration::from_millis(100));
+        assert!(written.exists());
+        shelf.finish(Height(7)).unwrap();
+        drop(pen);
+        cleaner.join().unwrap().unwrap();
+        assert_eq!(shelf.heights().unwrap(), [Height(7)]);
     }
 }

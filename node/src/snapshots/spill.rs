@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io;
-use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::io::{BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,13 +58,8 @@ impl Spill {
     ) -> Result<Self, SnapshotError> {
         crate::home::files::create_dir(&folder)?;
         let sealer = is_encrypted.then(Sealer::of_memory);
+        let mut parts = Parts::create(&folder)?;
         let mut spill = Self { folder, bytes: vec![0; FILES], sealer, loaded: None };
-        let mut writers = Vec::with_capacity(FILES);
-        for number in 0..FILES {
-            let path = spill.path(number);
-            let file = File::create(&path).map_err(SnapshotError::io("create", &path))?;
-            writers.push(BufWriter::with_capacity(BUFFER_BYTES, file));
-        }
         let mut pace = Pace::begin();
         let mut since_rest = 0;
         view.sweep(Column::State, |key, value| -> Result<(), SnapshotError> {
@@ -74,8 +69,7 @@ impl Spill {
             let number = usize::from(Hash::of(key).0[0]);
             spill.bytes[number] += entry_bytes(key.len(), value.len());
             let entry = spill.entry(key, value);
-            let written = writers[number].write_all(&entry);
-            written.map_err(SnapshotError::io("write", &spill.path(number)))?;
+            parts.add(number, &entry)?;
             since_rest += entry.len();
             if since_rest >= PART_BYTES {
                 since_rest = 0;
@@ -84,9 +78,7 @@ impl Spill {
             }
             Ok(())
         })?;
-        for (number, mut writer) in writers.into_iter().enumerate() {
-            writer.flush().map_err(SnapshotError::io("write", &spill.path(number)))?;
-        }
+        parts.finish()?;
         Ok(spill)
     }
 
@@ -115,7 +107,7 @@ impl Spill {
         let places = range.places();
         let mut items = Vec::new();
         for number in usize::from(places.start().0[0])..=usize::from(places.end().0[0]) {
-            let path = self.path(number);
+            let path = path(&self.folder, number);
             self.load(number)?;
             let Some(loaded) = &mut self.loaded else { continue };
             let from = loaded.sizes.partition_point(|(place, _)| place < places.start());
@@ -131,18 +123,62 @@ impl Spill {
         Ok(items)
     }
 
-    fn path(&self, number: usize) -> PathBuf {
-        self.folder.join(format!("part-{number:03}"))
-    }
-
     fn load(&mut self, number: usize) -> Result<&Loaded, SnapshotError> {
         if self.loaded.as_ref().is_none_or(|loaded| loaded.number != number) {
             self.loaded = None;
-            let path = self.path(number);
+            let path = path(&self.folder, number);
             let loaded = Loaded::read(number, &path, self.sealer.as_ref());
             self.loaded = Some(loaded.map_err(SnapshotError::io("read", &path))?);
         }
         Ok(self.loaded.as_ref().expect("it was loaded just now"))
+    }
+}
+
+fn path(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("part-{number:03}"))
+}
+
+/// Writes all files at once, of which none stays open: the node has other use for what the system lets it
+/// open.
+struct Parts {
+    folder: PathBuf,
+    /// What is not written yet of each.
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Parts {
+    fn create(folder: &Path) -> Result<Self, SnapshotError> {
+        for number in 0..FILES {
+            let path = path(folder, number);
+            File::create(&path).map_err(SnapshotError::io("create", &path))?;
+        }
+        let buffers = vec![Vec::with_capacity(BUFFER_BYTES); FILES];
+        Ok(Self { folder: folder.to_owned(), buffers })
+    }
+
+    fn add(&mut self, number: usize, entry: &[u8]) -> Result<(), SnapshotError> {
+        if self.buffers[number].len() + entry.len() > BUFFER_BYTES {
+            self.append(number, entry)
+        } else {
+            self.buffers[number].extend_from_slice(entry);
+            Ok(())
+        }
+    }
+
+    /// Writes what waits, and `entry` behind it.
+    fn append(&mut self, number: usize, entry: &[u8]) -> Result<(), SnapshotError> {
+        let path = path(&self.folder, number);
+        let buffer = &mut self.buffers[number];
+        let file = File::options().append(true).open(&path);
+        let mut file = file.map_err(SnapshotError::io("open", &path))?;
+        let written = file.write_all(buffer).and_then(|()| file.write_all(entry));
+        written.map_err(SnapshotError::io("write", &path))?;
+        buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), SnapshotError> {
+        (0..FILES).try_for_each(|number| self.append(number, &[]))
     }
 }
 
@@ -201,6 +237,34 @@ impl Sizes for Spill {
                     loaded.map_err(|error| ChainError::Storage { reason: error.to_string() })?;
                 Sorted(&loaded.sizes).bytes(path)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dealt_out_is_in_the_files_in_order_and_none_of_them_stays_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut parts = Parts::create(dir.path()).unwrap();
+        let mut expected = vec![Vec::new(); FILES];
+        for round in 0..5_u8 {
+            for (number, expected) in expected.iter_mut().enumerate() {
+                let length = number * usize::from(round) * BUFFER_BYTES / FILES;
+                let entry = vec![round; length];
+                parts.add(number, &entry).unwrap();
+                expected.extend(entry);
+            }
+        }
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let open = open.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+        assert_eq!(open.filter(|file| file.starts_with(dir.path())).count(), 0);
+        parts.finish().unwrap();
+        for (number, expected) in expected.iter().enumerate() {
+            let path = path(dir.path(), number);
+            assert!(std::fs::read(&path).unwrap() == *expected, "{}", path.display());
         }
     }
 }

@@ -12,7 +12,7 @@ use tandem_chain::block::CertifiedBlock;
 use tandem_chain::ledger::{Ledger, is_committed};
 use tandem_chain::limits::MAX_CHUNK_BYTES;
 use tandem_chain::snapshot::{Chunk, Item};
-use tandem_chain::store::{Column, Entry, Store};
+use tandem_chain::store::{Batch, Column, Entry, Store};
 use tandem_chain::types::{Hash, Height, Timestamp};
 use tandem_consensus::light::ValidatorSet;
 use tempfile::TempDir;
@@ -280,6 +280,24 @@ fn another_block_than_the_states_is_refused_and_the_right_one_still_taken() {
     }
     restore.finish(genesis, snapped.folder.block()).unwrap();
     check_restored(&snapped, &db);
+}
+
+#[test]
+fn a_state_that_is_not_what_was_written_is_given_up_at_the_end() {
+    let snapped = snapped();
+    let db = Target::new(&snapped, "target").open();
+    let restore = begin(&snapped, db.clone());
+    for index in restore.missing().unwrap() {
+        restore.put(index, &snapped.folder.chunk(index).unwrap()).unwrap();
+    }
+    let mut change = Batch::default();
+    change.put(Column::State, b"records/of nobody".to_vec(), vec![1]);
+    db.restore_chunk(0, &change).unwrap();
+    let genesis = &snapped.chain.genesis;
+    let refused = restore.finish(genesis, snapped.folder.block()).unwrap_err().to_string();
+    assert!(refused.contains("does not hash to"), "{refused}");
+    assert!(db.restoring().unwrap().is_none(), "else the next try would end alike");
+    assert!(entries(&db, Column::State).is_empty());
 }
 
 #[test]

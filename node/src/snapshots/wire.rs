@@ -4,6 +4,7 @@
 //! has as many.
 
 use serde::{Deserialize, Serialize};
+use tandem_chain::snapshot::HEIGHTS;
 use tandem_chain::types::{Hash, Height};
 use tandem_chain::{Error, codec};
 use tandem_consensus::light::LightBlock;
@@ -59,9 +60,16 @@ impl Offers {
     /// Decodes a list.
     ///
     /// # Errors
-    /// Those of [`codec::decode_canonical`].
+    /// Those of [`codec::decode_canonical`]; [`Error::Undecodable`] for a height of which there is no
+    /// snapshot.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        codec::decode_canonical("list of snapshots", bytes, MAX_LIST_BYTES)
+        let what = "list of snapshots";
+        let offers: Self = codec::decode_canonical(what, bytes, MAX_LIST_BYTES)?;
+        if offers.0.iter().all(|offer| HEIGHTS.contains(&offer.height)) {
+            return Ok(offers);
+        }
+        let reason = "it has one of a height that no state is of".to_owned();
+        Err(Error::Undecodable { what, reason })
     }
 }
 
@@ -100,6 +108,11 @@ mod tests {
             format!("0100000000000000{}{}{}", "0900000000000000", "07".repeat(32), "02000000");
         assert_eq!(hex::encode(&bytes), expected);
         assert_eq!(Offers::decode(&bytes), Ok(offers.clone()));
+        for height in [0, u64::MAX - 1, u64::MAX] {
+            let offer = Offer { height: Height(height), ..offers.0[0] };
+            let bytes = codec::encode(&Offers(vec![offers.0[0], offer]));
+            assert!(Offers::decode(&bytes).is_err(), "{height}");
+        }
         let many = codec::encode(&Offers(vec![offers.0[0]; MAX_OFFERS + 1]));
         assert!(Offers::decode(&many).is_err());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tandem_chain::codec;
@@ -14,7 +15,9 @@ use super::{PERIOD, Snapped, Target, check_restored, now, snapped};
 use crate::driver::wire as blocks;
 use crate::network::{Events, Network, NetworkEvent};
 use crate::snapshots::wire::{self, Question};
-use crate::snapshots::{Ended, Fetch, Server, SnapshotError, TrustedBlock, pack};
+use crate::snapshots::{
+    Ended, Fetch, Server, Shelf, SnapshotError, Source, TrustedBlock, pack, take,
+};
 use crate::storage::Database;
 use crate::testing;
 
@@ -26,9 +29,19 @@ async fn serve(
     secret: &SecretKey,
     change: impl Fn(&Question, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> (Network, JoinHandle<()>) {
+    serve_from(snapped, snapped.shelf.clone(), secret, change).await
+}
+
+/// The same, from another shelf.
+async fn serve_from(
+    snapped: &Snapped,
+    shelf: Shelf,
+    secret: &SecretKey,
+    change: impl Fn(&Question, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> (Network, JoinHandle<()>) {
     let (network, events) = start(snapped, secret).await;
     let genesis = Arc::new(snapped.chain.genesis.clone());
-    let server = Server::new(genesis, snapped.shelf.clone());
+    let server = Server::new(genesis, shelf);
     let (db, change): (_, Arc<Answer>) = (snapped.chain.db.clone(), Arc::new(change));
     (network, tokio::spawn(answer(events, db, server, change)))
 }
@@ -244,4 +257,58 @@ async fn while_nobody_answers_what_was_begun_is_not_given_up() {
     let ended = fetch(&snapped, db.clone(), &[(other, &empty)], None, 1).await.unwrap();
     assert_eq!((ended, db.restoring().unwrap()), (Ended::Nothing, None));
     assert_eq!(db.height(), Height::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_that_are_offered_and_not_given_hold_up_a_node_once() {
+    let mut snapped = snapped();
+    let newer = Shelf::new(snapped.dir.path().join("newer"), None);
+    for height in [10, 11] {
+        let db = snapped.chain.db.clone();
+        let view = db.snapshot();
+        snapped.chain.commit(Vec::new());
+        let (genesis, stop) = (&snapped.chain.genesis, AtomicBool::new(false));
+        let source = Source { db: &db, view: &view, genesis, stop: &stop };
+        assert_eq!(take(&source, &newer, Duration::ZERO).unwrap(), Height(height));
+    }
+    let [honest, liar] = keys();
+    let (one, _served) = serve(&snapped, &honest, |_, answer| Some(answer)).await;
+    // Two newer ones, so that there is always another of them; the same often, as if many had it.
+    let (two, _lied) = serve_from(&snapped, newer, &liar, |question, answer| match question {
+        Question::List => {
+            let wire::Offers(mut offers) = wire::Offers::decode(&answer).unwrap();
+            offers.extend([offers[0]; 4]);
+            Some(codec::encode(&wire::Offers(offers)))
+        }
+        Question::Chunk(..) => Some(Vec::new()),
+        _ => Some(answer),
+    })
+    .await;
+    let db = Target::new(&snapped, "target").open();
+    let ended = fetch(&snapped, db.clone(), &[(honest, &one), (liar, &two)], None, 1).await;
+    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    assert_eq!(db.height(), Height(9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_does_not_answer_is_not_waited_for_at_every_header() {
+    let mut snapped = snapped();
+    let newest = (0..5).map(|_| snapped.chain.commit(Vec::new())).last().unwrap();
+    let trust = TrustedBlock { height: newest.tip.height, hash: newest.block.block.id() };
+    let mut keys = keys();
+    keys.sort_by_key(SecretKey::public);
+    let [silent, honest] = keys;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let (one, _silent) = serve(&snapped, &silent, move |question, _| {
+        count.fetch_add(usize::from(matches!(question, Question::Light(_))), Ordering::Relaxed);
+        None
+    })
+    .await;
+    let (two, _served) = serve(&snapped, &honest, |_, answer| Some(answer)).await;
+    let db = Target::new(&snapped, "target").open();
+    let servers = [(silent, &one), (honest, &two)];
+    let ended = fetch(&snapped, db.clone(), &servers, Some(trust), 60).await;
+    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    assert!(asked.load(Ordering::Relaxed) <= 1, "{asked:?} of 6 headers were asked of it");
 }
