@@ -62,7 +62,7 @@ impl Liar {
         loop {
             let question = codec::encode(&(self.height(), MAX_FETCH_BLOCKS));
             let answer = by.ask(node, &question).await.context("a fetch by the liar")?;
-            let blocks: Vec<CertifiedBlock> =
+            let (blocks, _): (Vec<CertifiedBlock>, Height) =
                 codec::decode("answer to a fetch", &answer, MAX_ENCODED_BYTES)?;
             if blocks.is_empty() {
                 return Ok(());

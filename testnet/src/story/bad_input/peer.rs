@@ -218,7 +218,7 @@ impl Scene<'_> {
     }
 
     async fn question_is_refused(&mut self) -> Result<()> {
-        let line = self.line(&self.other, &["fetch cannot be decoded"]);
+        let line = self.line(&self.other, &["question about snapshots cannot be decoded"]);
         loop {
             let answer = self.other.ask(&line.target.key, b"?").await;
             ensure!(answer.is_err(), "it was answered");
