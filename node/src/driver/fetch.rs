@@ -7,7 +7,7 @@ use tandem_chain::{Error, codec};
 use tandem_consensus::Input;
 use tandem_consensus::limits::{FETCH_TIMEOUT, MAX_FETCH_BLOCKS, MAX_FETCH_BYTES};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::Done;
 use super::executor::Outcome;
@@ -47,6 +47,12 @@ pub(super) fn ask(
 fn input(from: PublicKey, first: Height, answer: Answer) -> Input {
     let Answer { blocks, lowest } = answer;
     if blocks.is_empty() && lowest > first {
+        // Once for each connection: where all say so, this node gets no further.
+        warn!(
+            peer = %from, block = %first, %lowest,
+            "a peer lacks a block that is needed here, since it has restored a snapshot: another peer must \
+             have it, or this node restore one, too"
+        );
         Input::Lacks { from, first, lowest }
     } else {
         Input::Fetched { from, first, blocks }
