@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
+use tandem_chain::keys::PublicKey;
 use tandem_chain::types::{Hash, Height};
 use tandem_chain::vote::Vote;
+use tandem_consensus::limits::FETCH_AHEAD;
 use tandem_consensus::message::Message;
 use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input};
@@ -117,6 +119,40 @@ pub fn fetch(solo: &mut Solo, blocks: Vec<CertifiedBlock>) -> Vec<Effect> {
     asked.extend(solo.pass(100));
     assert!(asked.iter().any(|effect| matches!(effect, Effect::Fetch { .. })), "{asked:?}");
     solo.feed(Input::Fetched { from: peer, first, blocks })
+}
+
+/// It has restored a snapshot, and told the truth: nothing is said of it, and another is asked at once.
+#[test]
+fn who_says_that_it_lacks_a_block_is_not_reported_as_who_sends_none_is() {
+    for is_told in [false, true] {
+        let mut solo = Solo::new(0);
+        let committed = solo.tip().height.plus(FETCH_AHEAD);
+        let mut effects = Vec::new();
+        for org in [1, 2] {
+            let peer = solo.world.validator(org);
+            effects.extend(solo.feed(Input::Connected(peer)));
+            effects.extend(solo.receive(org, &Message::Status { committed }));
+        }
+        let asked = |effects: &[Effect]| -> Vec<PublicKey> {
+            let peer = |effect: &Effect| match effect {
+                Effect::Fetch { from, .. } => Some(*from),
+                _ => None,
+            };
+            effects.iter().filter_map(peer).collect()
+        };
+        let [from] = asked(&effects)[..] else { panic!("{effects:?}") };
+        let first = solo.tip().height.next();
+        let answer = if is_told {
+            Input::Lacks { from, first, lowest: first.next() }
+        } else {
+            Input::Fetched { from, first, blocks: Vec::new() }
+        };
+        let effects = solo.feed(answer);
+        let is_reported = effects.iter().any(|effect| matches!(effect, Effect::Report { .. }));
+        assert_eq!(is_reported, !is_told, "{effects:?}");
+        let others = asked(&effects);
+        assert!(others.len() == 1 && others[0] != from, "{effects:?}");
+    }
 }
 
 #[test]
