@@ -152,7 +152,7 @@ impl Parts {
             let path = path(folder, number);
             File::create(&path).map_err(SnapshotError::io("create", &path))?;
         }
-        let buffers = vec![Vec::with_capacity(BUFFER_BYTES); FILES];
+        let buffers = (0..FILES).map(|_| Vec::with_capacity(BUFFER_BYTES)).collect();
         Ok(Self { folder: folder.to_owned(), buffers })
     }
 
