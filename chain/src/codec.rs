@@ -8,6 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::de::read::Reader;
 use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
@@ -62,23 +63,57 @@ pub fn decode<T: DeserializeOwned>(
     Ok(value)
 }
 
-/// The value at the front of `bytes`, and how many are its. bincode takes the memory of a text or of
+/// How many of `bytes`, from their front, were read when decoding a `T` ended, be it with a value or
+/// with an error: the place to look at in what [`decode`] refuses.
+#[must_use]
+pub fn place_of_end<T: DeserializeOwned>(bytes: &[u8]) -> usize {
+    let mut unread = Unread(bytes);
+    if bytes.len() <= MAX_ENCODED_BYTES {
+        let _ = decode_from::<T>(&mut unread);
+    }
+    bytes.len() - unread.0.len()
+}
+
+/// The value at the front of `bytes`, and how many are its.
+fn decode_within<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+    let mut unread = Unread(bytes);
+    let value = decode_from(&mut unread)?;
+    Ok((value, bytes.len() - unread.0.len()))
+}
+
+/// The value at the front. bincode takes the memory of a text or of
 /// bytes before it looks whether they are there: so the limit on what is claimed is the lowest of a few
 /// that is not below the bytes at hand. None is more than 64 times the one before it: from the second
 /// on, a claim takes at most 64 bytes of memory for each byte that is there.
-fn decode_within<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+fn decode_from<T: DeserializeOwned>(bytes: &mut Unread) -> Result<T, DecodeError> {
     const SHORT: usize = 1_024;
     const MIDDLE: usize = 64 * SHORT;
     const LONG: usize = 16 * MIDDLE;
     const { assert!(MAX_ENCODED_BYTES <= 64 * LONG) };
-    if bytes.len() <= SHORT {
-        bincode::serde::decode_from_slice(bytes, config::<SHORT>())
-    } else if bytes.len() <= MIDDLE {
-        bincode::serde::decode_from_slice(bytes, config::<MIDDLE>())
-    } else if bytes.len() <= LONG {
-        bincode::serde::decode_from_slice(bytes, config::<LONG>())
+    let len = bytes.0.len();
+    if len <= SHORT {
+        bincode::serde::decode_from_reader(bytes, config::<SHORT>())
+    } else if len <= MIDDLE {
+        bincode::serde::decode_from_reader(bytes, config::<MIDDLE>())
+    } else if len <= LONG {
+        bincode::serde::decode_from_reader(bytes, config::<LONG>())
     } else {
-        bincode::serde::decode_from_slice(bytes, config::<MAX_ENCODED_BYTES>())
+        bincode::serde::decode_from_reader(bytes, config::<MAX_ENCODED_BYTES>())
+    }
+}
+
+/// Bytes that are still to be read.
+struct Unread<'a>(&'a [u8]);
+
+impl Reader for Unread<'_> {
+    #[inline]
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), DecodeError> {
+        let Some((read, rest)) = self.0.split_at_checked(bytes.len()) else {
+            return Err(DecodeError::UnexpectedEnd { additional: bytes.len() - self.0.len() });
+        };
+        bytes.copy_from_slice(read);
+        self.0 = rest;
+        Ok(())
     }
 }
 

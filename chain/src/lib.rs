@@ -18,6 +18,7 @@ pub mod modules;
 pub mod roles;
 pub mod snapshot;
 pub mod store;
+pub mod stored;
 pub mod tip;
 pub mod tree;
 pub mod tx;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::codec;
 use crate::error::Error;
@@ -14,9 +14,9 @@ use crate::types::{ChainId, Height, Power};
 /// A list of bits, one per registered node in the order of their keys.
 ///
 /// Its one encoding is a count and `ceil(count / 8)` bytes, lowest bit first, with zeros behind the
-/// last bit; anything else is refused by the decoder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawBits", into = "RawBits")]
+/// last bit; anything else is refused by the decoder. For people it is a text of the digits 0 and 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawBits")]
 pub struct Bits(Vec<bool>);
 
 #[derive(Serialize, Deserialize)]
@@ -45,8 +45,18 @@ impl TryFrom<RawBits> for Bits {
     }
 }
 
-impl From<Bits> for RawBits {
-    fn from(bits: Bits) -> Self {
+impl Serialize for Bits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let digits: String = self.iter().map(|bit| if bit { '1' } else { '0' }).collect();
+            return serializer.serialize_str(&digits);
+        }
+        RawBits::from(self).serialize(serializer)
+    }
+}
+
+impl From<&Bits> for RawBits {
+    fn from(bits: &Bits) -> Self {
         let mut bytes = vec![0; bits.0.len().div_ceil(8)];
         for (i, _) in bits.0.iter().enumerate().filter(|(_, bit)| **bit) {
             bytes[i / 8] |= 1 << (i % 8);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
@@ -34,7 +35,8 @@ struct Envelope {
     signature: Signature,
 }
 
-/// A transaction with its bytes and hash. Cheap to clone; encoded as its bytes.
+/// A transaction with its bytes and hash. Cheap to clone; encoded as its bytes, and for people as its
+/// hash, body and signature.
 ///
 /// Its signature is *not* checked by decoding: see [`Tx::verify`].
 #[derive(Clone)]
@@ -128,7 +130,15 @@ impl fmt::Debug for Tx {
 
 impl Serialize for Tx {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0.bytes)
+        if !serializer.is_human_readable() {
+            return serializer.serialize_bytes(&self.0.bytes);
+        }
+        let Envelope { body, signature } = &self.0.envelope;
+        let mut shown = serializer.serialize_struct("Tx", 3)?;
+        shown.serialize_field("hash", &self.0.hash)?;
+        shown.serialize_field("body", body)?;
+        shown.serialize_field("signature", signature)?;
+        shown.end()
     }
 }
 

@@ -69,11 +69,11 @@ number!(
     Power(u64)
 );
 
-/// Wall-clock time in nanoseconds since the Unix epoch, UTC.
+/// Wall-clock time in nanoseconds since the Unix epoch, UTC. Serializers are told its name, so that
+/// one for people can show it as a time; its bytes are those of the number.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {

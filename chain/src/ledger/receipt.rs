@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::error::Error;
 
 /// Something that happened, for indexes and subscriptions.
@@ -35,6 +36,7 @@ pub struct Receipt {
     /// 0 for success, else [`Error::code`]; a call that failed changed nothing.
     pub code: u32,
     /// What the call returns, in the encoding of [`crate::codec`]; empty when it failed.
+    #[serde(with = "codec::bytes")]
     pub data: Vec<u8>,
     /// Why it failed, for people; empty on success.
     pub log: String,

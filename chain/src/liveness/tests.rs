@@ -39,7 +39,7 @@ fn bits(count: u16, bytes: &[u8]) -> Result<Bits, Error> {
 fn bits_are_written_lowest_first() {
     let sample: Bits =
         [true, false, false, true, false, false, false, false, true].into_iter().collect();
-    let raw = RawBits::from(sample.clone());
+    let raw = RawBits::from(&sample);
     assert_eq!((raw.count, raw.bytes.as_slice()), (9, &[0b1001, 1][..]));
     assert_eq!(bits(9, &[0b1001, 1]), Ok(sample));
 }

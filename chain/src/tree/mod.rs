@@ -31,6 +31,7 @@ use crate::types::Hash;
 use page::Page;
 
 pub(crate) use page::SLOTS;
+pub use page::{Subtree, subtrees};
 pub use proof::{Proof, prove};
 
 /// First byte of the keys of pages in [`Column::Tree`].

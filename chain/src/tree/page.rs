@@ -1,5 +1,7 @@
 //! Pages: four levels of the tree in one stored value.
 
+use serde::Serialize;
+
 use super::Node;
 use crate::error::Error;
 use crate::types::Hash;
@@ -80,6 +82,35 @@ impl Page {
         }
         if rest.is_empty() { Ok(page) } else { Err(damaged()) }
     }
+}
+
+/// A subtree that a stored page names, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Subtree {
+    /// Its slot in the page, 0 to 15.
+    pub slot: usize,
+    /// Hash of the entry's key, where it has one entry.
+    pub key: Option<Hash>,
+    /// Hash of the entry's value, likewise.
+    pub value: Option<Hash>,
+    /// Its hash, where it has more.
+    pub inner: Option<Hash>,
+}
+
+/// The subtrees in a stored page that are not empty.
+///
+/// # Errors
+/// [`Error::Damaged`] for bytes that are no page.
+pub fn subtrees(page: &[u8]) -> Result<Vec<Subtree>, Error> {
+    let slots = Page::decode(page)?.slots;
+    let filled = slots.iter().enumerate().filter_map(|(slot, node)| match node {
+        Node::Empty => None,
+        Node::Leaf(key, value) => {
+            Some(Subtree { slot, key: Some(*key), value: Some(*value), inner: None })
+        }
+        Node::Inner(hash) => Some(Subtree { slot, key: None, value: None, inner: Some(*hash) }),
+    });
+    Ok(filled.collect())
 }
 
 fn join_pairs<const N: usize, const M: usize>(nodes: &[Node; N]) -> [Node; M] {

@@ -17,7 +17,7 @@ use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::store::Column;
 use tandem_chain::types::{Height, Round, Timestamp};
 use tandem_chain::vote::VoteKind;
-use tandem_chain::{Error, codec, comet, tree};
+use tandem_chain::{Error, codec, comet, stored, tree};
 
 use crate::{executed, samples};
 
@@ -266,6 +266,54 @@ fn encodings_are_the_golden_ones() {
         assert_eq!(now, frozen, "left is what the code gives, right is frozen");
     }
     assert_eq!(now.lines().count(), frozen.lines().count(), "lines of the golden file");
+}
+
+/// Takes a value of the state as JSON, if it has any.
+struct Json;
+
+impl stored::Visitor for Json {
+    type Out = serde_json::Value;
+
+    fn visit<T: serde::Serialize>(self, what: &'static str, value: &T) -> serde_json::Value {
+        serde_json::to_value(value).unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+}
+
+#[test]
+fn every_entry_of_the_state_is_known_by_its_key() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for chain in [executed::with_every_call(), executed::with_switches()] {
+        for (key, value) in chain.store().entries(Column::State) {
+            let text = stored::key_text(key);
+            assert!(!text.starts_with("0x"), "{text}");
+            assert_eq!(stored::key_of_text(&text).as_ref(), Ok(key));
+            stored::visit(key, value, Json).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(stored::place_of_end(key, value), Ok(value.len()), "{text}");
+            let slash = text.match_indices('/').nth(1).map_or(text.len(), |(at, _)| at);
+            kinds.insert(text[..slash].to_owned());
+        }
+    }
+    assert!(kinds.len() >= 18, "{kinds:?}");
+}
+
+#[test]
+fn every_page_of_the_tree_is_shown() {
+    let chain = executed::with_every_call();
+    let pages = chain.store().entries(Column::Tree).iter().filter(|(key, _)| key[0] == 0);
+    for (key, page) in pages {
+        let subtrees = tree::subtrees(page).expect("a page");
+        let leaves = subtrees.iter().filter(|subtree| subtree.key.is_some()).count();
+        assert_eq!(page.len(), 4 + 32 * (subtrees.len() + leaves), "{}", hex::encode(key));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_key_of_the_state_comes_back_from_its_text(key: Vec<u8>, prefix in 0usize..6) {
+        let prefixes = ["", "recent/", "consortium/key/", "consortium/user/a/", "records/data/a/", "records/set/"];
+        let key = [prefixes[prefix].as_bytes(), &key].concat();
+        proptest::prop_assert_eq!(stored::key_of_text(&stored::key_text(&key)), Ok(key));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::limits::{MAX_DATA_SETS_PER_ORG, MAX_RECORD_KEY_BYTES, MAX_RECORD_VALU
 use crate::modules::Sender;
 use crate::modules::records::state::{count, owner, put_count, put_owner, record, state_key};
 use crate::modules::records::{Call, Stored};
+use crate::stored::Plain;
 use crate::types::DataSetName;
 
 /// Executes a call. Data of a put and a delete is the record's version; that of the rest is empty.
@@ -70,7 +71,7 @@ fn delete(
     let state_key = state_key(data_set, key);
     let before = record(&mut ctx.state, &state_key)?;
     let Some(Stored { version, is_deleted: false, .. }) = before else {
-        return Err(Error::NotFound { what: "record", name: readable(key) });
+        return Err(Error::NotFound { what: "record", name: Plain(key).to_string() });
     };
     check_version(before.as_ref(), expected)?;
     ctx.state.write(state_key, &Stored { version, is_deleted: true, value: Vec::new() });
@@ -113,17 +114,8 @@ fn check_version(before: Option<&Stored>, expected: Option<u64>) -> Result<(), E
 fn event(kind: &str, data_set: &DataSetName, key: &[u8], version: u64) -> Event {
     let attributes = [
         ("data_set", data_set.to_string()),
-        ("key", readable(key)),
+        ("key", Plain(key).to_string()),
         ("version", version.to_string()),
     ];
     Event::new(kind, attributes)
-}
-
-/// A key as text where it is printable ASCII that does not look like hex itself, else in hex after
-/// `0x`.
-fn readable(key: &[u8]) -> String {
-    match std::str::from_utf8(key) {
-        Ok(text) if key.iter().all(u8::is_ascii_graphic) && !text.starts_with("0x") => text.into(),
-        _ => format!("0x{}", hex::encode(key)),
-    }
 }
