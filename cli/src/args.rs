@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod decode;
+pub mod export;
 pub mod node;
 pub mod org;
 
@@ -92,6 +94,12 @@ pub enum Command {
     /// The database: figures, compaction, backups, its key
     #[command(subcommand)]
     Db(Db),
+    /// Show any stored or sent item as JSON: from text, from a file, or from the data folder
+    Decode(decode::Decode),
+    /// Write the home's ledger as JSON lines; its node may be running
+    Export(export::Export),
+    /// Read blocks that `export` wrote into a home, whose node does not run
+    Import(export::Import),
     /// Who holds what, who is alive, blocks until a switch
     Seats(Seats),
     /// Changes of holders, the newest first

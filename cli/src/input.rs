@@ -7,7 +7,10 @@ use anyhow::Context;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::limits::MAX_TX_BYTES;
 use tandem_node::client::Client;
-use tandem_node::home::KeyFile;
+use tandem_node::config::Config;
+use tandem_node::home::{Home, KeyFile};
+use tandem_node::run::load_genesis;
+use tandem_node::storage::Reader;
 
 use crate::args::Global;
 use crate::exit::Usage;
@@ -44,8 +47,13 @@ pub fn record_key(text: &str) -> anyhow::Result<Vec<u8>> {
 
 /// A value: the text itself, `@FILE`, or `-` for standard input.
 pub fn value(text: &str) -> anyhow::Result<Vec<u8>> {
-    // One more byte than any transaction may have: what is too long is refused with its reason.
-    let limit = 2 * MAX_TX_BYTES as u64 + 2;
+    value_within(text, 2 * MAX_TX_BYTES + 1)
+}
+
+/// As [`value`], of which `max` bytes and one more are read: what is too long is refused with its
+/// reason.
+pub fn value_within(text: &str, max: usize) -> anyhow::Result<Vec<u8>> {
+    let limit = max as u64 + 1;
     let mut bytes = Vec::new();
     if text == "-" {
         std::io::stdin()
@@ -67,6 +75,14 @@ pub fn text(text: &str) -> anyhow::Result<String> {
         return Ok(text.to_owned());
     }
     String::from_utf8(value(text)?).map_err(|_| Usage(format!("{text} holds no text")).into())
+}
+
+/// The database of the home, which a running node may own.
+pub fn reader(global: &Global) -> anyhow::Result<Reader> {
+    let home = Home::new(&global.home);
+    let config = Config::load(&home.config_path())?;
+    let (genesis, _) = load_genesis(&home, None)?;
+    Ok(Reader::open(&home.data_path(), genesis.hash(), &home.storage(&config)?)?)
 }
 
 /// Clients of all nodes on the command line.

@@ -64,6 +64,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
         Command::Org(org) => wait(commands::org::org(&global, org)),
         Command::Db(db) => wait(commands::db::db(&global, db)),
+        Command::Decode(decode) => commands::decode::decode(&global, decode),
+        Command::Export(export) => commands::export::export(&global, &export),
+        Command::Import(import) => commands::import::import(&global, &import),
         Command::Query(query) => wait(commands::query::query(&global, query)),
     }
 }

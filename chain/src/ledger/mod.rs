@@ -165,6 +165,14 @@ pub fn may_send(store: &dyn Store, key: &PublicKey) -> Result<OrgName, Error> {
     Ok(consortium::sender(&mut State::new(store), key)?.org)
 }
 
+/// The chain that a store's state is of.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub fn origin(store: &dyn Store) -> Result<Origin, Error> {
+    Origin::read(&mut State::new(store))
+}
+
 /// Whether a store holds no state yet, so that [`Ledger::genesis`] is to be written to it.
 ///
 /// # Errors

@@ -1,8 +1,11 @@
 //! One file for each command.
 
 pub mod db;
+pub mod decode;
+pub mod export;
 pub mod genesis;
 pub mod grid;
+pub mod import;
 pub mod init;
 pub mod join;
 pub mod keys;

@@ -1,9 +1,12 @@
 //! `tandem query`.
 
 use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tandem_chain::types::Height;
 use tandem_node::client::QueryAnswer;
+use tandem_node::decode::content::{self, Content};
 use tandem_node::rpc::shapes::tandem::{
     DataSets, KeyInfo, ParametersInfo, RecordEntry, RecordsPage,
 };
@@ -74,7 +77,7 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
 }
 
 fn show_record(global: &Global, answer: QueryAnswer) -> anyhow::Result<()> {
-    use std::io::Write;
+    use std::io::{IsTerminal, Write};
     if answer.code != 0 {
         bail!("{}", answer.log);
     }
@@ -82,14 +85,34 @@ fn show_record(global: &Global, answer: QueryAnswer) -> anyhow::Result<()> {
         let QueryAnswer { value, version, height, .. } = answer;
         let value = json!({
             "value": hex::encode(&value),
+            "content": content::show(&value),
             "text": String::from_utf8(value).ok(),
             "version": version.to_string(),
             "height": height.to_string(),
         });
         return output::show(global, &value, |_| String::new());
     }
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        drop(out);
+        return output::print(&for_terminal(&answer.value));
+    }
     // As it is: it may be a file.
-    std::io::stdout().lock().write_all(&answer.value).context("cannot write the value")
+    out.write_all(&answer.value).context("cannot write the value")
+}
+
+/// A value for people, by what is in it; nothing that a terminal would act on.
+fn for_terminal(value: &[u8]) -> String {
+    match Content::of(value) {
+        Content::Json(value) => output::json_text(&value),
+        Content::Text(text) => output::visible(&text),
+        Content::Cbor(notation) => output::visible(&notation),
+        Content::Bytes(bytes) => output::facts(&[
+            ("bytes", bytes.len().to_string()),
+            ("hex", hex::encode_upper(&bytes)),
+            ("base64", STANDARD.encode(&bytes)),
+        ]),
+    }
 }
 
 fn records_text(page: &RecordsPage) -> String {
@@ -143,4 +166,24 @@ fn parameters_text(info: &ParametersInfo) -> String {
     ];
     facts.extend(derived.map(|(name, value)| (name, value.to_string())));
     output::facts(&facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_shown_what_is_in_a_value_and_acts_on_none_of_it() {
+        for (value, expected) in [
+            (&b"81.20"[..], "81.20"),
+            (b"one\n\ttwo\r\n", "one\n\ttwo\\r\n"),
+            (b"{\"usd\":81.2}", "{\n  \"usd\": 81.2\n}"),
+            (b"\xa1\x63usd\x01", "{\"usd\": 1}"),
+            ("\u{202e}txt.exe".as_bytes(), "\\u{202e}txt.exe"),
+            (b"\xa1\x61\x7f\x01", "{\"\\u{7f}\": 1}"),
+            (b"\x1b[2J", "bytes   4\nhex     1B5B324A\nbase64  G1sySg=="),
+        ] {
+            assert_eq!(for_terminal(value), expected);
+        }
+    }
 }

@@ -5,6 +5,8 @@
 //! test, however it ends.
 
 mod db;
+mod decode;
+mod export;
 mod genesis;
 mod home;
 mod join;

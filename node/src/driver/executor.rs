@@ -85,6 +85,27 @@ impl Executor {
     }
 }
 
+/// Executes a block that was decided and checked, and stores it with all that it changes.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub(crate) fn commit(
+    ledger: &mut Ledger<Database>,
+    db: &Database,
+    certified: &Arc<CertifiedBlock>,
+) -> Result<Committed, Error> {
+    let execution = ledger.execute(&certified.block)?;
+    db.commit(certified, &execution)?;
+    let committed = Committed {
+        block: Arc::clone(certified),
+        receipts: Arc::new(execution.receipts),
+        events: Arc::new(execution.events),
+        tip: Arc::clone(&execution.tip),
+    };
+    ledger.apply(execution.tip);
+    Ok(committed)
+}
+
 struct Worker {
     ledger: Ledger<Database>,
     db: Database,
@@ -140,18 +161,10 @@ impl Worker {
     }
 
     fn commit(&mut self, certified: Arc<CertifiedBlock>) -> Result<Outcome, Error> {
-        let execution = self.ledger.execute(&certified.block)?;
-        self.db.commit(&certified, &execution)?;
+        let committed = commit(&mut self.ledger, &self.db, &certified)?;
         if let Some(taker) = &self.publishers.snapshots {
             taker.committed(&certified.block.header, wall_clock());
         }
-        let committed = Committed {
-            block: Arc::clone(&certified),
-            receipts: Arc::new(execution.receipts.clone()),
-            events: Arc::new(execution.events.clone()),
-            tip: Arc::clone(&execution.tip),
-        };
-        self.ledger.apply(execution.tip);
         let tip = Arc::clone(&committed.tip);
         self.publishers.tip.send_replace(Arc::clone(&tip));
         self.admission.committed(&certified.block);

@@ -12,7 +12,7 @@ const GENERATION: usize = 16_384;
 
 /// [`tandem_chain::keys::Strict`] with a memory of good verdicts.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Mutex<Generations>);
+pub(crate) struct Memo(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {

@@ -52,6 +52,8 @@ use crate::storage::Database;
 use crate::view::NodeView;
 
 pub use self::executor::Publishers;
+pub(crate) use self::executor::commit;
+pub(crate) use self::memo::Memo;
 pub use self::persister::{load_durable, store_journal};
 
 /// Inputs that wait for the loop from threads and tasks of its own.

@@ -1,6 +1,7 @@
 //! What a guest and a member say to each other, one frame each.
 
 use serde::{Deserialize, Serialize};
+use tandem_chain::codec;
 use tandem_chain::keys::{Domain, PublicKey, Signature, Signer};
 use tandem_chain::modules::consortium::Invitation;
 use tandem_chain::types::{ChainId, Hash, Height, TxHash};
@@ -87,6 +88,7 @@ pub enum Question {
     /// Takes in the registration of the guest's node, by its invitation.
     Register {
         /// Bytes of the transaction.
+        #[serde(with = "codec::bytes")]
         tx: Vec<u8>,
     },
     /// How the registration stands.
@@ -104,6 +106,7 @@ pub enum Answer {
         /// Bytes of the whole.
         total: u64,
         /// The part.
+        #[serde(with = "codec::bytes")]
         bytes: Vec<u8>,
     },
     /// Whether the transaction was taken in.

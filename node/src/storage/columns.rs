@@ -27,6 +27,63 @@ pub(super) const CONSENSUS: &str = "consensus";
 /// Format, genesis hash, height; what is being restored.
 pub(super) const META: &str = "meta";
 
+/// A column family, for those who look into a database from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FamilyName {
+    /// Keys and values of the chain's state.
+    State,
+    /// Pages of its Merkle tree, and transactions of recent blocks.
+    Tree,
+    /// Blocks by height.
+    Blocks,
+    /// What they left behind.
+    Results,
+    /// Heights by block id and transaction hash.
+    Index,
+    /// What consensus must find again after a crash.
+    Consensus,
+    /// Format, genesis hash, height.
+    Meta,
+}
+
+impl FamilyName {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::State,
+        Self::Tree,
+        Self::Blocks,
+        Self::Results,
+        Self::Index,
+        Self::Consensus,
+        Self::Meta,
+    ];
+
+    /// Its name in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::State => STATE,
+            Self::Tree => TREE,
+            Self::Blocks => BLOCKS,
+            Self::Results => RESULTS,
+            Self::Index => INDEX,
+            Self::Consensus => CONSENSUS,
+            Self::Meta => META,
+        }
+    }
+}
+
+impl std::str::FromStr for FamilyName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|family| family.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str);
+            format!("there is no such column family; there are {}", names.join(", "))
+        })
+    }
+}
+
 /// How the values of a column family are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {

@@ -96,7 +96,12 @@ impl Database {
     }
 
     /// Its heights are not read yet.
-    fn of(db: DB, ciphers: Option<Ciphers>, synced: Option<Synced>, path: &Path) -> Self {
+    pub(super) fn of(
+        db: DB,
+        ciphers: Option<Ciphers>,
+        synced: Option<Synced>,
+        path: &Path,
+    ) -> Self {
         let (height, first) = (AtomicU64::new(0), AtomicU64::new(1));
         let (path, closed) = (path.to_owned(), watch::Sender::default());
         Self(Arc::new(Inner { db, ciphers, synced, height, first, path, closed }))
@@ -113,7 +118,7 @@ impl Database {
     }
 
     /// What is in the database belongs to this program and chain; its heights are known from then on.
-    fn check(self, path: &Path, genesis: Hash) -> Result<Self, Error> {
+    pub(super) fn check(self, path: &Path, genesis: Hash) -> Result<Self, Error> {
         let content = |source| Error::Content { path: path.to_owned(), source };
         let missing = |what| {
             let reason = "it is missing".to_owned();
@@ -139,7 +144,7 @@ impl Database {
 
 /// Whether a database is there. RocksDB begins a new one where its file CURRENT is missing, over
 /// whatever else lies there.
-fn is_there(path: &Path) -> Result<bool, Error> {
+pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
     if path.join("CURRENT").exists() {
         return Ok(true);
     }
@@ -151,7 +156,7 @@ fn is_there(path: &Path) -> Result<bool, Error> {
 }
 
 /// `keyed`: whether it was opened as an encrypted one.
-fn open_error(path: &Path, keyed: bool, source: &rocksdb::Error) -> Error {
+pub(super) fn open_error(path: &Path, keyed: bool, source: &rocksdb::Error) -> Error {
     let path = path.to_owned();
     let text: &str = source.as_ref();
     match source.kind() {

@@ -1,0 +1,161 @@
+//! Bytes that the chain does not look into, such as the value of a record, shown by what is in them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::cbor;
+
+/// What bytes hold, by their look: nobody has said what they are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// A JSON object or array that comes out again as it is, but for space and the order of members.
+    Json(Value),
+    /// Text without control characters, but for tab, line feed and carriage return.
+    Text(String),
+    /// A CBOR array, map or tagged value, in the diagnostic notation of RFC 8949.
+    Cbor(String),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    /// Looks at bytes. JSON with members twice, or with numbers that have more digits than are kept, is
+    /// text: nothing that is shown differs from what is there.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            if let Some(value) = json_of(text) {
+                return Self::Json(value);
+            }
+            let is_plain = |c: char| !c.is_control() || "\t\n\r".contains(c);
+            if text.chars().all(is_plain) {
+                return Self::Text(text.to_owned());
+            }
+        }
+        cbor::diagnostic(bytes).map_or_else(|| Self::Bytes(bytes.to_vec()), Self::Cbor)
+    }
+}
+
+/// Bytes as JSON: `bytes` is their number, and one of `json`, `text`, `cbor`, or `hex` with `base64`
+/// has them.
+#[must_use]
+pub fn show(bytes: &[u8]) -> Value {
+    let mut shown = match Content::of(bytes) {
+        Content::Json(json) => json!({ "json": json }),
+        Content::Text(text) => json!({ "text": text }),
+        Content::Cbor(notation) => json!({ "cbor": notation }),
+        Content::Bytes(bytes) => {
+            json!({ "hex": hex::encode_upper(&bytes), "base64": STANDARD.encode(&bytes) })
+        }
+    };
+    shown["bytes"] = Value::String(bytes.len().to_string());
+    shown
+}
+
+/// The object or array that a text is, where it comes out again token by token.
+fn json_of(text: &str) -> Option<Value> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let value: Value = serde_json::from_str(text).ok()?;
+    let again = value.to_string();
+    let (mut before, mut after) = (tokens(text), tokens(&again));
+    before.sort_unstable();
+    after.sort_unstable();
+    (before == after).then_some(value)
+}
+
+/// The tokens of a JSON text that was parsed: strings with their quotes, numbers and words, and each
+/// mark.
+fn tokens(json: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = json.trim_start();
+    while let Some(first) = rest.bytes().next() {
+        let len = match first {
+            b'"' => {
+                let mut is_escaped = false;
+                let end = rest.bytes().skip(1).position(|byte| {
+                    let is_end = byte == b'"' && !is_escaped;
+                    is_escaped = byte == b'\\' && !is_escaped;
+                    is_end
+                });
+                end.map_or(rest.len(), |end| end + 2)
+            }
+            b'{' | b'}' | b'[' | b']' | b',' | b':' => 1,
+            _ => {
+                let is_end = |c: char| "{}[],:\"".contains(c) || c.is_ascii_whitespace();
+                rest.find(is_end).unwrap_or(rest.len())
+            }
+        };
+        let (token, behind) = rest.split_at(len);
+        tokens.push(token);
+        rest = behind.trim_start();
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_by_what_is_in_them() {
+        for (bytes, expected) in [
+            (&b""[..], json!({ "bytes": "0", "text": "" })),
+            (b"81.20", json!({ "bytes": "5", "text": "81.20" })),
+            ("Zürich\n".as_bytes(), json!({ "bytes": "8", "text": "Zürich\n" })),
+            (
+                b" {\"b\": [1, \"\\\"]\"], \"a\": null} ",
+                json!({ "bytes": "30", "json": { "a": null, "b": [1, "\"]"] } }),
+            ),
+            (b"\xa1\x61a\x01", json!({ "bytes": "4", "cbor": "{\"a\": 1}" })),
+            (b"\x1b[2J", json!({ "bytes": "4", "hex": "1B5B324A", "base64": "G1sySg==" })),
+            (b"\xff\x00", json!({ "bytes": "2", "hex": "FF00", "base64": "/wA=" })),
+        ] {
+            assert_eq!(show(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn json_that_would_be_shown_otherwise_than_it_is_stays_text() {
+        for text in [
+            "{\"a\": 1, \"a\": 1}",
+            "{\"a\": 1, \"a\": 2}",
+            "[1.10]",
+            "[123456789012345678901234567890]",
+            "[1e400]",
+            "[\"\\u0041\"]",
+            "{\"a\": 1",
+            "[1] [2]",
+        ] {
+            assert_eq!(Content::of(text.as_bytes()), Content::Text(text.to_owned()), "{text}");
+        }
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert!(matches!(Content::of(deep.as_bytes()), Content::Text(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_shown_and_text_and_hex_are_them(bytes: Vec<u8>) {
+            let shown = show(&bytes);
+            prop_assert_eq!(&shown["bytes"], &json!(bytes.len().to_string()));
+            if let Some(text) = shown["text"].as_str() {
+                prop_assert_eq!(text.as_bytes(), &bytes);
+            }
+            if let Some(digits) = shown["hex"].as_str() {
+                prop_assert_eq!(hex::decode(digits).unwrap(), bytes);
+            }
+        }
+
+        #[test]
+        fn json_is_found_with_its_whole_content(numbers: Vec<i64>, name in "[a-z\"\\\\ ]{0,6}") {
+            let value = json!({ name: numbers });
+            for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                prop_assert_eq!(Content::of(text.as_bytes()), Content::Json(value.clone()));
+            }
+        }
+    }
+}

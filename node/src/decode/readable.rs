@@ -1,0 +1,324 @@
+//! Any type of the chain as JSON for people.
+
+use serde::Serialize;
+use serde::ser::{self, Serializer};
+use serde_json::{Map, Value};
+use tandem_chain::types::Timestamp;
+
+use super::content;
+
+/// A value as JSON, in the manner of the RPC: integers of 64 bits are strings, times RFC 3339, hashes,
+/// keys and signatures upper-case hex; bytes are what [`content::show`] makes of them.
+#[must_use]
+pub fn readable<T: Serialize + ?Sized>(value: &T) -> Value {
+    value.serialize(Readable).unwrap_or_else(|Fault(reason)| Value::String(reason))
+}
+
+/// What a type says that it cannot be shown; none of the chain's does.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Fault(String);
+
+impl ser::Error for Fault {
+    fn custom<T: std::fmt::Display>(reason: T) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+struct Readable;
+
+/// An object with one member: a variant's name and its content.
+fn variant(name: &str, content: Value) -> Value {
+    Value::Object(Map::from_iter([(name.to_owned(), content)]))
+}
+
+macro_rules! small_numbers {
+    ($($name:ident: $type:ty),*) => {$(
+        fn $name(self, number: $type) -> Result<Value, Fault> {
+            Ok(number.into())
+        }
+    )*};
+}
+
+macro_rules! large_numbers {
+    ($($name:ident: $type:ty),*) => {$(
+        fn $name(self, number: $type) -> Result<Value, Fault> {
+            Ok(Value::String(number.to_string()))
+        }
+    )*};
+}
+
+impl Serializer for Readable {
+    type Ok = Value;
+    type Error = Fault;
+    type SerializeSeq = Items;
+    type SerializeTuple = Items;
+    type SerializeTupleStruct = Items;
+    type SerializeTupleVariant = Items;
+    type SerializeMap = Members;
+    type SerializeStruct = Members;
+    type SerializeStructVariant = Members;
+
+    small_numbers! {
+        serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32,
+        serialize_f32: f32, serialize_f64: f64
+    }
+    large_numbers! {
+        serialize_i64: i64, serialize_i128: i128, serialize_u64: u64, serialize_u128: u128
+    }
+
+    fn serialize_char(self, character: char) -> Result<Value, Fault> {
+        Ok(Value::String(character.to_string()))
+    }
+
+    fn serialize_str(self, text: &str) -> Result<Value, Fault> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<Value, Fault> {
+        Ok(content::show(bytes))
+    }
+
+    fn serialize_none(self) -> Result<Value, Fault> {
+        Ok(Value::Null)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Value, Fault> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<Value, Fault> {
+        Ok(Value::Null)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<Value, Fault> {
+        Ok(Value::Null)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+    ) -> Result<Value, Fault> {
+        Ok(Value::String(name.to_owned()))
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<Value, Fault> {
+        let shown = value.serialize(self)?;
+        let nanoseconds = shown.as_str().filter(|_| name == "Timestamp").map(str::parse);
+        Ok(match nanoseconds {
+            Some(Ok(nanoseconds)) => Value::String(Timestamp(nanoseconds).to_rfc3339()),
+            _ => shown,
+        })
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        value: &T,
+    ) -> Result<Value, Fault> {
+        Ok(variant(name, value.serialize(self)?))
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Items, Fault> {
+        Ok(Items::default())
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Items, Fault> {
+        Ok(Items::default())
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items, Fault> {
+        Ok(Items::default())
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Items, Fault> {
+        Ok(Items { variant: Some(name), ..Items::default() })
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Members, Fault> {
+        Ok(Members::default())
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members, Fault> {
+        Ok(Members::default())
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+        _: usize,
+    ) -> Result<Members, Fault> {
+        Ok(Members { variant: Some(name), ..Members::default() })
+    }
+}
+
+/// A list that grows.
+#[derive(Default)]
+struct Items {
+    variant: Option<&'static str>,
+    items: Vec<Value>,
+}
+
+impl Items {
+    fn push<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Fault> {
+        self.items.push(item.serialize(Readable)?);
+        Ok(())
+    }
+
+    fn finish(self) -> Value {
+        let list = Value::Array(self.items);
+        match self.variant {
+            Some(name) => variant(name, list),
+            None => list,
+        }
+    }
+}
+
+macro_rules! lists {
+    ($($of:ident $push:ident),*) => {$(
+        impl ser::$of for Items {
+            type Ok = Value;
+            type Error = Fault;
+
+            fn $push<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Fault> {
+                self.push(item)
+            }
+
+            fn end(self) -> Result<Value, Fault> {
+                Ok(self.finish())
+            }
+        }
+    )*};
+}
+lists!(
+    SerializeSeq serialize_element,
+    SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field,
+    SerializeTupleVariant serialize_field
+);
+
+/// An object that grows.
+#[derive(Default)]
+struct Members {
+    variant: Option<&'static str>,
+    members: Map<String, Value>,
+    key: String,
+}
+
+impl Members {
+    fn finish(self) -> Value {
+        let object = Value::Object(self.members);
+        match self.variant {
+            Some(name) => variant(name, object),
+            None => object,
+        }
+    }
+}
+
+impl ser::SerializeMap for Members {
+    type Ok = Value;
+    type Error = Fault;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Fault> {
+        self.key = match key.serialize(Readable)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
+        self.members.insert(std::mem::take(&mut self.key), value.serialize(Readable)?);
+        Ok(())
+    }
+
+    fn end(self) -> Result<Value, Fault> {
+        Ok(self.finish())
+    }
+}
+
+macro_rules! objects {
+    ($($of:ident),*) => {$(
+        impl ser::$of for Members {
+            type Ok = Value;
+            type Error = Fault;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), Fault> {
+                self.members.insert(name.to_owned(), value.serialize(Readable)?);
+                Ok(())
+            }
+
+            fn end(self) -> Result<Value, Fault> {
+                Ok(self.finish())
+            }
+        }
+    )*};
+}
+objects!(SerializeStruct, SerializeStructVariant);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+    use tandem_chain::keys::PublicKey;
+    use tandem_chain::liveness::Bits;
+    use tandem_chain::modules::records;
+    use tandem_chain::types::{Hash, Height, Round};
+
+    use super::*;
+
+    #[test]
+    fn values_look_as_in_the_rpc() {
+        let time = Timestamp::from_rfc3339("2026-11-22T23:09:21.5Z").unwrap();
+        assert_eq!(readable(&time), json!("2026-11-22T23:09:21.5Z"));
+        assert_eq!(readable(&(Height(7), Round(2))), json!(["7", 2]));
+        assert_eq!(readable(&Hash([0xab; 32])), json!("AB".repeat(32)));
+        assert_eq!(readable(&Some(true)), json!(true));
+        assert_eq!(readable(&None::<u8>), json!(null));
+        let bits: Bits = [true, false, true].into_iter().collect();
+        assert_eq!(readable(&bits), json!("101"));
+        let map: BTreeMap<_, _> = [(PublicKey([1; 32]), 1u64), (PublicKey([2; 32]), 2)].into();
+        let (one, two) = ("01".repeat(32), "02".repeat(32));
+        assert_eq!(readable(&map), json!({ one: "1", two: "2" }));
+        assert_eq!(readable(&BTreeMap::from([(7u64, ())])), json!({ "7": null }));
+    }
+
+    #[test]
+    fn calls_are_named_and_their_bytes_are_shown_by_content() {
+        let call = tandem_chain::modules::Call::Records(records::Call::Put {
+            data_set: "prices".parse().unwrap(),
+            key: b"oil".to_vec(),
+            value: b"{\"usd\": 81.2}".to_vec(),
+            expected: None,
+        });
+        let put = json!({
+            "data_set": "prices",
+            "key": { "bytes": "3", "text": "oil" },
+            "value": { "bytes": "13", "json": { "usd": 81.2 } },
+            "expected": null,
+        });
+        assert_eq!(readable(&call), json!({ "Records": { "Put": put } }));
+    }
+}
