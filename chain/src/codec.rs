@@ -53,7 +53,7 @@ pub fn decode<T: DeserializeOwned>(
         return Err(Error::TooLong { what, max, got: bytes.len() });
     }
     let (value, read) = decode_within(bytes)
-        .map_err(|source| Error::Undecodable { what, reason: source.to_string() })?;
+        .map_err(|source| Error::Undecodable { what, reason: reason(source) })?;
     if read != bytes.len() {
         return Err(Error::Undecodable {
             what,
@@ -61,6 +61,22 @@ pub fn decode<T: DeserializeOwned>(
         });
     }
     Ok(value)
+}
+
+/// Why decoding ended, in words: bincode's own text is its error as it stands in a program.
+fn reason(error: DecodeError) -> String {
+    match error {
+        DecodeError::UnexpectedEnd { additional } => {
+            format!("it ends where {additional} more bytes belong")
+        }
+        DecodeError::LimitExceeded => "it claims to hold more than is there".to_owned(),
+        DecodeError::UnexpectedVariant { found, .. } => format!("there is no variant {found}"),
+        DecodeError::InvalidBooleanValue(found) => format!("{found} is neither 0 nor 1"),
+        DecodeError::Utf8 { .. } => "a text is not UTF-8".to_owned(),
+        DecodeError::OtherString(reason) => reason,
+        DecodeError::Other(reason) => reason.to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// How many of `bytes`, from their front, were read when decoding a `T` ended, be it with a value or
