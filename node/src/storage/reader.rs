@@ -14,6 +14,9 @@ use super::family::{fault, from};
 use super::open::{is_there, open_error};
 use super::{BlockResults, Database, Error, StorageConfig, encryption, synced};
 
+/// Looks at what the owner has done meanwhile, after which entries that are missing are lost.
+const LOOKS: u32 = 5;
+
 /// The database of a folder as it was when it was opened. Nothing in the folder is changed, and the
 /// process that owns it goes on; what that commits later is not seen.
 ///
@@ -45,14 +48,25 @@ impl Reader {
         let mut options = columns::database_options(config);
         // Files that the owner deletes meanwhile stay open here.
         options.set_max_open_files(-1);
+        // RocksDB does not have it for a reader beside an owner; what is lost is found below.
+        options.set_track_and_verify_wals_in_manifest(false);
         let families = columns::descriptors(config, ciphers.as_ref());
         let failed = |source: rocksdb::Error| open_error(path, root.is_some(), &source);
         let db = DB::open_cf_descriptors_as_secondary(&options, path, scratch.path(), families)
             .map_err(failed)?;
         // The owner may have moved what its log held into a table between our reading of the list of
-        // tables and of the log. The second look reads them in that order again, and misses nothing.
-        db.try_catch_up_with_primary().map_err(failed)?;
-        synced::check(path, on_disk, db.latest_sequence_number())?;
+        // tables and of the log. Another look reads them in that order again; it misses nothing, but
+        // when the same has happened once more.
+        let mut looks = 0;
+        loop {
+            db.try_catch_up_with_primary().map_err(failed)?;
+            looks += 1;
+            match synced::check(path, on_disk, db.latest_sequence_number()) {
+                Ok(()) => break,
+                Err(error) if looks == LOOKS => return Err(error),
+                Err(_) => {}
+            }
+        }
         let database = Database::of(db, ciphers, None, path).check(path, genesis)?;
         Ok(Self { database, _scratch: scratch })
     }
