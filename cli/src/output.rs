@@ -5,6 +5,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::json;
 use tandem_chain::keys::PublicKey;
+use tandem_node::decode::terminal::harmless;
 
 use crate::args::Global;
 use crate::exit::Exit;
@@ -31,39 +32,9 @@ pub fn json_text(value: &serde_json::Value) -> String {
     harmless(format!("{value:#}"))
 }
 
-/// Text with what a terminal would act on, or not show, escaped; lines and tabs stay.
-pub fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' | '"' | '\'' | '\\' => visible.push(c),
-            other => visible.extend(other.escape_debug()),
-        }
-    }
-    visible
-}
-
 /// Prints JSON on one line.
 pub fn print_json_line<T: Serialize>(value: &T) -> anyhow::Result<()> {
     print(&harmless(serde_json::to_string(value)?))
-}
-
-/// The same JSON, with everything in its texts escaped that a terminal would act on or not show. JSON's
-/// own rule leaves some of that out: DEL, the controls of Latin-1, marks that turn the direction.
-fn harmless(json: String) -> String {
-    let is_plain = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ';
-    if json.chars().all(is_plain) {
-        return json;
-    }
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        if is_plain(c) || c.escape_debug().len() == 1 {
-            text.push(c);
-        } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text += &format!("\\u{unit:04x}"));
-        }
-    }
-    text
 }
 
 /// Prints a text with one line feed at its end. That the reader has gone is no error.
@@ -134,32 +105,5 @@ pub fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
         _ => format!("0x{}", hex::encode(bytes)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_keeps_its_meaning_and_has_nothing_that_a_terminal_acts_on() {
-        let texts = [
-            "plain \"quoted\" C:\\x\n",
-            "Zürich 東京",
-            "\u{1b}[2J\u{9b}31m\u{7f}\u{202e}txt.exe\u{200b}\u{e0001}\u{1f600}",
-        ];
-        for text in texts {
-            let json = harmless(json!({ "text": text, text: 1 }).to_string());
-            assert_eq!(
-                serde_json::from_str::<serde_json::Value>(&json).unwrap(),
-                json!({ "text": text, text: 1 })
-            );
-            assert!(
-                json.chars().all(|c| c.escape_debug().len() == 1 || "\"\\'".contains(c)),
-                "{json:?}"
-            );
-        }
-        assert!(harmless(json!("Zürich 東京").to_string()).contains("Zürich 東京"));
-        assert_eq!(harmless("\"\u{9b}\u{e0001}\"".to_owned()), "\"\\u009b\\udb40\\udc01\"");
     }
 }

@@ -22,7 +22,7 @@ pub struct Decode {
     /// The entry with this key: as the listing prints it, or hex digits after 0x
     #[arg(id = "entry_key", long = "key", value_name = "KEY", requires = "family")]
     pub key: Option<String>,
-    /// Only the entries whose keys start with these bytes: text, or hex digits after 0x
+    /// Only the entries whose keys start so: as the listing prints them, or hex digits after 0x
     #[arg(long, value_name = "PREFIX", requires = "family", conflicts_with = "entry_key")]
     pub prefix: Option<String>,
     /// How many entries at most

@@ -69,7 +69,8 @@ fn listing(
     prefix: Option<&str>,
     limit: usize,
 ) -> anyhow::Result<()> {
-    let prefix = input::record_key(prefix.unwrap_or_default())?;
+    let prefix = entry::prefix_of_text(family, prefix.unwrap_or_default())
+        .map_err(|error| Usage(error.to_string()))?;
     let mut damaged = 0;
     let more = reader.visit(family, &prefix, limit, |key, value| {
         let (shown, error) = shown(family, key, value);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tandem_chain::types::Height;
 use tandem_node::client::QueryAnswer;
 use tandem_node::decode::content::{self, Content};
+use tandem_node::decode::terminal::visible;
 use tandem_node::rpc::shapes::tandem::{
     DataSets, KeyInfo, ParametersInfo, RecordEntry, RecordsPage,
 };
@@ -105,8 +106,8 @@ fn show_record(global: &Global, answer: QueryAnswer) -> anyhow::Result<()> {
 fn for_terminal(value: &[u8]) -> String {
     match Content::of(value) {
         Content::Json(value) => output::json_text(&value),
-        Content::Text(text) => output::visible(&text),
-        Content::Cbor(notation) => output::visible(&notation),
+        Content::Text(text) => visible(&text),
+        Content::Cbor(notation) => visible(&notation),
         Content::Bytes(bytes) => output::facts(&[
             ("bytes", bytes.len().to_string()),
             ("hex", hex::encode_upper(&bytes)),

@@ -9,6 +9,8 @@ use minicbor::decode::Error;
 /// Characters of notation for each byte, above which bytes are no CBOR that anyone reads: a bound on
 /// the memory that a value of one-byte items takes.
 const MAX_CHARS_PER_BYTE: usize = 12;
+/// Items within one another, likewise.
+const MAX_DEPTH: usize = 1_000;
 
 /// An item that has begun.
 struct Open {
@@ -20,7 +22,8 @@ struct Open {
 }
 
 /// The notation of an array, a map or a tagged value that all of `bytes` are; none for other bytes.
-/// (Any byte at all begins some CBOR: a number or a text is none that could be told by its look.)
+/// (Any byte at all begins some CBOR: a number or a text is none that could be told by its look.) What
+/// is nested deeper than anyone reads is none, either.
 /// Memory is in proportion to the bytes; nothing is recursive.
 #[must_use]
 pub fn diagnostic(bytes: &[u8]) -> Option<String> {
@@ -59,6 +62,9 @@ fn written(bytes: &[u8]) -> Result<Option<String>, Error> {
                 });
             }
             if let Some(item) = begin(&mut decoder, kind, &mut text)? {
+                if open.len() == MAX_DEPTH {
+                    return Ok(None);
+                }
                 open.push(item);
             } else {
                 count(&mut open);
@@ -107,9 +113,12 @@ fn begin(decoder: &mut Decoder, kind: Type, text: &mut String) -> Result<Option<
         }
         Type::String => quote(text, decoder.str()?),
         Type::BytesIndef => {
-            let parts = decoder.bytes_iter()?.map(|part| Ok(format!("h'{}'", hex::encode(part?))));
-            let parts = parts.collect::<Result<Vec<_>, Error>>()?;
-            let _ = write!(text, "(_ {})", parts.join(", "));
+            text.push_str("(_ ");
+            for (i, part) in decoder.bytes_iter()?.enumerate() {
+                let comma = if i == 0 { "" } else { ", " };
+                let _ = write!(text, "{comma}h'{}'", hex::encode(part?));
+            }
+            text.push(')');
         }
         Type::StringIndef => {
             text.push_str("(_ ");
@@ -245,8 +254,9 @@ mod tests {
 
     #[test]
     fn depth_takes_no_stack_and_length_is_bounded() {
-        let deep = [vec![0x81; 200_000], vec![0x80]].concat();
-        assert!(diagnostic(&deep).is_some_and(|text| text.starts_with("[[[[")));
+        let of_depth = |depth| diagnostic(&[vec![0x81; depth], vec![0x80]].concat());
+        assert!(of_depth(MAX_DEPTH - 1).is_some_and(|text| text.starts_with("[[[[")));
+        assert_eq!([MAX_DEPTH, 200_000].map(of_depth), [None, None]);
         let many = [vec![0x9a, 0, 3, 0, 0], vec![0xf7; 3 << 16]].concat();
         let text = diagnostic(&many).unwrap();
         assert!(text.len() <= (MAX_CHARS_PER_BYTE + 1) * many.len());

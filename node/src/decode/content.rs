@@ -6,10 +6,15 @@ use serde_json::{Value, json};
 
 use super::cbor;
 
+/// Levels of JSON that is shown as such, objects and arrays within one another. A reader of what is shown
+/// may know a limit itself, such as 128, and a value stands some levels deep there.
+const MAX_JSON_DEPTH: usize = 64;
+
 /// What bytes hold, by their look: nobody has said what they are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// A JSON object or array that comes out again as it is, but for space and the order of members.
+    /// A JSON object or array, at most 64 levels deep, that comes out again as it is, but for space and the
+    /// order of members.
     Json(Value),
     /// Text without control characters, but for tab, line feed and carriage return.
     Text(String),
@@ -61,9 +66,26 @@ fn json_of(text: &str) -> Option<Value> {
     let value: Value = serde_json::from_str(text).ok()?;
     let again = value.to_string();
     let (mut before, mut after) = (tokens(text), tokens(&again));
+    if depth(&before) > MAX_JSON_DEPTH {
+        return None;
+    }
     before.sort_unstable();
     after.sort_unstable();
     (before == after).then_some(value)
+}
+
+/// Levels of the JSON text that has these tokens.
+fn depth(tokens: &[&str]) -> usize {
+    let mut open = 0usize;
+    let levels = tokens.iter().map(|token| {
+        match *token {
+            "{" | "[" => open += 1,
+            "}" | "]" => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open
+    });
+    levels.max().unwrap_or(0)
 }
 
 /// The tokens of a JSON text that was parsed: strings with their quotes, numbers and words, and each
@@ -133,8 +155,11 @@ mod tests {
         ] {
             assert_eq!(Content::of(text.as_bytes()), Content::Text(text.to_owned()), "{text}");
         }
-        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        assert!(matches!(Content::of(deep.as_bytes()), Content::Text(_)));
+        let of = |levels| Content::of(("[".repeat(levels) + &"]".repeat(levels)).as_bytes());
+        assert!(matches!(of(MAX_JSON_DEPTH), Content::Json(_)));
+        for levels in [MAX_JSON_DEPTH + 1, 120, 100_000] {
+            assert!(matches!(of(levels), Content::Text(_)), "{levels}");
+        }
     }
 
     proptest! {

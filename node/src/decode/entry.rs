@@ -96,6 +96,38 @@ pub fn key_of_text(family: FamilyName, text: &str) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// What the keys start with that are listed as starting with `text`.
+///
+/// # Errors
+/// [`Error::Name`], [`Error::NotHex`]: what is expected.
+pub fn prefix_of_text(family: FamilyName, text: &str) -> Result<Vec<u8>, Error> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tags = match family {
+        _ if text.starts_with("0x") => return key_of_text(family, text),
+        FamilyName::State | FamilyName::Consensus | FamilyName::Meta => {
+            return Ok(text.as_bytes().to_vec());
+        }
+        FamilyName::Blocks | FamilyName::Results => [].as_slice(),
+        FamilyName::Tree if text.starts_with(TREE_KEYS[0].1) => return key_of_text(family, text),
+        FamilyName::Tree => &TREE_KEYS[1..],
+        FamilyName::Index => &INDEX_KEYS,
+    };
+    let found = tags.iter().find_map(|(tag, word)| {
+        let hash = hex::decode(text.strip_prefix(word)?).ok()?;
+        Some([&[*tag][..], &hash].concat())
+    });
+    found.ok_or_else(|| {
+        let rule = match family {
+            FamilyName::Blocks | FamilyName::Results => "hex digits after 0x: keys are heights",
+            FamilyName::Tree => "page/ or recent/, and pairs of hex digits",
+            _ => "block/ or transaction/, and pairs of hex digits",
+        };
+        Error::Name { what: "prefix", rule, got: escaped(text) }
+    })
+}
+
 fn tagged(table: &[(u8, &str)], key: &[u8]) -> Option<String> {
     let (tag, hash) = key.split_first()?;
     let (_, word) = table.iter().find(|(known, _)| known == tag)?;
@@ -236,6 +268,34 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_is_written_as_the_keys_are_listed() {
+        for (family, text, expected) in [
+            (FamilyName::State, "standby/", &b"standby/"[..]),
+            (FamilyName::State, "0x00ff", b"\x00\xff"),
+            (FamilyName::Blocks, "", b""),
+            (FamilyName::Blocks, "0x00", b"\0"),
+            (FamilyName::Tree, "page/", b"\0"),
+            (FamilyName::Tree, "page/a3f", b"\0\x0a\x03\x0f"),
+            (FamilyName::Tree, "recent/00", b"\x01\0"),
+            (FamilyName::Index, "block/", b"b"),
+            (FamilyName::Index, "transaction/AB", b"t\xab"),
+            (FamilyName::Meta, "h", b"h"),
+        ] {
+            assert_eq!(prefix_of_text(family, text).as_deref(), Ok(expected), "{text}");
+        }
+        for (family, text) in [
+            (FamilyName::Blocks, "12"),
+            (FamilyName::Tree, "page/g"),
+            (FamilyName::Tree, "other"),
+            (FamilyName::Index, "transaction/A"),
+            (FamilyName::Index, "tx/"),
+            (FamilyName::State, "0x0"),
+        ] {
+            assert!(prefix_of_text(family, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn keys_and_values_that_nobody_writes_are_errors() {
         for (family, text) in [
             (FamilyName::Blocks, "one"),
@@ -258,6 +318,7 @@ mod tests {
         assert_eq!(missing, StorageError::None { path: dir.path().to_owned() });
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is made");
     }
+
     #[test]
     fn an_encrypted_database_is_shown_to_who_has_its_key() {
         let dir = tempfile::tempdir().unwrap();

@@ -123,9 +123,7 @@ pub fn find(name: &str) -> Result<&'static Kind, Error> {
 /// A kind that bytes were tried as, and did not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// The kind's name.
-    pub kind: &'static str,
-    /// What does not fit.
+    /// What does not fit; it names the kind.
     pub error: Error,
     /// Bytes that were read before decoding ended.
     pub end: usize,
@@ -142,7 +140,7 @@ pub fn fits<'a>(
     for kind in kinds {
         match kind.read(bytes) {
             Ok(value) => found.push((kind.name, value)),
-            Err(error) => tried.push(Tried { kind: kind.name, error, end: (kind.end)(bytes) }),
+            Err(error) => tried.push(Tried { error, end: (kind.end)(bytes) }),
         }
     }
     tried.sort_by_key(|tried| std::cmp::Reverse(tried.end));

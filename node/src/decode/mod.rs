@@ -11,6 +11,7 @@
 //! - **How it looks** ([`readable()`]): as in the RPC. Integers of 64 bits are strings, hashes, keys and
 //!   signatures upper-case hex, times RFC 3339. Bytes of users are shown by what is in them
 //!   ([`content`]).
+//! - **On a terminal** ([`terminal`]): nothing of others that it would act on.
 //! - **What lies in a data folder** ([`entry`]): read beside a node that runs, by
 //!   [`crate::storage::Reader`].
 
@@ -19,6 +20,7 @@ pub mod content;
 pub mod entry;
 pub mod kinds;
 mod readable;
+pub mod terminal;
 pub mod text;
 
 pub use readable::readable;

@@ -302,7 +302,7 @@ mod tests {
         let map: BTreeMap<_, _> = [(PublicKey([1; 32]), 1u64), (PublicKey([2; 32]), 2)].into();
         let (one, two) = ("01".repeat(32), "02".repeat(32));
         assert_eq!(readable(&map), json!({ one: "1", two: "2" }));
-        assert_eq!(readable(&BTreeMap::from([(7u64, ())])), json!({ "7": null }));
+        assert_eq!(readable(&BTreeMap::from([(7u64, vec![()])])), json!({ "7": [null] }));
     }
 
     #[test]

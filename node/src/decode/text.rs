@@ -54,8 +54,8 @@ fn told(all: &[(Reading, Vec<Tried>)]) -> String {
     for (Reading { how, bytes }, tried) in all {
         let len = bytes.len();
         let _ = write!(text, "\n  as {how}, {len} bytes:");
-        for Tried { kind, error, end } in tried.iter().take(TRIES_TOLD) {
-            let _ = write!(text, "\n    {kind}: {error}; decoding ended at byte {end} of {len}");
+        for Tried { error, end } in tried.iter().take(TRIES_TOLD) {
+            let _ = write!(text, "\n    {error}; decoding ended at byte {end} of {len}");
         }
         if let Some(more) = tried.len().checked_sub(TRIES_TOLD).filter(|more| *more > 0) {
             let _ = write!(text, "\n    and {more} more, which ended no later");
@@ -105,8 +105,10 @@ pub fn decode(input: &[u8], is_file: bool, kind: Option<&Kind>) -> Result<Value,
     Err(NoItem::NoFit(failed))
 }
 
-/// What a text may stand for. Hex digits are base64 as well: that is the second reading.
+/// What a text may stand for. Hex digits are base64 as well: that is the second reading. Programs that write
+/// either break the lines.
 fn readings(text: &str) -> Vec<Reading> {
+    let text = &text.split_ascii_whitespace().collect::<String>();
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let hex = hex::decode(digits).ok().map(|bytes| Reading { how: "hex", bytes });
     let lenient =
@@ -143,6 +145,12 @@ mod tests {
     use super::*;
     use crate::testing::Chain;
 
+    /// In lines, as `xxd -p` and `base64` write it.
+    fn broken(text: &str) -> String {
+        let lines: Vec<_> = text.as_bytes().chunks(60).map(String::from_utf8_lossy).collect();
+        lines.join("\n") + "\n"
+    }
+
     #[test]
     fn an_item_is_found_in_each_form_that_people_have_it_in() {
         let mut chain = Chain::new();
@@ -154,6 +162,8 @@ mod tests {
             (format!("  0x{}\n", hex::encode_upper(bytes)), true, "hex"),
             (STANDARD.encode(bytes), false, "base64"),
             (URL_SAFE_NO_PAD.encode(bytes), false, "base64"),
+            (broken(&digits), true, "hex"),
+            (broken(&STANDARD.encode(bytes)), true, "base64"),
         ] {
             let found = decode(input.as_bytes(), is_file, None).unwrap();
             assert_eq!(found["read_as"], how);
@@ -187,13 +197,18 @@ mod tests {
         let cut = &bytes[..bytes.len() - 1];
         let error = decode(hex::encode(cut).as_bytes(), false, None).unwrap_err().to_string();
         let ended = format!("decoding ended at byte {} of {}", bytes.len() - 4, cut.len());
-        assert!(error.contains("as hex") && error.contains("transaction: "), "{error}");
+        assert!(
+            error.contains("as hex")
+                && error.contains("transaction cannot be decoded: it ends where"),
+            "{error}"
+        );
         assert!(error.contains(&ended) && error.contains("more, which ended no later"), "{error}");
 
         let block = kinds::find("block").unwrap();
         let error = decode(hex::encode(&bytes).as_bytes(), false, Some(block)).unwrap_err();
         assert!(
-            error.to_string().contains("block: ") && !error.to_string().contains("vote"),
+            error.to_string().contains("block cannot be decoded")
+                && !error.to_string().contains("vote"),
             "{error}"
         );
         let error = kinds::find("\u{1b}blok").err().unwrap().to_string();
