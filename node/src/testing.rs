@@ -21,6 +21,7 @@ use tandem_chain::vote::VoteKind;
 use tandem_consensus::validate::{Fixed, build};
 
 use crate::config::Config;
+use crate::driver;
 use crate::home::Home;
 use crate::network::{NetworkConfig, Rates};
 use crate::storage::{Database, StorageConfig};
@@ -164,17 +165,8 @@ impl Chain {
         let tip = self.tip();
         let certificate = self.certify(&block, &tip.next_table, &tip.register, seen);
         let certified = Arc::new(CertifiedBlock { block: block.into(), certificate });
-        let execution = self.ledger.execute(&certified.block).expect("the store works");
-        self.db.commit(&certified, &execution).expect("the store works");
         self.last = certified.certificate.clone();
-        let committed = Committed {
-            block: certified,
-            receipts: Arc::new(execution.receipts.clone()),
-            events: Arc::new(execution.events.clone()),
-            tip: execution.tip.clone(),
-        };
-        self.ledger.apply(execution.tip);
-        committed
+        driver::commit(&mut self.ledger, &self.db, &certified).expect("the store works")
     }
 
     /// Commits a block with these transactions, in which all nodes are seen alive.

@@ -26,11 +26,17 @@ pub fn import(global: &Global, args: &Import) -> anyhow::Result<()> {
             File::open(&args.file).with_context(|| format!("cannot open {name}"))?,
         ))
     };
+    let mut reached = None;
     let imported = import_blocks(&home, file, |height| {
+        reached = Some(height);
         if !global.json && height.0.is_multiple_of(TOLD_EACH) {
             eprintln!("block {height}");
         }
-    })?;
+    });
+    let imported = match reached {
+        Some(height) => imported.with_context(|| format!("imported up to block {height}"))?,
+        None => imported?,
+    };
     let Imported { known, added, height, app_hash, key_is_lost } = imported;
     let answer = json!({
         "known": known.to_string(),

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::limits::MAX_ENCODED_BYTES;
@@ -28,9 +29,14 @@ pub struct BlockLine {
     pub block: BlockId,
     /// The encoding of the [`CertifiedBlock`], in base64.
     pub certified: String,
-    /// The same for people; it may be left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The same for people, as the program that wrote it shows it. It may be left out, and is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "passed_over")]
     pub content: Option<Value>,
+}
+
+/// Whatever stands there: it takes no memory and no stack.
+fn passed_over<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    IgnoredAny::deserialize(from).map(|_| None)
 }
 
 impl BlockLine {
@@ -44,7 +50,7 @@ impl BlockLine {
         }
     }
 
-    /// The block, when everything else in the line agrees with it.
+    /// The block, when height and id in the line are its own.
     ///
     /// # Errors
     /// [`LineFault::Content`].
@@ -62,9 +68,6 @@ impl BlockLine {
                 "it says height {} and block {}, certified is block {id} of height {height}",
                 self.height, self.block
             )));
-        }
-        if self.content.as_ref().is_some_and(|content| *content != readable(&certified)) {
-            return Err(wrong("content is not that of certified".to_owned()));
         }
         Ok(certified)
     }

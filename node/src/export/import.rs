@@ -6,15 +6,16 @@
 //! block that it has stored.
 //!
 //! Nothing is signed here, and nothing that was signed is forgotten. A home whose key has a signing
-//! record is refused. A key that held a seat at a height of the file may have signed there, wherever
-//! that was: its guard file says from then on that it was restored, so that the node, when it starts,
-//! signs nothing before the others have told how far the chain is.
+//! record is refused. A key that held a seat at a height of the file, or holds one at the next two, may
+//! have signed there, wherever that was: its guard file says from then on that it was restored, so that
+//! the node, when it starts, signs nothing before the others have told how far the chain is.
 
 use std::io::BufRead;
 use std::sync::Arc;
 
 use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::Ledger;
+use tandem_chain::tip::Tip;
 use tandem_chain::types::{Hash, Height};
 use tandem_consensus::validate::{self, Fixed};
 use tandem_consensus::verify::{Fault, Keys, certified_block};
@@ -65,7 +66,8 @@ pub struct Imported {
     pub height: Height,
     /// Its state commitment.
     pub app_hash: Hash,
-    /// Whether the home's key held a seat at a height of the file, and counts as lost now.
+    /// Whether the home's key held a seat at a height that was added, or holds one at the next two, and
+    /// counts as lost now.
     pub key_is_lost: bool,
 }
 
@@ -102,7 +104,7 @@ pub fn import(
     let (expected, memo) = (lines.header().from, Memo::default());
     let mut work = Import { home, me, db, ledger, fixed, memo, expected, key_is_lost: false };
     let (mut known, mut added) = (0, 0);
-    while let Some(line) = lines.next::<BlockLine>()? {
+    while let Some(line) = lines.take::<BlockLine>()? {
         let fault = |fault: Wrong| match fault {
             Wrong::Line(fault) => ImportError::Line(lines.fault(fault)),
             Wrong::Node(error) => ImportError::Node(error),
@@ -207,10 +209,12 @@ impl Import<'_> {
         }
         self.expected = height.next();
         if height <= tip.height {
-            let stored = self.db.block(height)?;
-            if stored.is_none_or(|stored| stored.block != certified.block) {
-                let reason = format!("this home has another block at height {height}");
-                return Err(content(reason));
+            let stored = self.db.block(height)?.ok_or_else(|| tandem_chain::Error::Damaged {
+                what: "block",
+                reason: format!("block {height} is missing"),
+            })?;
+            if stored.block != certified.block {
+                return Err(content(format!("this home has another block at height {height}")));
             }
             return Ok(false);
         }
@@ -226,18 +230,19 @@ impl Import<'_> {
         certified_block(&self.memo, &Keys::of(&tip), &tip.next_table, &certified)?;
         validate::check(&tip, &self.fixed, &certified.block)?;
         self.ledger.check(&certified.block)?;
-        if tip.next_table.by_key(&self.me).is_some() {
-            self.lose_key()?;
-        }
+        self.lose_seated_key(&tip)?;
         let committed = driver::commit(&mut self.ledger, &self.db, &Arc::new(certified))?;
         self.fixed = self.fixed.next(&tip, &committed.tip);
+        self.lose_seated_key(&committed.tip)?;
         Ok(true)
     }
 
-    /// The home's key may have signed elsewhere: the next start takes it for lost. That is written
-    /// before the first block with which it could be taken for a good one.
-    fn lose_key(&mut self) -> Result<(), Wrong> {
-        if !self.key_is_lost {
+    /// A key that holds a seat at one of the two heights behind a tip may have signed there elsewhere: the
+    /// next start takes it for lost. That is written before the first block with which it could be taken
+    /// for a good one.
+    fn lose_seated_key(&mut self, tip: &Tip) -> Result<(), Wrong> {
+        let mut tables = [&tip.next_table, &tip.next_next_table].into_iter();
+        if !self.key_is_lost && tables.any(|table| table.by_key(&self.me).is_some()) {
             let guard = GuardFile { public_key: self.me, state: GuardState::Restored };
             let written = guard.store(&self.home.guard_path());
             written.map_err(|error| Wrong::Node(error.into()))?;

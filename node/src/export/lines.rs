@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tandem_chain::types::{ChainId, Hash, Height, escaped};
 
+use crate::decode::terminal::harmless;
 use crate::rpc::shapes::text;
 
 /// Version of the lines. Another one is refused.
@@ -113,9 +114,10 @@ impl<W: Write> LineWriter<W> {
     }
 }
 
-/// A value's line, with its line feed.
+/// A value's line, with its line feed. It may be looked at on a terminal.
 fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("texts, numbers and lists");
+    let line = serde_json::to_string(value).expect("texts, numbers and lists");
+    let mut line = harmless(line).into_bytes();
     line.push(b'\n');
     line
 }
@@ -234,7 +236,7 @@ impl<R: BufRead> LineReader<R> {
     ///
     /// # Errors
     /// [`LineError`].
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, LineError> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, LineError> {
         self.number += 1;
         let read = read_line(&mut self.input, &mut self.line, self.max);
         read.map_err(|fault| self.fault(fault))?;
@@ -307,7 +309,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<String>, LineError> {
         let mut reader = LineReader::within(bytes, 1_000)?;
         assert_eq!(*reader.header(), header());
-        std::iter::from_fn(|| reader.next().transpose()).collect()
+        std::iter::from_fn(|| reader.take().transpose()).collect()
     }
 
     /// The bytes of a file with one line; the digest by `sha256sum`.
@@ -330,8 +332,8 @@ mod tests {
         for len in 0..bytes.len() {
             let error = read(&bytes[..len]).unwrap_err();
             assert!(matches!(error.fault, LineFault::CutOff), "{len}: {error}");
-            let line = bytes[..len].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-            assert_eq!(error.line, line);
+            let line = 1 + String::from_utf8_lossy(&bytes[..len]).matches('\n').count();
+            assert_eq!(error.line, line as u64);
         }
     }
 
@@ -369,6 +371,17 @@ mod tests {
         assert_eq!(read(&out).unwrap(), ["short"]);
     }
 
+    #[test]
+    fn a_terminal_acts_on_nothing_in_a_line() {
+        let text = "Zürich \u{1b}[2J\u{9b}31m\u{7f}\u{202e}txt";
+        let bytes = file(&[text]);
+        assert_eq!(read(&bytes).unwrap(), [text]);
+        let shown = String::from_utf8(bytes).unwrap();
+        assert!(
+            shown.contains("Zürich") && !shown.contains(['\u{1b}', '\u{9b}', '\u{7f}', '\u{202e}'])
+        );
+    }
+
     proptest! {
         #[test]
         fn a_changed_byte_is_never_taken_for_the_same_file(at: prop::sample::Index, byte: u8) {
@@ -376,7 +389,8 @@ mod tests {
             let mut changed = bytes.clone();
             changed[at.index(bytes.len())] = byte;
             let read = LineReader::within(changed.as_slice(), 1_000).and_then(|mut reader| {
-                let lines: Result<Vec<String>, _> = std::iter::from_fn(|| reader.next().transpose()).collect();
+                let lines: Result<Vec<String>, _> =
+                    std::iter::from_fn(|| reader.take().transpose()).collect();
                 lines.map(|lines| (reader.header().clone(), lines))
             });
             prop_assert!(read.is_err() || changed == bytes || is_digest_in_other_case(&bytes, &changed));

@@ -14,7 +14,7 @@
 //! - **Records** ([`records`]) are those of one height, by data set and key, with their versions.
 //! - **An import** ([`import`]) is a catch-up from a file in the place of peers: it believes the home's
 //!   genesis and nothing else, checks each block as one that was fetched, and executes it as the node
-//!   does. What is in the file besides must agree with the block.
+//!   does. What the file has for people is not read.
 
 pub mod blocks;
 pub mod import;
