@@ -8,17 +8,8 @@ use crate::support::Desk;
 async fn alpha() -> Desk {
     let desk = Desk::new();
     desk.network(&["alpha"]).await;
-    configure(&desk, "alpha", "backup_dir", "backups");
+    desk.configure("alpha", "backup_dir", "backups");
     desk
-}
-
-/// Sets a text in the configuration of a home.
-fn configure(desk: &Desk, home: &str, key: &str, value: &str) {
-    let path = format!("{home}/config/config.toml");
-    let before = desk.read(&path);
-    let after = before.replace(&format!("{key} = \"\""), &format!("{key} = \"{value}\""));
-    assert_ne!(after, before, "{key} is in the file");
-    desk.write(&path, &after);
 }
 
 fn guard_state(desk: &Desk, home: &str) -> Value {
@@ -96,7 +87,7 @@ async fn an_encrypted_database_opens_with_its_key_alone() {
     let made = desk.run("db key storage.key --json").await.json();
     assert_eq!(made["file"], "storage.key");
     desk.fail("db key storage.key", 1, &["exists already"]).await;
-    configure(&desk, "alpha", "key_file", desk.path("storage.key").to_str().unwrap());
+    desk.encrypt("alpha", "storage.key");
     let node = desk.start("alpha", "").await;
     let (_, stats) = node.ask("db stats --home alpha").await;
     assert_eq!(stats["encrypted"], true);

@@ -77,7 +77,7 @@ async fn what_is_no_item_is_refused_with_what_was_tried() {
     desk.fail("decode @none", 1, &["cannot open none"]).await;
     desk.fail("decode -", 1, &["the input is empty"]).await;
     desk.fail("decode 00ff --kind blok", 2, &["kind of item blok", "certified-block"]).await;
-    let words = ["as hex, 3 bytes", "block: ", "decoding ended at byte 0 of 3"];
+    let words = ["as hex, 3 bytes", "block cannot be decoded", "decoding ended at byte 0 of 3"];
     desk.fail("decode 0000ff --kind block", 1, &words).await;
     desk.fail("decode", 2, &["<ITEM>"]).await;
     desk.fail("decode 00 --family state", 2, &["--family"]).await;
@@ -101,17 +101,45 @@ async fn what_is_no_item_is_refused_with_what_was_tried() {
 async fn a_data_folder_is_read_beside_its_running_node() {
     let desk = Desk::new();
     desk.network(&["alpha"]).await;
+    read_beside(&desk).await;
+}
+
+#[tokio::test]
+async fn an_encrypted_one_is_read_beside_its_running_node_with_its_key_alone() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    desk.run("db key storage.key").await.done();
+    desk.encrypt("alpha", "storage.key");
+    read_beside(&desk).await;
+
+    let rename = |from, to| std::fs::rename(desk.path(from), desk.path(to)).unwrap();
+    desk.run("db key other.key").await.done();
+    let line = "decode --home alpha --family meta --key height";
+    rename("storage.key", "kept.key");
+    desk.fail(line, 1, &["storage.key"]).await;
+    rename("other.key", "storage.key");
+    desk.fail(line, 1, &["another key", "storage.key_file"]).await;
+    let config = desk.read("alpha/config/config.toml");
+    let file = format!("\"{}\"", desk.path("storage.key").display());
+    desk.write("alpha/config/config.toml", &config.replace(&file, "\"\""));
+    desk.fail(line, 1, &["is encrypted", "storage.key_file"]).await;
+    desk.write("alpha/config/config.toml", &config);
+    rename("kept.key", "storage.key");
+    desk.run(line).await.done();
+}
+
+/// The home `alpha` is read while its node runs, after it was compacted, and when the node has stopped.
+async fn read_beside(desk: &Desk) {
     let node = desk.start("alpha", "").await;
     send(&node, "record create prices").await;
     std::fs::write(desk.path("escape"), b"\x1b[2J").unwrap();
     let put = send(&node, "record put prices 0x00ff @escape").await;
     let (hash, height) = (put["hash"].as_str().unwrap(), put["height"].as_str().unwrap());
 
-    let decode = |line: String| {
-        let desk = &desk;
-        async move { desk.run(&format!("decode --home alpha --family {line}")).await }
+    let decode = |line: String| async move {
+        desk.run(&format!("decode --home alpha --family {line}")).await
     };
-    for run in 0..2 {
+    for run in 0..3 {
         let record = decode("state --key records/data/prices/0x00ff".to_owned()).await.json();
         assert_eq!((&record["kind"], &record["value"]["version"]), (&json!("record"), &json!("1")));
         let value = json!({ "bytes": "4", "hex": "1B5B324A", "base64": "G1sySg==" });
@@ -145,12 +173,15 @@ async fn a_data_folder_is_read_beside_its_running_node() {
         )
         .await;
         desk.fail("decode --home alpha --family blocks --key x", 2, &["a height"]).await;
+        // The node has taken no notice, and what it does next is seen.
+        send(&node, &format!("record put prices oil {run}")).await;
+        let oil = decode("state --key records/data/prices/oil".to_owned()).await.json();
+        assert_eq!(oil["value"]["value"]["text"], run.to_string());
         if run == 0 {
-            // The node has taken no notice, and its data are read when it has stopped, too.
-            send(&node, "record put prices oil 1").await;
+            node.run("db compact --home alpha").await.done();
         }
     }
     node.stop().await;
     let oil = decode("state --key records/data/prices/oil".to_owned()).await.json();
-    assert_eq!(oil["value"]["value"]["text"], "1");
+    assert_eq!(oil["value"]["value"]["text"], "2");
 }

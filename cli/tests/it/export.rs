@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tandem_chain::types::Hash;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{Desk, Node};
 
@@ -41,7 +42,7 @@ async fn a_ledger_is_written_beside_its_node_and_a_node_is_made_from_it() {
     assert_eq!((&all[0]["tandem_export"], &all[0]["genesis"]), (&json!("blocks"), &json!(genesis)));
     let last = &all[all.len() - 1]["end"];
     assert_eq!(last["lines"], to);
-    let before = &file[..file.trim_end().rfind('\n').unwrap() + 1];
+    let before = &file[..=file.trim_end().rfind('\n').unwrap()];
     assert_eq!(last["sha256"], json!(Hash::of(before.as_bytes())));
     let line = &all[height.parse::<usize>().unwrap()];
     let content = &line["content"]["block"]["txs"][0];
@@ -97,6 +98,81 @@ async fn a_ledger_is_written_beside_its_node_and_a_node_is_made_from_it() {
     copy.stop().await;
 }
 
+/// The height that a home's database has; none while it is not there.
+async fn height(desk: &Desk, home: &str) -> Option<u64> {
+    let ran = desk.run(&format!("decode --home {home} --family meta --key height")).await;
+    if !ran.is_done() {
+        return None;
+    }
+    ran.json()["value"].as_str()?.parse().ok()
+}
+
+#[tokio::test]
+async fn an_import_that_is_killed_goes_on_in_an_encrypted_home_too() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    let node = desk.start("alpha", "").await;
+    send(&node, "record create prices").await;
+    send(&node, "record put prices oil 81.20").await;
+    node.stop().await;
+    desk.run("export all.jsonl --home alpha").await.done();
+    let all = desk.read("all.jsonl");
+    let lines: Vec<&str> = all.split_inclusive('\n').collect();
+    let count = lines.len() - 2;
+    desk.run("db key storage.key").await.done();
+    home(&desk, "copy").await;
+    desk.encrypt("copy", "storage.key");
+
+    let mut import = desk.begin("import - --home copy");
+    let mut input = import.stdin.take().unwrap();
+    input.write_all(lines[..3].concat().as_bytes()).await.unwrap();
+    while height(&desk, "copy").await.is_none_or(|height| height < 2) {
+        assert_eq!(import.try_wait().unwrap(), None, "it waits for more");
+    }
+    desk.fail("import all.jsonl --home copy", 1, &["another tandem process uses copy/data"]).await;
+    import.kill().await.unwrap();
+    let imported = desk.run("import all.jsonl --home copy --json").await.json();
+    assert_eq!(
+        (&imported["known"], &imported["added"]),
+        (&json!("2"), &json!((count - 2).to_string()))
+    );
+    desk.run("export again.jsonl --home copy").await.done();
+    assert_eq!(desk.read("again.jsonl"), all, "byte for byte");
+    let table = std::fs::read_dir(desk.path("copy/data")).unwrap().flatten().map(|f| f.path());
+    for file in table.filter(|path| path.is_file()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"prices"), "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_both_with_a_word_and_spoils_nothing() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    let node = desk.start("alpha", "").await;
+    send(&node, "record create prices").await;
+    for (i, letter) in ["a", "b", "c"].into_iter().enumerate() {
+        desk.write("value", &letter.repeat(100_000 + i));
+        send(&node, &format!("record put prices {letter} @value")).await;
+    }
+    node.stop().await;
+    let error = desk.run_bounded("export all.jsonl --home alpha", 64).await.stderr(1);
+    assert!(error.contains("cannot write the export") && error.contains("too large"), "{error}");
+    let files = std::fs::read_dir(desk.path("")).unwrap().flatten().map(|file| file.file_name());
+    let files: Vec<_> = files.map(|name| name.into_string().unwrap()).collect();
+    assert!(!files.iter().any(|name| name.starts_with(".tmp") || name == "all.jsonl"), "{files:?}");
+    desk.run("export all.jsonl --home alpha").await.done();
+
+    home(&desk, "copy").await;
+    let error = desk.run_bounded("import all.jsonl --home copy", 128).await.stderr(1);
+    assert!(error.contains("File too large"), "{error}");
+    let there = height(&desk, "copy").await.unwrap();
+    let imported = desk.run("import all.jsonl --home copy --json").await.json();
+    assert_eq!(imported["known"], there.to_string());
+    desk.run("export again.jsonl --home copy").await.done();
+    assert_eq!(desk.read("again.jsonl"), desk.read("all.jsonl"), "byte for byte");
+}
+
 #[tokio::test]
 async fn a_file_that_is_cut_off_or_changed_is_refused_and_what_was_good_of_it_stays() {
     let desk = Desk::new();
@@ -113,6 +189,9 @@ async fn a_file_that_is_cut_off_or_changed_is_refused_and_what_was_good_of_it_st
 
     home(&desk, "copy").await;
     desk.write("cut.jsonl", &lines[..3].concat());
+    let error = desk.run("import cut.jsonl --home copy").await.failed(1);
+    assert!(error.contains("imported up to block 2: line 4: the file is cut off here"), "{error}");
+    // They are there.
     desk.fail("import cut.jsonl --home copy", 1, &["line 4: the file is cut off here"]).await;
     let changed = lines[3].replacen("AAAA", "AAAB", 1);
     assert_ne!(changed, lines[3]);

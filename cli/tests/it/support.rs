@@ -43,6 +43,25 @@ impl Desk {
         std::fs::write(self.path(name), text).unwrap();
     }
 
+    /// Sets a text in the configuration of a home, which is empty before.
+    pub fn configure(&self, home: &str, key: &str, value: &str) {
+        let path = format!("{home}/config/config.toml");
+        let before = self.read(&path);
+        let after = before.replace(&format!("{key} = \"\""), &format!("{key} = \"{value}\""));
+        assert_ne!(after, before, "{key} is in the file");
+        self.write(&path, &after);
+    }
+
+    /// Has the database of a home, which is not there yet, encrypted with the key in a file.
+    pub fn encrypt(&self, home: &str, key_file: &str) {
+        self.configure(home, "key_file", self.path(key_file).to_str().unwrap());
+    }
+
+    /// Begins to run `tandem`, which reads what is written to it. When it is dropped it is killed.
+    pub fn begin(&self, line: &str) -> Child {
+        self.command(line).stdin(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Runs `tandem` with the words of `line`.
     pub async fn run(&self, line: &str) -> Ran {
         self.ended(self.command(line), line).await
@@ -191,6 +210,11 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Whether it did what it was told.
+    pub fn is_done(&self) -> bool {
+        self.code == Some(0)
+    }
+
     /// What it wrote: it did what it was told.
     #[track_caller]
     pub fn done(self) -> String {
