@@ -21,6 +21,13 @@ mod client {
     pub mod answers;
     pub mod plain;
 }
+#[path = "../../../node/src/decode"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod decode {
+    pub mod cbor;
+    pub mod content;
+    pub mod terminal;
+}
 #[path = "../../../node/src/driver"]
 mod driver {
     pub mod wire;

@@ -3,6 +3,7 @@
 mod chain;
 mod client;
 mod consensus;
+mod content;
 mod execution;
 mod network;
 mod replica;
@@ -20,6 +21,8 @@ pub struct Target {
 /// Of a decoder: a list takes at most so much at once before its items have come, and an item is at
 /// most so much larger in memory than in the encoding.
 const DECODER: (u64, u64) = (4 << 20, 64);
+/// Of JSON that is taken apart: tokens and values of one byte each.
+const PARSER: (u64, u64) = (4 << 20, 512);
 /// Of what has a ledger in memory.
 const LEDGER: (u64, u64) = (64 << 20, 4_096);
 
@@ -56,4 +59,5 @@ pub const ALL: &[Target] = &[
     Target { name: "rpc-body", run: rpc::body, seeds: rpc::body_seeds, memory: DECODER },
     Target { name: "rpc-query", run: rpc::query, seeds: rpc::query_seeds, memory: DECODER },
     Target { name: "client", run: client::answer, seeds: client::seeds, memory: DECODER },
+    Target { name: "content", run: content::run, seeds: content::seeds, memory: PARSER },
 ];
