@@ -3,9 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tandem_chain::limits::MAX_TX_BYTES;
 
 use super::cbor;
 
+/// Bytes that are looked at for JSON and CBOR: no value of a record is longer, and a byte may be worth a
+/// hundred in memory.
+const MAX_PARSED_BYTES: usize = MAX_TX_BYTES;
 /// Levels of JSON that is shown as such, objects and arrays within one another. A reader of what is shown
 /// may know a limit itself, such as 128, and a value stands some levels deep there.
 const MAX_JSON_DEPTH: usize = 64;
@@ -29,8 +33,9 @@ impl Content {
     /// text: nothing that is shown differs from what is there.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
+        let is_short = bytes.len() <= MAX_PARSED_BYTES;
         if let Ok(text) = std::str::from_utf8(bytes) {
-            if let Some(value) = json_of(text) {
+            if let Some(value) = Some(text).filter(|_| is_short).and_then(json_of) {
                 return Self::Json(value);
             }
             let is_plain = |c: char| !c.is_control() || "\t\n\r".contains(c);
@@ -38,7 +43,8 @@ impl Content {
                 return Self::Text(text.to_owned());
             }
         }
-        cbor::diagnostic(bytes).map_or_else(|| Self::Bytes(bytes.to_vec()), Self::Cbor)
+        let cbor = Some(bytes).filter(|_| is_short).and_then(cbor::diagnostic);
+        cbor.map_or_else(|| Self::Bytes(bytes.to_vec()), Self::Cbor)
     }
 }
 
@@ -160,6 +166,18 @@ mod tests {
         for levels in [MAX_JSON_DEPTH + 1, 120, 100_000] {
             assert!(matches!(of(levels), Content::Text(_)), "{levels}");
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_value_is_not_taken_apart() {
+        let json = |bytes: usize| "[".to_owned() + &" ".repeat(bytes - 2) + "]";
+        assert!(matches!(Content::of(json(MAX_PARSED_BYTES).as_bytes()), Content::Json(_)));
+        assert!(matches!(Content::of(json(MAX_PARSED_BYTES + 1).as_bytes()), Content::Text(_)));
+        let head =
+            |count: usize| [vec![0x9a], u32::try_from(count).unwrap().to_be_bytes().to_vec()];
+        let cbor = |bytes: usize| [head(bytes - 5).concat(), vec![0xf5; bytes - 5]].concat();
+        assert!(matches!(Content::of(&cbor(MAX_PARSED_BYTES)), Content::Cbor(_)));
+        assert!(matches!(Content::of(&cbor(MAX_PARSED_BYTES + 1)), Content::Bytes(_)));
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! Any type of the chain as JSON for people.
 
+use std::cell::Cell;
+
 use serde::Serialize;
 use serde::ser::{self, Serializer};
 use serde_json::{Map, Value};
@@ -7,14 +9,20 @@ use tandem_chain::types::Timestamp;
 
 use super::content;
 
+/// Members of objects and items of lists that are shown: a bound on memory, of which a few bytes may be
+/// worth some hundred.
+const MAX_VALUES: usize = 1_000_000;
+
 /// A value as JSON, in the manner of the RPC: integers of 64 bits are strings, times RFC 3339, hashes,
-/// keys and signatures upper-case hex; bytes are what [`content::show`] makes of them.
+/// keys and signatures upper-case hex; bytes are what [`content::show`] makes of them. What has more than
+/// a million members and items, which no block has, is a text that says so.
 #[must_use]
 pub fn readable<T: Serialize + ?Sized>(value: &T) -> Value {
-    value.serialize(Readable).unwrap_or_else(|Fault(reason)| Value::String(reason))
+    let left = Cell::new(MAX_VALUES);
+    value.serialize(Readable(&left)).unwrap_or_else(|Fault(reason)| Value::String(reason))
 }
 
-/// What a type says that it cannot be shown; none of the chain's does.
+/// Why a value is not shown; that a type says so, none of the chain's does.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Fault(String);
@@ -25,7 +33,20 @@ impl ser::Error for Fault {
     }
 }
 
-struct Readable;
+/// With the number of members and items that may still come.
+#[derive(Clone, Copy)]
+struct Readable<'a>(&'a Cell<usize>);
+
+impl Readable<'_> {
+    /// A member or an item is to come.
+    fn count(self) -> Result<Self, Fault> {
+        let left = self.0.get().checked_sub(1);
+        let left =
+            left.ok_or_else(|| Fault(format!("more than {MAX_VALUES} values: not shown")))?;
+        self.0.set(left);
+        Ok(self)
+    }
+}
 
 /// An object with one member: a variant's name and its content.
 fn variant(name: &str, content: Value) -> Value {
@@ -48,16 +69,16 @@ macro_rules! large_numbers {
     )*};
 }
 
-impl Serializer for Readable {
+impl<'a> Serializer for Readable<'a> {
     type Ok = Value;
     type Error = Fault;
-    type SerializeSeq = Items;
-    type SerializeTuple = Items;
-    type SerializeTupleStruct = Items;
-    type SerializeTupleVariant = Items;
-    type SerializeMap = Members;
-    type SerializeStruct = Members;
-    type SerializeStructVariant = Members;
+    type SerializeSeq = Items<'a>;
+    type SerializeTuple = Items<'a>;
+    type SerializeTupleStruct = Items<'a>;
+    type SerializeTupleVariant = Items<'a>;
+    type SerializeMap = Members<'a>;
+    type SerializeStruct = Members<'a>;
+    type SerializeStructVariant = Members<'a>;
 
     small_numbers! {
         serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
@@ -128,16 +149,16 @@ impl Serializer for Readable {
         Ok(variant(name, value.serialize(self)?))
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Items, Fault> {
-        Ok(Items::default())
+    fn serialize_seq(self, _: Option<usize>) -> Result<Items<'a>, Fault> {
+        Ok(Items::new(self, None))
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Items, Fault> {
-        Ok(Items::default())
+    fn serialize_tuple(self, _: usize) -> Result<Items<'a>, Fault> {
+        Ok(Items::new(self, None))
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items, Fault> {
-        Ok(Items::default())
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items<'a>, Fault> {
+        Ok(Items::new(self, None))
     }
 
     fn serialize_tuple_variant(
@@ -146,16 +167,16 @@ impl Serializer for Readable {
         _: u32,
         name: &'static str,
         _: usize,
-    ) -> Result<Items, Fault> {
-        Ok(Items { variant: Some(name), ..Items::default() })
+    ) -> Result<Items<'a>, Fault> {
+        Ok(Items::new(self, Some(name)))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Members, Fault> {
-        Ok(Members::default())
+    fn serialize_map(self, _: Option<usize>) -> Result<Members<'a>, Fault> {
+        Ok(Members::new(self, None))
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members, Fault> {
-        Ok(Members::default())
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'a>, Fault> {
+        Ok(Members::new(self, None))
     }
 
     fn serialize_struct_variant(
@@ -164,21 +185,25 @@ impl Serializer for Readable {
         _: u32,
         name: &'static str,
         _: usize,
-    ) -> Result<Members, Fault> {
-        Ok(Members { variant: Some(name), ..Members::default() })
+    ) -> Result<Members<'a>, Fault> {
+        Ok(Members::new(self, Some(name)))
     }
 }
 
 /// A list that grows.
-#[derive(Default)]
-struct Items {
+struct Items<'a> {
+    readable: Readable<'a>,
     variant: Option<&'static str>,
     items: Vec<Value>,
 }
 
-impl Items {
+impl<'a> Items<'a> {
+    fn new(readable: Readable<'a>, variant: Option<&'static str>) -> Self {
+        Self { readable, variant, items: Vec::new() }
+    }
+
     fn push<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), Fault> {
-        self.items.push(item.serialize(Readable)?);
+        self.items.push(item.serialize(self.readable.count()?)?);
         Ok(())
     }
 
@@ -193,7 +218,7 @@ impl Items {
 
 macro_rules! lists {
     ($($of:ident $push:ident),*) => {$(
-        impl ser::$of for Items {
+        impl ser::$of for Items<'_> {
             type Ok = Value;
             type Error = Fault;
 
@@ -215,14 +240,18 @@ lists!(
 );
 
 /// An object that grows.
-#[derive(Default)]
-struct Members {
+struct Members<'a> {
+    readable: Readable<'a>,
     variant: Option<&'static str>,
     members: Map<String, Value>,
     key: String,
 }
 
-impl Members {
+impl<'a> Members<'a> {
+    fn new(readable: Readable<'a>, variant: Option<&'static str>) -> Self {
+        Self { readable, variant, members: Map::new(), key: String::new() }
+    }
+
     fn finish(self) -> Value {
         let object = Value::Object(self.members);
         match self.variant {
@@ -232,12 +261,12 @@ impl Members {
     }
 }
 
-impl ser::SerializeMap for Members {
+impl ser::SerializeMap for Members<'_> {
     type Ok = Value;
     type Error = Fault;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Fault> {
-        self.key = match key.serialize(Readable)? {
+        self.key = match key.serialize(self.readable)? {
             Value::String(text) => text,
             other => other.to_string(),
         };
@@ -245,7 +274,8 @@ impl ser::SerializeMap for Members {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
-        self.members.insert(std::mem::take(&mut self.key), value.serialize(Readable)?);
+        let value = value.serialize(self.readable.count()?)?;
+        self.members.insert(std::mem::take(&mut self.key), value);
         Ok(())
     }
 
@@ -256,7 +286,7 @@ impl ser::SerializeMap for Members {
 
 macro_rules! objects {
     ($($of:ident),*) => {$(
-        impl ser::$of for Members {
+        impl ser::$of for Members<'_> {
             type Ok = Value;
             type Error = Fault;
 
@@ -265,7 +295,8 @@ macro_rules! objects {
                 name: &'static str,
                 value: &T,
             ) -> Result<(), Fault> {
-                self.members.insert(name.to_owned(), value.serialize(Readable)?);
+                let value = value.serialize(self.readable.count()?)?;
+                self.members.insert(name.to_owned(), value);
                 Ok(())
             }
 
@@ -320,5 +351,14 @@ mod tests {
             "expected": null,
         });
         assert_eq!(readable(&call), json!({ "Records": { "Put": put } }));
+    }
+
+    #[test]
+    fn what_has_too_many_values_is_a_text_that_says_so() {
+        let shown = readable(&vec![(); MAX_VALUES]);
+        assert_eq!(shown.as_array().map(Vec::len), Some(MAX_VALUES));
+        let text = json!("more than 1000000 values: not shown");
+        assert_eq!(readable(&vec![(); MAX_VALUES + 1]), text);
+        assert_eq!(readable(&vec![vec![(); 1_000]; 1_000]), text);
     }
 }
