@@ -173,6 +173,14 @@ pub fn origin(store: &dyn Store) -> Result<Origin, Error> {
     Origin::read(&mut State::new(store))
 }
 
+/// The last block that a store's state has in it.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub fn last(store: &dyn Store) -> Result<Last, Error> {
+    Last::read(&mut State::new(store))
+}
+
 /// Whether a store holds no state yet, so that [`Ledger::genesis`] is to be written to it.
 ///
 /// # Errors

@@ -273,7 +273,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, max: usize) -> Result
 }
 
 fn parsed<T: DeserializeOwned>(line: &[u8]) -> Result<T, LineFault> {
-    serde_json::from_slice(line).map_err(|error| {
+    serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
         // Each value is a line: what the parser says of lines is always 1.
         LineFault::Json(escaped(&error.to_string().replace("at line 1 column", "at column")))
     })
@@ -344,7 +344,7 @@ mod tests {
             (text.replace("one", "ONE"), 4, "it was changed"),
             (text.replace("\"one\"\n", ""), 3, "it has 1"),
             (text.replace("\"lines\":\"2\"", "\"lines\":\"3\""), 4, "says that it has 3 lines"),
-            (text.replace("\"one\"", "{"), 2, "is not the JSON"),
+            (text.replace("\"one\"", "\"one"), 2, "here: EOF while parsing a string at column 4"),
             (text.replace("\"one\"", "\u{1b}"), 2, "at column"),
             (text.replace("one", &"1".repeat(1_000)), 2, "longer than"),
             (text.replace("\"version\":1", "\"version\":2"), 1, "version 2, this program knows 1"),

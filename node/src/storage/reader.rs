@@ -5,6 +5,7 @@ use std::path::Path;
 use rocksdb::DB;
 use tandem_chain::Error as ChainError;
 use tandem_chain::block::CertifiedBlock;
+use tandem_chain::ledger;
 use tandem_chain::store::{Column, Entry, Store};
 use tandem_chain::types::{Hash, Height};
 use tempfile::TempDir;
@@ -14,8 +15,9 @@ use super::family::{fault, from};
 use super::open::{is_there, open_error};
 use super::{BlockResults, Database, Error, StorageConfig, encryption, synced};
 
-/// Looks at what the owner has done meanwhile, after which entries that are missing are lost.
-const LOOKS: u32 = 5;
+/// How often a database is opened at most. Its owner may delete a table or a log that its list of files
+/// named a moment before; what is still missing at the last time is lost.
+const LOOKS: u32 = 20;
 
 /// The database of a folder as it was when it was opened. Nothing in the folder is changed, and the
 /// process that owns it goes on; what that commits later is not seen.
@@ -50,24 +52,32 @@ impl Reader {
         options.set_max_open_files(-1);
         // RocksDB does not have it for a reader beside an owner; what is lost is found below.
         options.set_track_and_verify_wals_in_manifest(false);
-        let families = columns::descriptors(config, ciphers.as_ref());
-        let failed = |source: rocksdb::Error| open_error(path, root.is_some(), &source);
-        let db = DB::open_cf_descriptors_as_secondary(&options, path, scratch.path(), families)
-            .map_err(failed)?;
-        // The owner may have moved what its log held into a table between our reading of the list of
-        // tables and of the log. Another look reads them in that order again; it misses nothing, but
-        // when the same has happened once more.
+        let look = || -> Result<DB, rocksdb::Error> {
+            let families = columns::descriptors(config, ciphers.as_ref());
+            let folder = scratch.path();
+            let db = DB::open_cf_descriptors_as_secondary(&options, path, folder, families)?;
+            // The owner may have moved what its log held into a table between our reading of the list
+            // of tables and of the log: both are read once more, in that order.
+            db.try_catch_up_with_primary()?;
+            Ok(db)
+        };
         let mut looks = 0;
-        loop {
-            db.try_catch_up_with_primary().map_err(failed)?;
+        let database = loop {
             looks += 1;
-            match synced::check(path, on_disk, db.latest_sequence_number()) {
-                Ok(()) => break,
-                Err(error) if looks == LOOKS => return Err(error),
-                Err(_) => {}
+            let db = match look() {
+                Ok(db) => db,
+                Err(source) if looks < LOOKS && is_gone(&source) => continue,
+                Err(source) => return Err(open_error(path, root.is_some(), &source)),
+            };
+            let found = synced::check(path, on_disk, db.latest_sequence_number()).and_then(|()| {
+                let found = Database::of(db, ciphers.clone(), None, path).check(path, genesis)?;
+                of_one_height(&found, path).map(|()| found)
+            });
+            match found {
+                Err(Error::Damaged { .. } | Error::Content { .. }) if looks < LOOKS => {}
+                found => break found?,
             }
-        }
-        let database = Database::of(db, ciphers, None, path).check(path, genesis)?;
+        };
         Ok(Self { database, _scratch: scratch })
     }
 
@@ -132,6 +142,27 @@ impl Reader {
         }
         Ok(false)
     }
+}
+
+/// Whether a file was deleted after its name was read.
+fn is_gone(source: &rocksdb::Error) -> bool {
+    source.kind() == rocksdb::ErrorKind::IOError
+        && source.as_ref().contains("No such file or directory")
+}
+
+/// The column families were read as of one height.
+fn of_one_height(database: &Database, path: &Path) -> Result<(), Error> {
+    let height = database.height();
+    if height == Height::ZERO {
+        return Ok(());
+    }
+    let content = |source| Error::Content { path: path.to_owned(), source };
+    let state = ledger::last(database).map_err(content)?.height;
+    if state != height {
+        let reason = format!("its last block is {height}, its state is that after block {state}");
+        return Err(Error::Damaged { path: path.to_owned(), reason });
+    }
+    Ok(())
 }
 
 impl Store for Reader {

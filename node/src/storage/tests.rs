@@ -2,6 +2,7 @@ mod copies;
 mod damage;
 mod encrypted;
 mod restore;
+mod reader;
 
 use std::path::PathBuf;
 use std::sync::Arc;
