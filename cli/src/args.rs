@@ -91,7 +91,7 @@ pub enum Command {
     /// Ask a node
     #[command(subcommand)]
     Query(Query),
-    /// The database: figures, compaction, backups, its key
+    /// The database: figures, compaction, old blocks, backups, its key
     #[command(subcommand)]
     Db(Db),
     /// Show any stored or sent item as JSON: from text, from a file, or from the data folder
@@ -412,6 +412,18 @@ pub enum Db {
     Stats,
     /// Bring everything into tables, and what was deleted off the disk
     Compact,
+    /// Take away old blocks, but those that evidence, repeated transactions and snapshots need
+    Prune {
+        /// The newest blocks that stay; what config.toml says, when neither is given
+        #[arg(long, value_name = "N")]
+        keep_blocks: Option<u64>,
+        /// Days for which blocks stay; with both, the one that keeps more counts
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u64>,
+        /// Say what would go, and take nothing away
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Copy the database, configuration and genesis, while the node runs or stands
     Backup {
         /// Name of the backup's folder; the time, when it is left out

@@ -236,8 +236,21 @@ impl CatchUp {
         if self.asked.len() < count
             && let Some(peer) = self.peers.get_mut(from)
         {
-            peer.lowest = lowest;
+            peer.lowest = lowest.max(first.next());
         }
+    }
+
+    /// The lowest block that a peer still has, when this node lacks blocks and everyone who claims to
+    /// have the next one has said that it does not have it.
+    #[must_use]
+    pub fn out_of_reach(&self, tip: &Tip) -> Option<Height> {
+        if self.lacking(tip) == 0 {
+            return None;
+        }
+        let next = tip.height.next();
+        let claiming = self.peers.values().filter(|peer| peer.claimed >= next);
+        let lowest = claiming.map(|peer| peer.lowest).min()?;
+        (lowest > next && !self.has(next)).then_some(lowest)
     }
 
     /// The fetched block of the height after `tip`, to be verified now; none while one is.
@@ -399,8 +412,7 @@ impl CatchUp {
         let can_do_without = if first == tip.height.next() { is_asked_for() } else { has_quick() };
         let leaves_slow = can_do_without && !self.is_near(tip);
         let is_free = |key: &PublicKey| self.asked.iter().all(|asked| asked.peer != *key);
-        let free =
-            self.peers.iter().filter(move |(key, peer)| peer.has(first) && is_free(key));
+        let free = self.peers.iter().filter(move |(key, peer)| peer.has(first) && is_free(key));
         free.map(move |(key, peer)| {
             let is_far = peer.claimed.0 >= tip.height.0 + FETCH_AHEAD || !self.blocks.is_empty();
             let waited = if is_far { Instant::default() } else { entered.plus(FETCH_DELAY) };

@@ -46,8 +46,8 @@ pub enum Effect {
     /// Execute a decided block and store it with its results, all or nothing; answered by
     /// [`crate::Input::Executed`].
     Commit(Arc<CertifiedBlock>),
-    /// Ask a peer for certified blocks; answered by [`crate::Input::Fetched`] or [`crate::Input::Lacks`], at the latest after
-    /// [`crate::limits::FETCH_TIMEOUT`].
+    /// Ask a peer for certified blocks; answered by [`crate::Input::Fetched`] or
+    /// [`crate::Input::Lacks`], at the latest after [`crate::limits::FETCH_TIMEOUT`].
     Fetch {
         /// The peer.
         from: PublicKey,

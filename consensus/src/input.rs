@@ -73,13 +73,13 @@ pub enum Input {
         blocks: Vec<CertifiedBlock>,
     },
     /// In the place of [`Input::Fetched`]: the peer says that it does not have the block asked for, since
-    /// it has begun with a state of a greater height.
+    /// it has taken it away, or has begun with a state of a greater height.
     Lacks {
         /// Who was asked.
         from: PublicKey,
         /// The first height asked for.
         first: Height,
-        /// The lowest height that it has.
+        /// The lowest height that it has, as it says; above `first`.
         lowest: Height,
     },
     /// The answer to [`crate::Effect::Verify`].

@@ -14,6 +14,7 @@ pub mod maintenance;
 pub mod network;
 pub mod operator;
 mod pairs;
+pub mod pruning;
 pub mod rpc;
 pub mod run;
 pub mod snapshots;

@@ -1,5 +1,5 @@
-//! What operators ask of a running node's database: its figures; backups, compactions and snapshots,
-//! one at a time, on a thread of their own.
+//! What operators ask of a running node's database: its figures; backups, compactions, snapshots
+//! and pruning, one at a time, on a thread of their own.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -18,8 +18,9 @@ use crate::backup::{self, BackupError, Order};
 use crate::config::Config;
 use crate::home::Home;
 use crate::operator::{Admitted, Gate, OperatorCall, OperatorRequest};
+use crate::pruning::{self, Policy};
 use crate::rpc::shapes::tandem::{Job, JobState, StorageInfo};
-use crate::snapshots::{Shelf, Source, stand_back, take_and_keep};
+use crate::snapshots::{Pace, Shelf, Source, stand_back, take_and_keep};
 use crate::storage::{Database, StorageConfig};
 
 /// Carries out what operators ask. When it is dropped, what is under way is given up.
@@ -113,6 +114,9 @@ impl Maintenance {
             OperatorCall::Snapshot => {
                 self.begin("snapshot", None, Shared::snapshot).map(Answer::Job)
             }
+            OperatorCall::Prune { keep_blocks, keep_days, dry_run } => {
+                self.prune(Policy { keep_blocks, keep_days }, dry_run).map(Answer::Job)
+            }
         }
     }
 
@@ -122,6 +126,7 @@ impl Maintenance {
         let shared = &self.shared;
         Ok(StorageInfo {
             height: shared.db.height(),
+            lowest: shared.db.first_height(),
             encrypted: shared.db.is_encrypted(),
             families: shared.db.stats().map_err(|error| error.to_string())?,
             job: shared.job.borrow().clone(),
@@ -156,6 +161,24 @@ impl Maintenance {
         })
     }
 
+    fn prune(&self, policy: Policy, dry_run: bool) -> Result<Job, String> {
+        policy.check().map_err(|error| error.to_string())?;
+        self.begin("prune", None, move |shared, job| {
+            stand_back();
+            let report = pruning::report(&shared.db, &shared.shelf, &policy)?;
+            if !dry_run {
+                let mut pace = Pace::begin();
+                pruning::prune(&shared.db, report.floor.height, &shared.stop, || pace.rest())?;
+                shared.db.compact_pruned();
+            }
+            job.height = Some(report.floor.height);
+            job.blocks = Some(report.blocks);
+            job.bytes = Some(report.bytes);
+            job.kept_for = Some(report.floor.bound.to_string());
+            Ok(())
+        })
+    }
+
     /// Begins a job, unless another one is under way.
     fn begin(
         &self,
@@ -172,8 +195,16 @@ impl Maintenance {
             return Err(format!("a {} is under way: wait until it is done", running.job));
         }
         let job = job.to_owned();
-        let begun =
-            Job { job, name, state: JobState::Running, error: None, height: None, bytes: None };
+        let begun = Job {
+            job,
+            name,
+            state: JobState::Running,
+            error: None,
+            height: None,
+            bytes: None,
+            blocks: None,
+            kept_for: None,
+        };
         let before = shared.job.send_replace(Some(begun.clone()));
         let (worker, job) = (Arc::clone(shared), begun.clone());
         let spawned = thread::Builder::new()

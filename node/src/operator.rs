@@ -32,6 +32,15 @@ pub enum OperatorCall {
     },
     /// Take a snapshot of the state.
     Snapshot,
+    /// Take away old blocks.
+    Prune {
+        /// The last blocks that stay; 0 when it is not by number.
+        keep_blocks: u64,
+        /// Days for which blocks stay; 0 when it is not by age.
+        keep_days: u64,
+        /// Whether to say what would go, and take nothing away.
+        dry_run: bool,
+    },
 }
 
 /// A call with the proof that it is the operator's.
@@ -145,6 +154,14 @@ mod tests {
         assert_eq!(storage(false), format!("{head}0200000000"));
         assert_eq!(storage(true), format!("{head}0200000001"));
         assert_eq!(bytes(OperatorCall::Snapshot), format!("{head}03000000"));
+        let tail = concat!(
+            "04000000",         // prune
+            "204e000000000000", // keep blocks
+            "1e00000000000000", // keep days
+            "01",               // dry run
+        );
+        let prune = OperatorCall::Prune { keep_blocks: 20_000, keep_days: 30, dry_run: true };
+        assert_eq!(bytes(prune), format!("{head}{tail}"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A node from start to stop: opens what it needs, wires it, and runs until it is told to stop. When it is
 //! empty and far behind, it stops in between, and restores a snapshot that its peers have.
 
+mod durable;
 mod opened;
 mod restore;
 
@@ -17,7 +18,6 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::Ledger;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Hash, Height, Timestamp};
-use tandem_consensus::journal::{Durable, Journal, KeyState, VoteGuard};
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -27,17 +27,19 @@ use tracing::{error, info, warn};
 use crate::admission::{self, Admission, Forward};
 use crate::backup::BackupError;
 use crate::config::{self, Config, ConfigError};
-use crate::driver::{self, Fatal, Publishers};
+use crate::driver::{self, Fatal, Publishers, Restores};
 use crate::genesis_files;
-use crate::home::{GuardFile, GuardState, Home, HomeError, files};
+use crate::home::{Home, HomeError, files};
 use crate::join::Reception;
 use crate::maintenance::Maintenance;
 use crate::network::{Channel, Network};
+use crate::pruning::{Policy, Pruner};
 use crate::rpc;
 use crate::snapshots::{Server, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database};
 use crate::telemetry;
 use crate::view::NodeView;
+use durable::durable;
 use opened::Opened;
 
 /// Committed blocks that a slow watcher may be behind before it must look them up.
@@ -146,7 +148,9 @@ pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
         info!(signal = name, "stopping");
     };
     let opened = Opened::read(home, config, &options)?;
-    let (mut may_restore, mut is_behind) = (opened.config.snapshots.restore, false);
+    let mut restores =
+        if opened.config.snapshots.restore { Restores::Behind } else { Restores::Never };
+    let mut is_behind = false;
     loop {
         let db = opened.database(home)?;
         if std::mem::take(&mut is_behind) || db.restoring()?.is_some() {
@@ -160,11 +164,13 @@ pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
             }
             let Some(restored) = restored else { return Ok(()) };
             restored?;
-            // A node that has tried to goes on block by block.
-            may_restore = false;
+            // A node that has tried to goes on block by block, where it can.
+            if restores == Restores::Behind {
+                restores = Restores::OutOfReach;
+            }
             continue;
         }
-        let node = start(home, &opened, db, may_restore).await?;
+        let node = start(home, &opened, db, restores).await?;
         let (end, ends) = oneshot::channel();
         let mut driver = std::pin::pin!(node.drive(ends));
         let ended = tokio::select! {
@@ -204,6 +210,8 @@ struct Node {
     listener: tokio::net::TcpListener,
     db: Database,
     maintenance: Arc<Maintenance>,
+    /// None of a node that keeps all blocks.
+    pruner: Option<Pruner>,
 }
 
 impl Node {
@@ -218,8 +226,13 @@ impl Node {
         // The RPC gives open requests a bounded moment.
         let _ = rpc.await;
         self.network.shutdown().await;
-        // It waits for the disk.
-        let _ = tokio::task::spawn_blocking(move || self.maintenance.stop()).await;
+        // They wait for the disk.
+        let (maintenance, pruner) = (self.maintenance, self.pruner);
+        let end = move || {
+            maintenance.stop();
+            drop(pruner);
+        };
+        let _ = tokio::task::spawn_blocking(end).await;
         let synced = self.db.sync();
         let mut closed = self.db.closed();
         drop(self.db);
@@ -248,7 +261,7 @@ async fn start(
     home: &Home,
     opened: &Opened,
     db: Database,
-    may_restore: bool,
+    restores: Restores,
 ) -> Result<Node, NodeError> {
     let Opened { genesis, key, config, storage, shelf, .. } = opened;
     let me = key.public();
@@ -322,9 +335,10 @@ async fn start(
         events,
         view: view_sender,
         snapshots,
-        may_restore: may_restore && is_empty,
+        restores: if is_empty { restores } else { Restores::Never },
     };
-    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance })
+    let pruner = Pruner::start(db.clone(), shelf.clone(), Policy::from(&config.storage));
+    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance, pruner })
 }
 
 /// A join is over when the node itself finds, by certified blocks, that it is registered: what members
@@ -337,42 +351,6 @@ async fn end_of_join(home: Home, me: PublicKey, mut tip: watch::Receiver<Arc<Tip
         Ok(()) => info!(%height, "this node is in the register: its join is over"),
         Err(error) => warn!(%error, "the file of the join that is over stays"),
     }
-}
-
-/// What the replica starts from, and the key's state by the guard file beside it.
-///
-/// The file says `new` until the first journal is durable, and `used` from then on: an empty
-/// database with a used key is a lost key, never a new one.
-fn durable(home: &Home, db: &Database, me: PublicKey) -> Result<Durable, NodeError> {
-    let path = home.guard_path();
-    let guard = home.guard()?;
-    if let Some(other) = guard.as_ref().filter(|guard| guard.public_key != me) {
-        let (path, got) = (path.display().to_string(), other.public_key);
-        return Err(NodeError::GuardKey { path, expected: me, got });
-    }
-    let state = guard.as_ref().map(|guard| guard.state);
-    let mut durable = match (driver::load_durable(db)?, state) {
-        (Some(durable), Some(GuardState::New | GuardState::Used)) => durable,
-        (Some(durable), Some(GuardState::Restored) | None) => {
-            let journal = Journal { guard: VoteGuard::new(KeyState::Lost), ..durable.journal };
-            Durable { journal, ..durable }
-        }
-        (None, Some(GuardState::New)) => Durable::new(KeyState::Good),
-        (None, _) => Durable::new(KeyState::Lost),
-    };
-    if durable.journal.guard.is_lost() {
-        // Votes and lock of a record that is not whole are no basis to go on from.
-        durable = Durable::new(KeyState::Lost);
-        warn!(
-            "the key's signing record is lost: the node signs nothing until the others have told \
-             how far the chain is"
-        );
-    }
-    driver::store_journal(db, &durable.journal)?;
-    if state != Some(GuardState::Used) {
-        GuardFile { public_key: me, state: GuardState::Used }.store(&path)?;
-    }
-    Ok(durable)
 }
 
 /// This machine's clock.
@@ -431,158 +409,29 @@ impl Forward for Transactions {
 
 #[cfg(test)]
 mod tests {
-    use tandem_chain::types::Round;
-    use tandem_consensus::journal::{Place, Signing};
-
     use super::*;
-    use crate::storage::StorageConfig;
     use crate::testing::key;
-
-    /// The files that the key's state stands in.
-    struct Files {
-        home: Home,
-        db: Database,
-        _dir: tempfile::TempDir,
-    }
-
-    impl Files {
-        fn new(guard: Option<GuardFile>, journal: Option<&Journal>) -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let home = Home::new(dir.path());
-            std::fs::create_dir(dir.path().join("config")).unwrap();
-            let config = StorageConfig::default();
-            let db = Database::open(&home.data_path(), Hash([7; 32]), &config).unwrap();
-            if let Some(guard) = guard {
-                guard.store(&home.guard_path()).unwrap();
-            }
-            if let Some(journal) = journal {
-                driver::store_journal(&db, journal).unwrap();
-            }
-            Self { home, db, _dir: dir }
-        }
-
-        fn durable(&self) -> Result<Durable, NodeError> {
-            durable(&self.home, &self.db, key(1).public())
-        }
-
-        fn stored(&self) -> Option<Journal> {
-            driver::load_durable(&self.db).unwrap().map(|durable| durable.journal)
-        }
-    }
-
-    /// The journal of a key that has signed at height 5, when its record was in this state.
-    fn journal(state: KeyState) -> Journal {
-        let mut guard = VoteGuard::new(KeyState::Good);
-        assert!(guard.admit(Place { height: Height(5), round: Round(1), step: Signing::Prevote }));
-        match state {
-            KeyState::Good => Journal { guard, height: Height(5), ..Journal::new(state) },
-            KeyState::Lost => Journal { height: Height(5), ..Journal::new(state) },
-        }
-    }
 
     #[tokio::test]
     async fn a_join_is_over_when_the_node_finds_itself_in_its_own_register() {
         let mut chain = crate::testing::Chain::new();
-        let files = Files::new(None, None);
-        std::fs::write(files.home.join_path(), "{}").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        std::fs::create_dir_all(home.join_path().parent().unwrap()).unwrap();
+        std::fs::write(home.join_path(), "{}").unwrap();
         let (tip, receiver) = watch::channel(chain.tip());
         let registered = crate::testing::validator(0).public();
         // One that is not: the join stays under way.
-        let stands = || files.home.join_path().exists();
-        let other = end_of_join(files.home.clone(), key(50).public(), receiver.clone());
+        let stands = || home.join_path().exists();
+        let other = end_of_join(home.clone(), key(50).public(), receiver.clone());
         let mut other = std::pin::pin!(other);
         assert!(futures::poll!(&mut other).is_pending());
         tip.send_replace(chain.commit(Vec::new()).tip);
         assert!(futures::poll!(&mut other).is_pending() && stands());
-        end_of_join(files.home.clone(), registered, receiver).await;
+        end_of_join(home.clone(), registered, receiver).await;
         assert!(!stands());
         drop(tip);
         other.await;
-    }
-
-    #[test]
-    fn the_keys_state_is_that_of_journal_and_guard_file_together() {
-        let signed = journal(KeyState::Good);
-        let lost = journal(KeyState::Lost);
-        let (new, anew) = (Journal::new(KeyState::Good), Journal::new(KeyState::Lost));
-        let cases = [
-            ("just made", None, Some(GuardState::New), &new),
-            ("its database is gone", None, Some(GuardState::Used), &anew),
-            ("restored, with an empty database", None, Some(GuardState::Restored), &anew),
-            ("neither is there", None, None, &anew),
-            (
-                "a crash before the guard file was marked",
-                Some(&signed),
-                Some(GuardState::New),
-                &signed,
-            ),
-            ("in use", Some(&signed), Some(GuardState::Used), &signed),
-            ("restored from a backup", Some(&signed), Some(GuardState::Restored), &anew),
-            ("its guard file is gone", Some(&signed), None, &anew),
-            ("lost, and a crash before the mark", Some(&lost), Some(GuardState::New), &anew),
-            ("lost already", Some(&lost), Some(GuardState::Used), &anew),
-            ("lost, then restored", Some(&lost), Some(GuardState::Restored), &anew),
-            ("lost, and its guard file is gone", Some(&lost), None, &anew),
-        ];
-        let public_key = key(1).public();
-        for (name, journal, state, expected) in cases {
-            let guard = state.map(|state| GuardFile { public_key, state });
-            let files = Files::new(guard, journal);
-            // The second start finds what the first left, and changes nothing.
-            for start in ["first", "second"] {
-                let durable = files.durable().unwrap();
-                assert_eq!(durable.journal, *expected, "{name}, {start} start");
-                assert_eq!(files.stored().as_ref(), Some(expected), "{name}: it is durable");
-                let used = GuardFile { public_key, state: GuardState::Used };
-                assert_eq!(files.home.guard().unwrap(), Some(used), "{name}");
-            }
-        }
-    }
-
-    /// Somebody puts the files of a backup back by hand, beside a guard file that says nothing of it.
-    #[test]
-    fn the_key_is_lost_with_a_backup_however_that_came_back() {
-        let mut chain = crate::testing::Chain::new();
-        chain.commit(Vec::new());
-        driver::store_journal(&chain.db, &journal(KeyState::Good)).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let node = key(1).public();
-        let order = crate::backup::Order {
-            home: &chain.home,
-            db: &chain.db,
-            storage: &StorageConfig::default(),
-            genesis: &chain.genesis,
-            node,
-            time: wall_clock(),
-            dir: dir.path(),
-            name: "monday",
-            with_key: false,
-        };
-        crate::backup::create(&order, &false.into()).unwrap();
-        let guard = GuardFile { public_key: node, state: GuardState::Used };
-        let mut files = Files::new(Some(guard), None);
-        let data = dir.path().join("monday/data");
-        files.db = Database::open(&data, chain.genesis.hash(), &StorageConfig::default()).unwrap();
-        assert_eq!(files.db.height(), Height(1));
-        assert!(files.durable().unwrap().journal.guard.is_lost());
-    }
-
-    #[test]
-    fn the_guard_file_of_another_key_is_refused_by_name_and_nothing_is_changed() {
-        let signed = journal(KeyState::Good);
-        for state in [GuardState::New, GuardState::Used, GuardState::Restored] {
-            for journal in [None, Some(&signed)] {
-                let other = GuardFile { public_key: key(2).public(), state };
-                let files = Files::new(Some(other.clone()), journal);
-                let text = files.durable().unwrap_err().to_string();
-                let path = files.home.guard_path().display().to_string();
-                for part in [path, key(1).public().to_string(), key(2).public().to_string()] {
-                    assert!(text.contains(&part), "{text}");
-                }
-                assert_eq!(files.home.guard().unwrap(), Some(other));
-                assert_eq!(files.stored().as_ref(), journal);
-            }
-        }
     }
 
     #[test]

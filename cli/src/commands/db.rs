@@ -12,8 +12,10 @@ use tandem_node::client::Client;
 use tandem_node::config::Config;
 use tandem_node::home::{Home, StorageKey};
 use tandem_node::operator::{OperatorCall, OperatorRequest};
+use tandem_node::pruning::{self, Policy, Report};
 use tandem_node::rpc::shapes::tandem::{FamilyStats, Job, JobState, LevelStats, StorageInfo};
 use tandem_node::run::{load_genesis, wall_clock};
+use tandem_node::snapshots::Shelf;
 use tandem_node::storage::{self, Database, StorageConfig};
 
 use crate::args::{Db, Global};
@@ -30,6 +32,9 @@ pub async fn db(global: &Global, command: Db) -> anyhow::Result<()> {
         }
         Db::Stats => stats(global).await,
         Db::Compact => compact(global).await,
+        Db::Prune { keep_blocks, keep_days, dry_run } => {
+            prune(global, keep_blocks, keep_days, dry_run).await
+        }
         Db::Backup { name, dir, with_key } => make_backup(global, name, dir, with_key).await,
         Db::Restore { folder, replace } => restore(global, &folder, replace),
     }
@@ -75,6 +80,7 @@ impl Opened {
         if let Some(db) = &self.db {
             return Ok(StorageInfo {
                 height: db.height(),
+                lowest: db.first_height(),
                 encrypted: db.is_encrypted(),
                 families: db.stats()?,
                 job: None,
@@ -168,6 +174,7 @@ fn stats_text(info: &StorageInfo) -> String {
     let total: u64 = info.families.iter().map(|family| family.table_bytes).sum();
     let mut facts = vec![
         ("height", info.height.to_string()),
+        ("lowest block", info.lowest.to_string()),
         ("encrypted", output::yes_no(Some(info.encrypted))),
         ("bytes in tables", total.to_string()),
     ];
@@ -193,6 +200,63 @@ async fn compact(global: &Global) -> anyhow::Result<()> {
     }
     drop(opened);
     stats(global).await
+}
+
+async fn prune(
+    global: &Global,
+    keep_blocks: Option<u64>,
+    keep_days: Option<u64>,
+    dry_run: bool,
+) -> anyhow::Result<()> {
+    let asked = Policy { keep_blocks: keep_blocks.unwrap_or(0), keep_days: keep_days.unwrap_or(0) };
+    let opened = Opened::new(global)?;
+    let is_asked = keep_blocks.or(keep_days).is_some();
+    let policy = if is_asked { asked } else { Policy::from(&opened.config.storage) };
+    policy.check().map_err(|error| Usage(error.to_string()))?;
+    if policy.is_archive() {
+        let text = "this keeps all blocks: say how many stay with --keep-blocks or --keep-days, or set \
+                    storage.keep_blocks or storage.keep_days in config.toml";
+        return Err(Usage(text.to_owned()).into());
+    }
+    let (lowest, blocks, bytes, kept_for) = if let Some(db) = &opened.db {
+        let shelf = Shelf::new(opened.home.snapshots_path(), opened.storage.key.clone());
+        let Report { floor, blocks, bytes } = pruning::report(db, &shelf, &policy)?;
+        if !dry_run {
+            pruning::prune(db, floor.height, &AtomicBool::new(false), || {})?;
+            db.compact_pruned();
+            db.sync()?;
+        }
+        (Some(floor.height), Some(blocks), Some(bytes), Some(floor.bound.to_string()))
+    } else {
+        let Policy { keep_blocks, keep_days } = policy;
+        let call = OperatorCall::Prune { keep_blocks, keep_days, dry_run };
+        let job = opened.ask(global, call).await?;
+        (job.height, job.blocks, job.bytes, job.kept_for)
+    };
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let (lowest, blocks, bytes) =
+        (number(lowest.map(|height| height.0)), number(blocks), number(bytes));
+    let answer = json!({
+        "dry_run": dry_run,
+        "blocks": blocks,
+        "bytes": bytes,
+        "lowest": lowest,
+        "kept_for": kept_for,
+    });
+    output::show(global, &answer, |_| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+        let (what, left) = if dry_run {
+            ("blocks that would go", "lowest block then")
+        } else {
+            ("blocks that are gone", "lowest block")
+        };
+        output::facts(&[
+            (what, text(&blocks)),
+            ("their bytes", text(&bytes)),
+            (left, text(&lowest)),
+            ("kept for", text(&kept_for)),
+        ])
+    })
 }
 
 async fn make_backup(

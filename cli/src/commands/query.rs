@@ -39,7 +39,15 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
         }
         Query::Tx { hash } => match client.tx(&hash).await? {
             Some(info) => tx::show_receipt(global, &info),
-            None => bail!("transaction {hash} is not in the chain (it may still come)"),
+            None => match client.status().await?.sync_info.earliest_block_height {
+                Height(0 | 1) => {
+                    bail!("transaction {hash} is not in the chain (it may still come)")
+                }
+                lowest => bail!(
+                    "transaction {hash} is in no block from {lowest} on, and this node has no others (it may \
+                     still come, or be older: ask a node that keeps all)"
+                ),
+            },
         },
         Query::Block { height } => {
             let block = client.block(height.map(Height)).await?;

@@ -20,6 +20,7 @@ fn text(status: &Status) -> String {
         ("block", sync.latest_block_hash.clone()),
         ("state", sync.latest_app_hash.to_string()),
         ("time", sync.latest_block_time.clone()),
+        ("lowest block", sync.earliest_block_height.to_string()),
         ("node", own.public_key.to_string()),
         ("role", format!("{}{org}{term}", own.role)),
         ("deciding", format!("height {}, round {}, {}", own.height, own.round, own.step)),

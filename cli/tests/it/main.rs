@@ -12,5 +12,6 @@ mod home;
 mod join;
 mod node;
 mod program;
+mod prune;
 mod snapshot;
 mod support;

@@ -261,6 +261,13 @@ impl Replica {
         self.catch_up.best_claim(&self.tip)
     }
 
+    /// The lowest block that a peer still has, where this node lacks blocks and all who claim to have the
+    /// next one have said that they have it no more.
+    #[must_use]
+    pub fn out_of_reach(&self) -> Option<Height> {
+        self.catch_up.out_of_reach(&self.tip)
+    }
+
     /// The state after the newest block that it has committed.
     #[must_use]
     pub fn tip(&self) -> &Arc<Tip> {

@@ -586,6 +586,52 @@ fn blocks_that_came_by_votes_meanwhile_are_passed_over() {
 }
 
 #[test]
+fn who_has_taken_blocks_away_is_asked_for_those_that_it_has_and_keeps_its_claim() {
+    let mut catch_up = claiming(&[(1, 900), (2, 60)]);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, 6));
+    // Neither is an answer to what was asked.
+    catch_up.lacks(&key(1), Height(7), Height(500));
+    catch_up.lacks(&key(2), Height(6), Height(500));
+    assert_eq!(request(&mut catch_up, 5, ENTERED), None, "the answer is waited for");
+    catch_up.lacks(&key(1), Height(6), Height(400));
+    assert_eq!(catch_up.out_of_reach(&tip(5)), None, "the other has not said");
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
+    catch_up.claim(&key(2), Height(900));
+    catch_up.lacks(&key(2), Height(6), Height(300));
+    assert_eq!(catch_up.best_claim(&tip(5)), Height(900));
+    assert_eq!(catch_up.out_of_reach(&tip(5)), Some(Height(300)));
+    assert_eq!(request(&mut catch_up, 5, ENTERED), None);
+    assert_eq!(catch_up.next_wakeup(&tip(5), ENTERED), None);
+
+    // A snapshot has brought this node to where the second has what follows.
+    assert_eq!(catch_up.out_of_reach(&tip(298)), Some(Height(300)));
+    assert_eq!(catch_up.out_of_reach(&tip(299)), None);
+    assert_eq!(request(&mut catch_up, 299, ENTERED), expected(2, 300));
+    // Or somebody has connected who has all.
+    catch_up.disconnected(&key(2));
+    assert_eq!(catch_up.out_of_reach(&tip(5)), None, "one of four is not believed to be ahead");
+    catch_up.connected(key(3));
+    catch_up.claim(&key(3), Height(900));
+    assert_eq!(catch_up.out_of_reach(&tip(5)), None);
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(3, 6));
+}
+
+#[test]
+fn what_a_peer_said_that_it_has_no_more_counts_while_it_is_connected() {
+    let mut catch_up = claiming(&[(1, 900)]);
+    // Whatever it says, it is not asked for the same again.
+    for (first, said) in [(6, 0), (7, 7), (8, 9)] {
+        assert_eq!(request(&mut catch_up, first - 1, ENTERED), expected(1, first));
+        catch_up.lacks(&key(1), Height(first), Height(said));
+        assert_eq!(request(&mut catch_up, first - 1, ENTERED), None);
+    }
+    catch_up.disconnected(&key(1));
+    catch_up.connected(key(1));
+    catch_up.claim(&key(1), Height(900));
+    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, 6));
+}
+
+#[test]
 fn a_peer_that_is_gone_is_forgotten_with_its_claim_and_its_fetch() {
     let mut catch_up = claiming(&[(1, 20), (2, 10)]);
     request(&mut catch_up, 0, ENTERED);

@@ -43,6 +43,9 @@ pub struct SyncInfo {
     pub latest_block_height: Height,
     /// Its time, RFC 3339.
     pub latest_block_time: String,
+    /// Height of the lowest block that the node has; 0 when it has none.
+    #[serde(with = "text")]
+    pub earliest_block_height: Height,
     /// Whether the node fetches blocks that others have already.
     pub catching_up: bool,
 }

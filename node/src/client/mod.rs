@@ -320,8 +320,8 @@ impl Client {
         self.call("try_change", json!({ "change": change })).await
     }
 
-    /// `storage`, which answers with [`StorageInfo`], or `backup`, `compact` or `take_snapshot`, with [`Job`]: that is
-    /// begun, and goes on after the answer.
+    /// `storage`, which answers with [`StorageInfo`], or `backup`, `compact`, `take_snapshot` or `prune`,
+    /// with [`Job`]: that is begun, and goes on after the answer.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -348,6 +348,12 @@ impl Client {
                 self.call("storage", params).await
             }
             OperatorCall::Snapshot => self.call("take_snapshot", params).await,
+            OperatorCall::Prune { keep_blocks, keep_days, dry_run } => {
+                params["keep_blocks"] = json!(keep_blocks.to_string());
+                params["keep_days"] = json!(keep_days.to_string());
+                params["dry_run"] = json!(dry_run);
+                self.call("prune", params).await
+            }
         }
     }
 

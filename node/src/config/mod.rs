@@ -19,6 +19,7 @@ use tandem_chain::limits::{MAX_ADDRESSES_PER_NODE, MAX_NODES};
 use tandem_chain::modules::consortium::check_addresses;
 
 use crate::home::{HomeError, files};
+use crate::pruning;
 use crate::snapshots::TrustedBlock;
 use crate::storage::StorageConfig;
 use crate::telemetry;
@@ -154,6 +155,10 @@ pub struct Storage {
     pub key_file: PathBuf,
     /// Folder for backups that a running node makes; empty when it makes none.
     pub backup_dir: PathBuf,
+    /// Blocks that are kept, the newest; 0 for all.
+    pub keep_blocks: usize,
+    /// Days for which blocks are kept; 0 for ever.
+    pub keep_days: usize,
 }
 
 impl Default for Storage {
@@ -166,6 +171,8 @@ impl Default for Storage {
             open_files: usize::try_from(open_files).unwrap_or(0),
             key_file: PathBuf::new(),
             backup_dir: PathBuf::new(),
+            keep_blocks: 0,
+            keep_days: 0,
         }
     }
 }
@@ -323,6 +330,15 @@ impl Config {
         range("storage.cache_mib", storage.cache_mib, 1, 1_000_000)?;
         range("storage.write_buffer_mib", storage.write_buffer_mib, 4, 1_000_000)?;
         range("storage.open_files", storage.open_files, 16, 1_000_000)?;
+        pruning::Policy::from(storage).check().map_err(|error| ConfigError::Value {
+            key: if error.key == "keep_blocks" {
+                "storage.keep_blocks"
+            } else {
+                "storage.keep_days"
+            },
+            got: error.got.to_string(),
+            rule: error.rule,
+        })?;
         range("snapshots.interval", snapshots.interval, 0, 1_000_000_000)?;
         range("snapshots.keep", snapshots.keep, 1, 16)?;
         snapshots.trusted().map_err(|rule| wrong("snapshots.trust", &snapshots.trust, &rule))?;
@@ -438,6 +454,11 @@ mod tests {
             ("log.format = \"xml\"", &["format", "xml", "plain", "json"]),
             ("admission.threads = 1000", &["admission.threads is 1000"]),
             ("storage.open_files = 1", &["storage.open_files is 1", "16 to"]),
+            (
+                "storage.keep_blocks = 10000",
+                &["storage.keep_blocks is 10000", "0, which keeps all", "10001"],
+            ),
+            ("storage.keep_days = 36501", &["storage.keep_days is 36501", "0 to 36500"]),
             ("snapshots.keep = 0", &["snapshots.keep is 0", "1 to 16"]),
             ("snapshots.trust = \"7\"", &["snapshots.trust", "HEIGHT:HASH"]),
             ("snapshots.trust_period = \"1s\"", &["snapshots.trust_period", "60000"]),

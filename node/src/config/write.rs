@@ -63,6 +63,14 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "Folder in which `tandem db backup` lets a running node make backups; empty when it may not. A path\n\
          that is not absolute begins at the home folder.",
     ),
+    (
+        "storage",
+        "keep_blocks",
+        "Blocks that are kept, the newest, with their results and the places of their transactions; 0 for\n\
+         all, as an archive node keeps them. When both this and keep_days are set, the one that keeps more\n\
+         counts. What a snapshot of this node needs is kept in any case, and the last 10,001.",
+    ),
+    ("storage", "keep_days", "Days before the newest block for which blocks are kept; 0 for ever."),
     ("snapshots", "", "Snapshots of the state, in the folder snapshots of the home folder."),
     (
         "snapshots",

@@ -7,7 +7,7 @@ use tandem_chain::{Error, codec};
 use tandem_consensus::Input;
 use tandem_consensus::limits::{FETCH_TIMEOUT, MAX_FETCH_BLOCKS, MAX_FETCH_BYTES};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info};
 
 use super::Done;
 use super::executor::Outcome;
@@ -47,11 +47,10 @@ pub(super) fn ask(
 fn input(from: PublicKey, first: Height, answer: Answer) -> Input {
     let Answer { blocks, lowest } = answer;
     if blocks.is_empty() && lowest > first {
-        // Once for each connection: where all say so, this node gets no further.
-        warn!(
+        // Once for each connection. Where all say so, there is an alarm.
+        info!(
             peer = %from, block = %first, %lowest,
-            "a peer lacks a block that is needed here, since it has restored a snapshot: another peer must \
-             have it, or this node restore one, too"
+            "a peer does not have a block that is needed here: others are asked"
         );
         Input::Lacks { from, first, lowest }
     } else {
@@ -179,7 +178,8 @@ mod tests {
 
     /// Heights of the blocks in the answer.
     async fn heights(chain: &Chain, question: Vec<u8>) -> Vec<u64> {
-        let Answer { blocks, .. } = decode(answer(chain, question).await).await.unwrap();
+        let Answer { blocks, lowest } = decode(answer(chain, question).await).await.unwrap();
+        assert_eq!(lowest, chain.db.first_height());
         blocks.iter().map(|block| block.block.header.height.0).collect()
     }
 
@@ -276,9 +276,13 @@ mod tests {
         let count = |count: u64| count.to_le_bytes().to_vec();
         let both = [count(2), one, two.clone(), count(1)].concat();
         assert_eq!(answer(&chain, encoded(1, 64)).await, both);
-        assert_eq!(answer(&chain, encoded(2, 1)).await, [count(1), two, count(1)].concat());
+        assert_eq!(answer(&chain, encoded(2, 1)).await, [count(1), two.clone(), count(1)].concat());
         assert_eq!(answer(&chain, encoded(3, 1)).await, [count(0), count(1)].concat());
-        let blocks = blocks.map(|block| (*block).clone()).into();
+        let blocks = blocks.iter().map(|block| (**block).clone()).collect();
         assert_eq!(decode(both).await.unwrap(), Answer { blocks, lowest: Height(1) });
+
+        chain.db.prune(Height(2)).unwrap();
+        assert_eq!(answer(&chain, encoded(1, 64)).await, [count(0), count(2)].concat());
+        assert_eq!(answer(&chain, encoded(2, 64)).await, [count(1), two, count(2)].concat());
     }
 }

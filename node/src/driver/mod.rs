@@ -17,6 +17,7 @@
 mod executor;
 mod fetch;
 mod memo;
+mod offers;
 mod persister;
 mod reports;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use self::executor::{Executor, Job, Outcome};
+use self::offers::Offers;
 use self::persister::Persister;
 use self::reports::Reports;
 use self::verifier::Verifiers;
@@ -54,6 +56,7 @@ use crate::view::NodeView;
 pub use self::executor::Publishers;
 pub(crate) use self::executor::commit;
 pub(crate) use self::memo::Memo;
+pub use self::offers::Restores;
 pub use self::persister::{load_durable, store_journal};
 
 /// Inputs that wait for the loop from threads and tasks of its own.
@@ -61,12 +64,6 @@ const MAX_PENDING_INPUTS: usize = 4_096;
 /// A node is catching up while a peer claims to be more than this many blocks ahead.
 const BEHIND: u64 = 2;
 
-/// Blocks that a snapshot must be ahead to be worth restoring.
-const WORTH_RESTORING: u64 = 1_000;
-/// Times that a node asks its peers for snapshots before it goes on block by block.
-const OFFERS_ASKED: u32 = 3;
-/// Time between them.
-const OFFERS_APART: Duration = Duration::from_secs(2);
 /// Age of the newest block up to which this node may take the register that it has for the present one.
 const FRESH: Duration = Duration::from_secs(30);
 /// Time for which this node's clock must be off without a break before that is an alarm.
@@ -109,8 +106,8 @@ pub struct Setup {
     pub view: watch::Sender<Arc<NodeView>>,
     /// Answers peers' questions about snapshots.
     pub snapshots: Server,
-    /// Whether to end with [`Fatal::Behind`] when a snapshot is worth it.
-    pub may_restore: bool,
+    /// When to end with [`Fatal::Behind`], where peers have a snapshot that is worth it.
+    pub restores: Restores,
 }
 
 /// What threads and tasks send to the loop.
@@ -148,8 +145,7 @@ struct Driver {
     /// What was wrong with pairs after the newest block.
     troubles: Vec<String>,
     snapshots: Server,
-    /// How often peers are still to be asked for snapshots, and when next.
-    offers: (u32, StdInstant),
+    offers: Offers,
 }
 
 /// Runs until `stop` is told or something fatal happens.
@@ -164,7 +160,6 @@ pub async fn run(setup: Setup, stop: oneshot::Receiver<()>) -> Result<(), Fatal>
 impl Driver {
     fn new(setup: Setup) -> (Self, Sources) {
         let Setup { replica, db, publishers, ledger, admission, network, events, view, .. } = setup;
-        let asks = if setup.may_restore { OFFERS_ASKED } else { 0 };
         let (done, finished) = mpsc::channel(MAX_PENDING_INPUTS);
         let executor =
             Executor::start(ledger, db.clone(), admission.clone(), publishers, done.clone());
@@ -180,7 +175,7 @@ impl Driver {
             clock_off_since: None,
             troubles: Vec::new(),
             snapshots: setup.snapshots,
-            offers: (asks, StdInstant::now()),
+            offers: Offers::new(setup.restores),
             replica,
             db,
             admission,
@@ -244,14 +239,11 @@ impl Driver {
         Ok(true)
     }
 
-    /// Asks the peers of an empty node for their snapshots while it is far behind, a few times.
+    /// Asks the peers of an empty node for their snapshots, where one may be worth it.
     fn look_for_snapshots(&mut self) {
-        let (left, at) = self.offers;
-        if left == 0 || at > StdInstant::now() {
-            return;
-        }
-        if self.replica.best_claim().0 > self.replica.tip().height.0 + WORTH_RESTORING {
-            self.offers = (left - 1, StdInstant::now() + OFFERS_APART);
+        let (tip, claim) = (self.replica.tip().height, self.replica.best_claim());
+        let is_out_of_reach = self.replica.out_of_reach().is_some();
+        if self.offers.ask(tip, claim, is_out_of_reach, StdInstant::now()) {
             fetch::ask_offers(&self.network, &self.done);
         }
     }
@@ -354,10 +346,12 @@ impl Driver {
                 self.reports.report(StdInstant::now(), peer, &fault);
                 Ok(())
             }
-            Done::Offered(height) if height.0 > self.replica.tip().height.0 + WORTH_RESTORING => {
-                Err(Fatal::Behind)
+            Done::Offered(height) => {
+                let tip = self.replica.tip().height;
+                let is_out_of_reach = self.replica.out_of_reach().is_some();
+                let is_worth_it = offers::is_worth_it(tip, height, is_out_of_reach);
+                if is_worth_it { Err(Fatal::Behind) } else { Ok(()) }
             }
-            Done::Offered(_) => Ok(()),
         }
     }
 
@@ -434,7 +428,8 @@ impl Driver {
         let since = self.clock_off_since.unwrap_or_else(StdInstant::now);
         self.clock_off_since = view.clock_off_ms.map(|_| since);
         let clock_off = self.clock_off_since.filter(|since| since.elapsed() >= CLOCK_ALARM);
-        let alarms = alarms(&view, clock_off.and(view.clock_off_ms));
+        let out_of_reach = self.replica.out_of_reach();
+        let alarms = alarms(&view, out_of_reach, clock_off.and(view.clock_off_ms));
         for alarm in alarms.iter().filter(|alarm| !shown.alarms.contains(alarm)) {
             warn!(%alarm, "the node needs attention");
         }
@@ -452,8 +447,26 @@ impl Driver {
 }
 
 /// What an operator must look at.
-fn alarms(view: &tandem_consensus::View, clock_off_ms: Option<i64>) -> Vec<String> {
+fn alarms(
+    view: &tandem_consensus::View,
+    out_of_reach: Option<Height>,
+    clock_off_ms: Option<i64>,
+) -> Vec<String> {
     let mut alarms = Vec::new();
+    if let Some(lowest) = out_of_reach {
+        let otherwise = if view.height == Height(1) {
+            "let it restore a snapshot (snapshots.restore): it does as soon as a connected node has one \
+             that it trusts, else the log says why not"
+        } else {
+            "stop this one, move its folder data away and start it again, so that it restores a snapshot \
+             (snapshots.restore)"
+        };
+        alarms.push(format!(
+            "sync: no connected node has block {} any more, the lowest that one has is {lowest}: connect \
+             a node that keeps all blocks (p2p.bootstrap), or {otherwise}",
+            view.height
+        ));
+    }
     if view.key_lost {
         alarms.push(
             "key: its signing record is lost; it signs nothing until holders of 2/3 of the power have \

@@ -40,7 +40,8 @@ pub struct Answer {
     /// Blocks from the height asked for on, as many as the server sees fit.
     #[serde(deserialize_with = "codec::list::<MAX_BLOCKS, _, _>")]
     pub blocks: Vec<CertifiedBlock>,
-    /// Height of the lowest block that the server has: above 1 where it has restored a snapshot.
+    /// The lowest height of which the server has the block. It has taken away those below, or never had
+    /// them: when that is why there are no blocks in the answer, it is no fault.
     pub lowest: Height,
 }
 

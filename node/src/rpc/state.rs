@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -98,8 +98,8 @@ pub struct RpcState {
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) alive: AliveBlocks,
-    /// The part of `status` about the first block, which never changes while the node runs.
-    pub(super) earliest: OnceLock<Value>,
+    /// The part of `status` about the lowest block, with its height.
+    pub(super) earliest: Mutex<Option<(Height, Value)>>,
     pub(super) unsent: Unsent,
     pub(super) reads: Arc<Semaphore>,
 }
@@ -121,7 +121,7 @@ impl RpcState {
             snapshots: setup.snapshots,
             waiters: Arc::default(),
             alive: AliveBlocks::default(),
-            earliest: OnceLock::new(),
+            earliest: Mutex::default(),
             unsent: Unsent::new(MAX_UNSENT_BYTES),
             reads: Arc::new(Semaphore::new(MAX_READS)),
         });
@@ -170,12 +170,15 @@ impl RpcState {
                 "height {height} must be less than or equal to the current blockchain height \
                  {newest}"
             ))),
-            Some(height) if height < self.db.first_height() => Err(RpcError::internal(format!(
-                "height {height} is not available, lowest height is {}",
-                self.db.first_height()
-            ))),
+            Some(height) if height < self.db.first_height() => Err(self.not_available(height)),
             Some(height) => Ok(height),
         }
+    }
+
+    /// A height whose block is not there any more, in CometBFT's words.
+    pub(super) fn not_available(&self, height: Height) -> RpcError {
+        let lowest = self.db.first_height();
+        RpcError::internal(format!("height {height} is not available, lowest height is {lowest}"))
     }
 
     /// Where a transaction of the chain is, with its result.

@@ -4,6 +4,7 @@
 mod http;
 mod motions;
 mod own;
+mod pruned;
 mod shapes;
 mod slow;
 mod storage;

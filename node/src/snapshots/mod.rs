@@ -33,7 +33,7 @@ pub use error::SnapshotError;
 pub use fetch::{Ended, Fetch, offers_of};
 pub use folder::Folder;
 pub use named::TrustedBlock;
-pub use pace::stand_back;
+pub use pace::{Pace, stand_back};
 pub use pack::{pack, unpack};
 pub use restore::Restore;
 pub use serve::Server;

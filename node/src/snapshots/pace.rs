@@ -1,5 +1,5 @@
-//! Taking a snapshot must not slow the node: it rests as long as it works, behind all other threads, and
-//! leaves room on the disk.
+//! What works beside the node, such as taking a snapshot, must not slow it: it rests as long as it works,
+//! behind all other threads, and leaves room on the disk.
 
 use std::path::Path;
 use std::thread;
@@ -11,15 +11,18 @@ use super::SnapshotError;
 
 /// The longest rest, in which the disk may catch up.
 const MAX_REST: Duration = Duration::from_secs(1);
-/// Steps by which a thread that takes snapshots stands back behind others (`nice`).
+/// Steps by which such a thread stands back behind others (`nice`).
 const NICENESS: i32 = 10;
 /// Bytes that stay free on the disk: a node that cannot write stops.
 const LEAST_ROOM: u64 = 512 << 20;
 
 /// Work in parts of some milliseconds, each followed by a rest.
-pub(super) struct Pace(Instant);
+#[derive(Debug)]
+pub struct Pace(Instant);
 
 impl Pace {
+    /// The work begins.
+    #[must_use]
     pub fn begin() -> Self {
         Self(Instant::now())
     }
@@ -35,7 +38,7 @@ impl Pace {
 pub fn stand_back() {
     // On Linux this is the calling thread alone.
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        warn!(%error, "the thread that takes snapshots keeps its priority");
+        warn!(%error, "a thread that works beside the node keeps its priority");
     }
 }
 

@@ -77,6 +77,19 @@ impl Shelf {
         Ok(heights)
     }
 
+    /// The lowest height of a snapshot that is here whole, or is being written: who restores it needs the
+    /// blocks above, and who writes it that block itself.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Io`].
+    pub fn lowest(&self) -> Result<Option<Height>, SnapshotError> {
+        // In this order: one that is finished in between is seen as whole.
+        let names = self.names()?;
+        let begun = names.iter().filter_map(|name| name.strip_prefix(UNFINISHED)?.parse().ok());
+        let begun = begun.map(Height).min();
+        Ok(begun.into_iter().chain(self.heights()?).min())
+    }
+
     /// What is written for a height is whole: it takes its name, in the place of an older one.
     pub(super) fn finish(&self, height: Height) -> Result<(), SnapshotError> {
         self.take_away(height)?;

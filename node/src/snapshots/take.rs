@@ -66,6 +66,13 @@ fn write(
     wait: Duration,
 ) -> Result<(), SnapshotError> {
     let mut writer = Writer::begin(&shelf.unfinished(height), shelf.key())?;
+    // From here on the block stays: its folder is there. It may have waited long for another snapshot.
+    if height < source.db.first_height() {
+        let what = format!(
+            "block {height} was taken away while another snapshot was written: try again, of a newer one"
+        );
+        return Err(SnapshotError::Unfit { what });
+    }
     let manifest = write_chunks(source, shelf, &mut writer, height)?;
     let (block, above) = blocks(source, height, wait)?;
     if above.header.app_hash != manifest.app_hash() {

@@ -34,6 +34,7 @@ mod family;
 mod maintenance;
 mod open;
 mod reader;
+mod prune;
 mod restore;
 mod sealer;
 mod snapshot;
@@ -42,13 +43,13 @@ mod synced;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{DB, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tandem_chain::block::CertifiedBlock;
+use tandem_chain::block::{Block, CertifiedBlock};
 use tandem_chain::ledger::{Event, Execution, Receipt};
 use tandem_chain::store::{Batch, Column, Entry, Store};
 use tandem_chain::types::{BlockId, Hash, Height, TxHash};
@@ -61,6 +62,7 @@ pub use encryption::ENCRYPTION_FILE;
 pub(crate) use encryption::holds_database;
 pub use error::Error;
 pub use reader::Reader;
+pub use prune::Pruned;
 pub use restore::Restoring;
 pub use sealer::Sealer;
 pub use snapshot::Snapshot;
@@ -130,6 +132,8 @@ struct Inner {
     synced: Option<Synced>,
     height: AtomicU64,
     first: AtomicU64,
+    /// Held by who takes away old blocks.
+    pruning: Mutex<()>,
     path: PathBuf,
     closed: watch::Sender<()>,
 }
@@ -187,10 +191,7 @@ impl Database {
         self.column(RESULTS).put(&mut batch, &key, &codec::encode(&results));
         let index = self.column(INDEX);
         index.put(&mut batch, &index_key(b'b', &block.id()), &codec::encode(&height));
-        let record = Hash::of(&codec::encode(&block.record));
-        let hashes =
-            std::iter::once(record).chain(block.txs.iter().map(tandem_chain::tx::Tx::hash));
-        for (place, hash) in (0u32..).zip(hashes) {
+        for (place, hash) in (0u32..).zip(hashes(block)) {
             index.put(&mut batch, &index_key(b't', &hash), &codec::encode(&(height, place)));
         }
         let tip = &execution.tip;
@@ -248,7 +249,8 @@ impl Database {
         Height(self.0.height.load(Ordering::Acquire))
     }
 
-    /// Height of the lowest block that is there, when any is: above 1 where the state was restored.
+    /// Height of the lowest block that is there, when any is: above 1 where the state was restored, or
+    /// old blocks were taken away. While they are, it rises before they go.
     #[must_use]
     pub fn first_height(&self) -> Height {
         Height(self.0.first.load(Ordering::Acquire))
@@ -284,12 +286,25 @@ impl Database {
         self.0.first.store(height.0, Ordering::Release);
     }
 
-    /// The block of a height, with its certificate; none above [`Database::height`].
+    /// The block of a height, with its certificate; none above [`Database::height`], and below
+    /// [`Database::first_height`].
     ///
     /// # Errors
     /// [`ChainError::Storage`], [`ChainError::Damaged`].
     pub fn block(&self, height: Height) -> Result<Option<CertifiedBlock>, ChainError> {
-        let found: Option<CertifiedBlock> = self.read("block", BLOCKS, &height.0.to_be_bytes())?;
+        self.block_by(height, &ReadOptions::default())
+    }
+
+    fn block_by(
+        &self,
+        height: Height,
+        options: &ReadOptions,
+    ) -> Result<Option<CertifiedBlock>, ChainError> {
+        let family = self.column(BLOCKS);
+        let key = height.0.to_be_bytes();
+        let key = family.key(&key);
+        let found = self.0.db.get_pinned_cf_opt(family.handle, &key, options);
+        let found: Option<CertifiedBlock> = family.decoded("block", &key, found)?;
         if let Some(other) = found.as_ref().filter(|f| f.block.header.height != height) {
             let reason = format!("{} stands at height {height}", other.block.header.height);
             return Err(ChainError::Damaged { what: "block", reason });
@@ -297,7 +312,8 @@ impl Database {
         Ok(found)
     }
 
-    /// What the block of a height left behind; none above [`Database::height`].
+    /// What the block of a height left behind; none above [`Database::height`], below
+    /// [`Database::first_height`], and for a block with which the state was restored.
     ///
     /// # Errors
     /// [`ChainError::Storage`], [`ChainError::Damaged`].
@@ -421,6 +437,12 @@ fn column_name(column: Column) -> &'static str {
         Column::State => STATE,
         Column::Tree => TREE,
     }
+}
+
+/// The hashes of a block's liveness record and transactions, by their place.
+fn hashes(block: &Block) -> impl Iterator<Item = TxHash> {
+    let record = Hash::of(&codec::encode(&block.record));
+    std::iter::once(record).chain(block.txs.iter().map(tandem_chain::tx::Tx::hash))
 }
 
 fn index_key(kind: u8, hash: &Hash) -> [u8; 1 + Hash::LEN] {

@@ -1,8 +1,8 @@
 //! Opening a database: what is checked, in which order, before it answers.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use rocksdb::DB;
 use tandem_chain::Error as ChainError;
@@ -103,8 +103,8 @@ impl Database {
         path: &Path,
     ) -> Self {
         let (height, first) = (AtomicU64::new(0), AtomicU64::new(1));
-        let (path, closed) = (path.to_owned(), watch::Sender::default());
-        Self(Arc::new(Inner { db, ciphers, synced, height, first, path, closed }))
+        let (path, closed, pruning) = (path.to_owned(), watch::Sender::default(), Mutex::default());
+        Self(Arc::new(Inner { db, ciphers, synced, height, first, pruning, path, closed }))
     }
 
     /// It holds a whole state, or none.

@@ -1,6 +1,7 @@
 mod copies;
 mod damage;
 mod encrypted;
+mod prune;
 mod restore;
 mod reader;
 

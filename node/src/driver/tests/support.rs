@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
-use std::time::{Duration, Instant as StdInstant};
+use std::time::Duration;
 
 use tandem_chain::block::Certificate;
 use tandem_chain::codec;
@@ -21,8 +21,10 @@ use tokio::time::timeout;
 
 use crate::admission::{self, Admission, Forward};
 use crate::driver::executor::Job;
+use crate::driver::offers::Offers;
 use crate::driver::persister::Values;
-use crate::driver::{Driver, Fatal, OFFERS_ASKED, Publishers, Setup, Sources};
+use crate::driver::wire::{Answer, Question};
+use crate::driver::{Driver, Fatal, Publishers, Restores, Setup, Sources};
 use crate::network::{Channel, Events, Network, NetworkEvent};
 use crate::snapshots::{Server, Shelf, wire};
 use crate::storage::{Database, StorageConfig};
@@ -145,7 +147,7 @@ pub async fn prepare(genesis: Genesis) -> (Driver, Sources, Hands) {
             Arc::new(genesis.clone()),
             Shelf::new(dir.path().join("snapshots"), None),
         ),
-        may_restore: false,
+        restores: Restores::Never,
     });
     let persists = Tap::on(&mut driver.persister.0);
     let jobs = Tap::on(&mut driver.executor.0);
@@ -193,9 +195,9 @@ impl Node {
     }
 
     /// As [`Node::start`], of a node that may end to restore a snapshot.
-    pub async fn start_to_restore(genesis: Genesis) -> Self {
+    pub async fn start_to_restore(genesis: Genesis, restores: Restores) -> Self {
         let (mut driver, sources, hands) = prepare(genesis).await;
-        driver.offers = (OFFERS_ASKED, StdInstant::now());
+        driver.offers = Offers::new(restores);
         Self::run((driver, sources, hands)).await
     }
 
@@ -312,6 +314,16 @@ impl Peer {
                     assert!(matches!(message, Message::Status { .. }), "{}", name(&message));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Waits until the node asks for blocks, and answers.
+    pub async fn answer(&mut self, answer: &Answer) {
+        loop {
+            let NetworkEvent::Request { bytes, reply, .. } = self.event().await else { continue };
+            if Question::decode(&bytes).is_ok() {
+                return reply.send(codec::encode(answer)).expect("the node waits");
             }
         }
     }

@@ -20,8 +20,8 @@ const PER_PAGE: u64 = 30;
 const MAX_PER_PAGE: u64 = 100;
 
 fn load(state: &RpcState, height: Height) -> Result<CertifiedBlock, RpcError> {
-    let found = state.db.block(height)?;
-    found.ok_or_else(|| RpcError::internal(format!("height {height} is not available")))
+    // It was there when it was asked for, and may have been taken away since.
+    state.db.block(height)?.ok_or_else(|| state.not_available(height))
 }
 
 /// `block`.
@@ -68,6 +68,9 @@ pub async fn block_results(state: &Arc<RpcState>, params: Params) -> Result<Valu
             let height = state.block_height(asked)?;
             let tip = state.tip();
             let missing = || {
+                if height < state.db.first_height() {
+                    return state.not_available(height);
+                }
                 RpcError::internal(format!(
                     "results of height {height} are not kept: the state after it comes from a snapshot"
                 ))
@@ -178,7 +181,16 @@ pub async fn tx(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError
 }
 
 fn find_tx(state: &RpcState, hash: &Hash) -> Result<Value, RpcError> {
-    let not_found = || RpcError::internal(format!("tx ({hash}) not found"));
+    let not_found = || {
+        let first = state.db.first_height();
+        let where_else = if first > Height(1) {
+            format!("no blocks below height {first} are here: ask a node that keeps all; ")
+        } else {
+            String::new()
+        };
+        // Clients know it by the last words.
+        RpcError::internal(format!("{where_else}tx ({hash}) not found"))
+    };
     let found = state.find(hash)?.ok_or_else(not_found)?;
     let block = load(state, found.height)?.block;
     let bytes = match found.index.checked_sub(1) {

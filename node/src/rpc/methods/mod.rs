@@ -82,6 +82,7 @@ methods! {
     "backup" ("name", "with_key", "time", "signature") "make a backup; for the operator alone" => storage::backup;
     "compact" ("time", "signature") "compact the database; for the operator alone" => storage::compact;
     "take_snapshot" ("time", "signature") "take a snapshot of the state; for the operator alone" => storage::take_snapshot;
+    "prune" ("keep_blocks", "keep_days", "dry_run", "time", "signature") "take away old blocks; for the operator alone" => storage::prune;
 }
 
 /// The method with this name.

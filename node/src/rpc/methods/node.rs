@@ -1,10 +1,11 @@
 //! The node itself: health, status, connections, mempool, genesis.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use tandem_chain::block::CertifiedBlock;
 use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
 use tandem_chain::limits::{EVIDENCE_WINDOW, MAX_BLOCK_BYTES};
 use tandem_chain::tip::Tip;
@@ -84,25 +85,38 @@ fn node_info(state: &RpcState, key: &tandem_chain::keys::PublicKey, listen: &str
     })
 }
 
+/// The part of `status` about the lowest block.
+async fn earliest(state: &Arc<RpcState>) -> Result<Value, RpcError> {
+    loop {
+        let lowest = state.db.first_height();
+        let last = state.earliest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, earliest)) = last.filter(|(height, _)| *height == lowest) {
+            return Ok(earliest);
+        }
+        let block = state.read(move |state| Ok(state.db.block(lowest)?)).await?;
+        let Some(CertifiedBlock { block, .. }) = block else {
+            // It was taken away in between.
+            if state.db.first_height() > lowest {
+                continue;
+            }
+            return Err(RpcError::internal(format!("block {lowest} is missing")));
+        };
+        let earliest = json!({
+            "earliest_block_hash": block.id(),
+            "earliest_app_hash": block.header.app_hash,
+            "earliest_block_height": comet::number(lowest),
+            "earliest_block_time": block.header.time.to_rfc3339(),
+        });
+        let mut last = state.earliest.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((lowest, earliest.clone()));
+        return Ok(earliest);
+    }
+}
+
 /// `status`.
 pub async fn status(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
     let (tip, view) = (state.tip(), state.view());
-    let earliest = match state.earliest.get() {
-        Some(earliest) => earliest.clone(),
-        None if tip.height == Height::ZERO => json!({}),
-        None => {
-            let block = state.read(|state| Ok(state.db.block(state.db.first_height())?)).await?;
-            let missing = || RpcError::internal("the first block is missing");
-            let block = block.ok_or_else(missing)?.block;
-            let value = json!({
-                "earliest_block_hash": block.id(),
-                "earliest_app_hash": block.header.app_hash,
-                "earliest_block_height": comet::number(block.header.height),
-                "earliest_block_time": block.header.time.to_rfc3339(),
-            });
-            state.earliest.get_or_init(|| value).clone()
-        }
-    };
+    let earliest = if tip.height == Height::ZERO { json!({}) } else { earliest(state).await? };
     let mut sync = json!({
         // Of the state after the newest block, so that nodes can be compared at one height.
         "latest_block_hash": tip.block.map(|id| id.to_string()).unwrap_or_default(),

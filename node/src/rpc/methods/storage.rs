@@ -1,4 +1,4 @@
-//! The database: figures, backup, compaction and snapshots, for the node's operator.
+//! The database: figures, backup, compaction, snapshots and pruning, for the node's operator.
 
 use std::sync::Arc;
 
@@ -33,6 +33,14 @@ pub async fn compact(state: &Arc<RpcState>, params: Params) -> Result<Value, Rpc
 /// `take_snapshot`.
 pub async fn take_snapshot(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
     answer(state, OperatorCall::Snapshot, &params).await
+}
+
+/// `prune`.
+pub async fn prune(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let number = |name| Ok::<_, RpcError>(params.integer(name)?.unwrap_or(0));
+    let (keep_blocks, keep_days) = (number("keep_blocks")?, number("keep_days")?);
+    let dry_run = params.flag("dry_run")?;
+    answer(state, OperatorCall::Prune { keep_blocks, keep_days, dry_run }, &params).await
 }
 
 async fn answer(

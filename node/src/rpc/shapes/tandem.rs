@@ -61,6 +61,9 @@ pub struct StorageInfo {
     /// The newest block in the database.
     #[serde(with = "text")]
     pub height: Height,
+    /// The lowest.
+    #[serde(with = "text")]
+    pub lowest: Height,
     /// Whether what is stored is encrypted.
     pub encrypted: bool,
     /// The column families.
@@ -115,7 +118,7 @@ pub enum JobState {
 /// The job that was asked for last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// `backup`, `compact` or `snapshot`.
+    /// `backup`, `compact`, `snapshot` or `prune`.
     pub job: String,
     /// The backup's name.
     pub name: Option<String>,
@@ -123,12 +126,17 @@ pub struct Job {
     pub state: JobState,
     /// Why it has failed.
     pub error: Option<String>,
-    /// The newest block in the backup or snapshot, once it is done.
+    /// The newest block in the backup or snapshot, or the lowest that a prune leaves, once it is done.
     #[serde(with = "text::option")]
     pub height: Option<Height>,
-    /// Bytes of the backup or snapshot, once it is done.
+    /// Bytes of the backup or snapshot, or of what a prune takes away, once it is done.
     #[serde(with = "text::option")]
     pub bytes: Option<u64>,
+    /// Blocks that a prune takes away, once it is done.
+    #[serde(with = "text::option")]
+    pub blocks: Option<u64>,
+    /// What the lowest block that a prune leaves is kept for, once it is done.
+    pub kept_for: Option<String>,
 }
 
 /// Answer of `seats`.

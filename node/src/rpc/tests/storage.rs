@@ -91,12 +91,35 @@ async fn nobody_else_fills_the_disk_or_learns_what_is_on_it() {
     assert!(refused(&node, &good).await.contains("taken already"));
     assert!(!node.chain().home.root().join(BACKUPS).join("a").exists());
 
-    for method in ["backup", "compact", "storage", "take_snapshot"] {
+    for method in ["backup", "compact", "prune", "storage", "take_snapshot"] {
         let method = METHODS.iter().find(|m| m.name == method).unwrap();
         assert_eq!(node.error(method.name, json!({})).await.0, -32602);
         let params = json!({ "name": "x", "time": 1, "signature": "00" });
         let params = if method.name == "backup" { params } else { json!({ "time": 1 }) };
         assert_eq!(node.error(method.name, params).await.0, -32602);
+    }
+}
+
+#[tokio::test]
+async fn old_blocks_go_by_a_policy_that_keeps_enough() {
+    let node = node().await;
+    (0..3).for_each(|_| node.commit(Vec::new()));
+    let prune =
+        |keep_blocks, keep_days, dry_run| OperatorCall::Prune { keep_blocks, keep_days, dry_run };
+    let error = refused(&node, &sign(prune(10_000, 0, false))).await;
+    assert!(error.contains("keep_blocks is 10000") && error.contains("10001"), "{error}");
+    let error = refused(&node, &sign(prune(0, 99_999, false))).await;
+    assert!(error.contains("keep_days is 99999"), "{error}");
+    for (call, kept_for) in [
+        (prune(10_001, 0, true), "keep_blocks"),
+        (prune(10_001, 0, false), "keep_blocks"),
+        (prune(0, 1, false), "evidence and repeated transactions (10000 blocks)"),
+        (prune(0, 0, false), "the policy, which keeps all"),
+    ] {
+        let done = job(&node, call).await;
+        assert_eq!((done.state, done.error), (JobState::Done, None));
+        assert_eq!((done.blocks, done.bytes), (Some(0), Some(0)));
+        assert_eq!((done.height.unwrap().0, done.kept_for.as_deref()), (1, Some(kept_for)));
     }
 }
 

@@ -75,6 +75,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
                 "latest_app_hash": hash,
                 "latest_block_height": "7",
                 "latest_block_time": samples::time(7).to_rfc3339(),
+                "earliest_block_height": "1",
                 "catching_up": false,
             },
             "tandem": {

@@ -292,7 +292,8 @@ impl Run<'_> {
         }
     }
 
-    /// Blocks, each on the one before if that is right, whether or not they were asked for.
+    /// Blocks, each on the one before if that is right, whether or not they were asked for; or the word
+    /// that the peer does not have them.
     fn answer_fetch(&mut self) {
         let mut ledger = self.node.ledger.as_ref().clone();
         let mut last = self.last();
@@ -313,7 +314,12 @@ impl Run<'_> {
             blocks.push(CertifiedBlock { block: block.into(), certificate });
         }
         let from = WORLD.validator(seat);
-        self.feed(Input::Fetched { from, first, blocks });
+        let input = if blocks.is_empty() && self.bytes.below(2) == 1 {
+            Input::Lacks { from, first, lowest: self.height() }
+        } else {
+            Input::Fetched { from, first, blocks }
+        };
+        self.feed(input);
     }
 }
 
