@@ -18,9 +18,9 @@ use tandem_consensus::time::Instant;
 
 use crate::world::World;
 
-const ENTERED: Instant = Instant(0);
+pub const ENTERED: Instant = Instant(0);
 
-fn at(duration: Duration) -> Instant {
+pub fn at(duration: Duration) -> Instant {
     ENTERED.plus(duration)
 }
 
@@ -28,7 +28,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| World::new(&[1; 4]));
 
 /// Keys 1 to 4 hold the seats, in the order in which peers that are alike are asked; 5 to 8 are their
 /// standbys, 9 is a stranger.
-fn key(n: u8) -> PublicKey {
+pub fn key(n: u8) -> PublicKey {
     let mut orgs: Vec<usize> = (0..4).collect();
     orgs.sort_by_key(|org| WORLD.validator(*org));
     match n {
@@ -38,11 +38,11 @@ fn key(n: u8) -> PublicKey {
     }
 }
 
-fn tip(height: u64) -> Tip {
+pub fn tip(height: u64) -> Tip {
     Tip { height: Height(height), ..Tip::clone(WORLD.ledger().tip()) }
 }
 
-fn claiming(claims: &[(u8, u64)]) -> CatchUp {
+pub fn claiming(claims: &[(u8, u64)]) -> CatchUp {
     let mut catch_up = CatchUp::default();
     for (peer, height) in claims {
         catch_up.connected(key(*peer));
@@ -51,7 +51,7 @@ fn claiming(claims: &[(u8, u64)]) -> CatchUp {
     catch_up
 }
 
-fn request(catch_up: &mut CatchUp, height: u64, now: Instant) -> Option<Request> {
+pub fn request(catch_up: &mut CatchUp, height: u64, now: Instant) -> Option<Request> {
     catch_up.request(&tip(height), ENTERED, now)
 }
 
@@ -69,7 +69,7 @@ fn blocks(count: u64) -> Vec<CertifiedBlock> {
     World::new(&[1; 4]).chain(count, &[0, 1, 2])
 }
 
-fn expected(peer: u8, first: u64) -> Option<Request> {
+pub fn expected(peer: u8, first: u64) -> Option<Request> {
     Some(Request { peer: key(peer), first: Height(first), count: MAX_FETCH_BLOCKS })
 }
 
@@ -205,32 +205,6 @@ fn near_the_tip_another_is_asked_as_soon_when_later_blocks_are_here() {
     assert_eq!(catch_up.next_wakeup(&tip(40), ENTERED), Some(at(bound)));
     let gap = Request { count: 24, ..expected(2, 41).unwrap() };
     assert_eq!(request(&mut catch_up, 40, at(bound)), Some(gap));
-}
-
-/// A peer that has restored a snapshot has none of the blocks before it, and does not lie when it claims
-/// its height.
-#[test]
-fn a_peer_that_says_that_it_lacks_a_block_is_asked_for_later_ones_alone_and_keeps_its_claim() {
-    let mut catch_up = claiming(&[(1, 200), (2, 200)]);
-    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, 6));
-    catch_up.lacks(&key(1), Height(6), Height(9));
-    assert_eq!(catch_up.best_claim(&tip(5)), Height(200));
-    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6), "another is asked at once");
-    catch_up.lacks(&key(2), Height(6), Height(8));
-    assert_eq!(request(&mut catch_up, 5, ENTERED), None, "nobody has it");
-    assert_eq!(catch_up.next_wakeup(&tip(5), ENTERED), None, "and nothing is to be done");
-    assert_eq!(request(&mut catch_up, 6, ENTERED), None);
-    assert_eq!(request(&mut catch_up, 7, ENTERED), expected(2, 8));
-    // What was not asked for, or came too late, says nothing.
-    catch_up.lacks(&key(2), Height(7), Height(999));
-    assert!(catch_up.expired(at(FETCH_TIMEOUT)).is_some());
-    catch_up.lacks(&key(2), Height(8), Height(999));
-    assert_eq!(request(&mut catch_up, 8, at(FETCH_TIMEOUT)), expected(1, 9));
-    // A new connection may be with another database.
-    catch_up.disconnected(&key(1));
-    catch_up.connected(key(1));
-    catch_up.claim(&key(1), Height(200));
-    assert_eq!(request(&mut catch_up, 5, at(FETCH_TIMEOUT)), expected(1, 6));
 }
 
 /// A node that lacks a block that was withheld from it, and asks a peer that stands still, must not be
@@ -583,52 +557,6 @@ fn blocks_that_came_by_votes_meanwhile_are_passed_over() {
     assert_eq!(block.block.header.height, Height(3));
     assert!(catch_up.verified(Height(1)).is_none(), "a late verdict on a past one");
     assert!(catch_up.next_block(Height(9)).is_none());
-}
-
-#[test]
-fn who_has_taken_blocks_away_is_asked_for_those_that_it_has_and_keeps_its_claim() {
-    let mut catch_up = claiming(&[(1, 900), (2, 60)]);
-    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, 6));
-    // Neither is an answer to what was asked.
-    catch_up.lacks(&key(1), Height(7), Height(500));
-    catch_up.lacks(&key(2), Height(6), Height(500));
-    assert_eq!(request(&mut catch_up, 5, ENTERED), None, "the answer is waited for");
-    catch_up.lacks(&key(1), Height(6), Height(400));
-    assert_eq!(catch_up.out_of_reach(&tip(5)), None, "the other has not said");
-    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(2, 6));
-    catch_up.claim(&key(2), Height(900));
-    catch_up.lacks(&key(2), Height(6), Height(300));
-    assert_eq!(catch_up.best_claim(&tip(5)), Height(900));
-    assert_eq!(catch_up.out_of_reach(&tip(5)), Some(Height(300)));
-    assert_eq!(request(&mut catch_up, 5, ENTERED), None);
-    assert_eq!(catch_up.next_wakeup(&tip(5), ENTERED), None);
-
-    // A snapshot has brought this node to where the second has what follows.
-    assert_eq!(catch_up.out_of_reach(&tip(298)), Some(Height(300)));
-    assert_eq!(catch_up.out_of_reach(&tip(299)), None);
-    assert_eq!(request(&mut catch_up, 299, ENTERED), expected(2, 300));
-    // Or somebody has connected who has all.
-    catch_up.disconnected(&key(2));
-    assert_eq!(catch_up.out_of_reach(&tip(5)), None, "one of four is not believed to be ahead");
-    catch_up.connected(key(3));
-    catch_up.claim(&key(3), Height(900));
-    assert_eq!(catch_up.out_of_reach(&tip(5)), None);
-    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(3, 6));
-}
-
-#[test]
-fn what_a_peer_said_that_it_has_no_more_counts_while_it_is_connected() {
-    let mut catch_up = claiming(&[(1, 900)]);
-    // Whatever it says, it is not asked for the same again.
-    for (first, said) in [(6, 0), (7, 7), (8, 9)] {
-        assert_eq!(request(&mut catch_up, first - 1, ENTERED), expected(1, first));
-        catch_up.lacks(&key(1), Height(first), Height(said));
-        assert_eq!(request(&mut catch_up, first - 1, ENTERED), None);
-    }
-    catch_up.disconnected(&key(1));
-    catch_up.connected(key(1));
-    catch_up.claim(&key(1), Height(900));
-    assert_eq!(request(&mut catch_up, 5, ENTERED), expected(1, 6));
 }
 
 #[test]

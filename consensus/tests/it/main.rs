@@ -6,6 +6,7 @@ mod early;
 mod fetched;
 mod follow;
 mod golden;
+mod lacks;
 mod light;
 mod locking;
 mod lost_key;

@@ -1,6 +1,5 @@
 //! What peers send, right or wrong.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tandem_chain::block::CertifiedBlock;
@@ -312,31 +311,6 @@ fn a_fetch_that_is_not_answered_is_reported_and_another_peer_is_asked() {
     assert!(later.contains(&b) && later.contains(&c));
     assert!(later.len() <= 12, "{}", later.len());
     assert!(solo.node.replica.next_wakeup() > Some(solo.now().instant));
-}
-
-#[test]
-fn a_peer_that_has_blocks_no_more_is_not_reported_and_it_is_seen_when_all_have_not() {
-    let mut solo = Solo::new(0);
-    let mut effects = Vec::new();
-    for org in [1, 2] {
-        solo.feed(Input::Connected(solo.world.validator(org)));
-        effects.extend(solo.receive(org, &Message::Status { committed: Height(900) }));
-    }
-    let mut asked = BTreeSet::new();
-    let lowest = Height(800);
-    while let Some(effect) = effects.pop() {
-        let Effect::Fetch { from, first, .. } = effect else { continue };
-        assert_eq!(solo.node.replica.out_of_reach(), None);
-        assert!(asked.insert((from, first)), "it is asked for the same again: {asked:?}");
-        let more = solo.feed(Input::Lacks { from, first, lowest });
-        assert_eq!(faults(&more).len(), 0);
-        effects.extend(more);
-    }
-    assert_eq!(asked.iter().map(|(from, _)| from).collect::<BTreeSet<_>>().len(), 2);
-    assert_eq!(solo.node.replica.out_of_reach(), Some(lowest));
-    let effects = solo.pass(60_000);
-    assert_eq!(faults(&effects).len(), 0);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Fetch { .. })), "{effects:?}");
 }
 
 #[test]
