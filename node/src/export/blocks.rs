@@ -84,10 +84,10 @@ pub fn export(
     is_compact: bool,
     out: impl Write,
 ) -> Result<Exported, ExportError> {
-    let last = reader.height();
-    let (from, to) = (from.unwrap_or(Height(1)), to.unwrap_or(last));
-    if from == Height::ZERO || from > to || to > last {
-        return Err(ExportError::Range { from, to, last });
+    let (first, last) = (reader.first_height(), reader.height());
+    let (from, to) = (from.unwrap_or(first), to.unwrap_or(last));
+    if from < first || from > to || to > last {
+        return Err(ExportError::Range { from, to, first, last });
     }
     let mut writer = begin(reader, Kind::Blocks, (from, to), out)?;
     for height in (from.0..=to.0).map(Height) {

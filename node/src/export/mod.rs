@@ -48,13 +48,15 @@ pub enum ExportError {
         path: PathBuf,
     },
     /// Heights that are not there.
-    #[error("heights {from} to {to} are asked for, and there are 1 to {last}")]
+    #[error("heights {from} to {to} are asked for, and there are {first} to {last}")]
     Range {
         /// The first that was asked for.
         from: Height,
         /// The last.
         to: Height,
-        /// The newest that there is.
+        /// The lowest that there is.
+        first: Height,
+        /// The newest.
         last: Height,
     },
 }

@@ -108,7 +108,7 @@ impl Database {
     }
 
     /// It holds a whole state, or none.
-    fn whole(self) -> Result<Self, Error> {
+    pub(super) fn whole(self) -> Result<Self, Error> {
         let path = self.path().to_owned();
         match self.restoring() {
             Ok(None) => Ok(self),

@@ -70,7 +70,8 @@ impl Reader {
                 Err(source) => return Err(open_error(path, root.is_some(), &source)),
             };
             let found = synced::check(path, on_disk, db.latest_sequence_number()).and_then(|()| {
-                let found = Database::of(db, ciphers.clone(), None, path).check(path, genesis)?;
+                let found =
+                    Database::of(db, ciphers.clone(), None, path).check(path, genesis)?.whole()?;
                 of_one_height(&found, path).map(|()| found)
             });
             match found {
@@ -85,6 +86,12 @@ impl Reader {
     #[must_use]
     pub fn height(&self) -> Height {
         self.database.height()
+    }
+
+    /// [`Database::first_height`].
+    #[must_use]
+    pub fn first_height(&self) -> Height {
+        self.database.first_height()
     }
 
     /// [`Database::block`].

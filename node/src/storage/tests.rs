@@ -2,8 +2,8 @@ mod copies;
 mod damage;
 mod encrypted;
 mod prune;
-mod restore;
 mod reader;
+mod restore;
 
 use std::path::PathBuf;
 use std::sync::Arc;
