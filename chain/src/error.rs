@@ -33,6 +33,19 @@ pub enum Error {
     #[error("{what} is for chain {got}, this is {expected}")]
     OtherChain { what: &'static str, expected: ChainId, got: ChainId },
 
+    // Permits to read
+    #[error("permit ended at {}, it is {}: make a new one", ends.to_rfc3339(), now.to_rfc3339())]
+    PermitEnded { ends: Timestamp, now: Timestamp },
+    #[error(
+        "permit ends at {}, at the latest {} is allowed now: make one for less time",
+        ends.to_rfc3339(), latest.to_rfc3339()
+    )]
+    PermitTooLong { ends: Timestamp, latest: Timestamp },
+    #[error(
+        "permit is for another {what}, {expected}; this is {got}: make one for this or for any"
+    )]
+    PermitElsewhere { what: &'static str, expected: String, got: String },
+
     // Transactions as such
     #[error("transaction expired at height {valid_until}, the block is {height}")]
     Expired { valid_until: Height, height: Height },
@@ -126,15 +139,15 @@ impl Error {
             | Self::Name { .. } => 1,
             Self::BadSignature { .. } => 2,
             Self::OtherChain { .. } => 3,
-            Self::Expired { .. } | Self::InvitationExpired { .. } => 4,
-            Self::TooFar { .. } | Self::InvitationTooFar { .. } => 5,
+            Self::Expired { .. } | Self::InvitationExpired { .. } | Self::PermitEnded { .. } => 4,
+            Self::TooFar { .. } | Self::InvitationTooFar { .. } | Self::PermitTooLong { .. } => 5,
             Self::Repeated { .. } => 6,
             Self::UnknownSender { .. } => 7,
             Self::MempoolFull { .. } => 8,
             Self::Suspended { .. } => 9,
             Self::NotFound { .. } => 10,
             Self::Exists { .. } => 11,
-            Self::NotAllowed { .. } => 12,
+            Self::NotAllowed { .. } | Self::PermitElsewhere { .. } => 12,
             Self::Version { .. } => 13,
             Self::Term { .. } => 14,
             Self::NoSwitch { .. } => 15,

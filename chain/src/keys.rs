@@ -79,6 +79,8 @@ pub enum Domain {
     Visit,
     /// What an operator asks of a running node, with that node's own key.
     Operator,
+    /// A permit to read, by the key that reads.
+    Permit,
 }
 
 impl Domain {
@@ -92,6 +94,7 @@ impl Domain {
             Self::Claim => b"tandem/claim/1\0",
             Self::Visit => b"tandem/visit/1\0",
             Self::Operator => b"tandem/operator/1\0",
+            Self::Permit => b"tandem/permit/1\0",
         }
     }
 

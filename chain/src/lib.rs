@@ -15,6 +15,7 @@ pub mod limits;
 pub mod liveness;
 pub mod mempool;
 pub mod modules;
+pub mod permit;
 pub mod roles;
 pub mod snapshot;
 pub mod store;

@@ -39,6 +39,16 @@ pub const MAX_INVITED_TX_BYTES: usize = 4 * 1024;
 pub const MAX_DATA_SETS_PER_ORG: usize = 100;
 /// Data sets in one chain.
 pub const MAX_DATA_SETS: usize = MAX_ORGS * MAX_DATA_SETS_PER_ORG;
+/// Ranges of one data set that are granted to one organisation, to one user, or to all members.
+pub const MAX_GRANTS_PER_GRANTEE: usize = 16;
+/// Organisations and users to whom something is granted in one data set.
+pub const MAX_GRANTEES_PER_DATA_SET: usize = 1_000;
+/// Bytes of an encoded permit to read.
+pub const MAX_PERMIT_BYTES: usize = 1024;
+/// Time ahead at which a permit may end that is for one request alone.
+pub const MAX_REQUEST_PERMIT_TIME: Duration = Duration::from_secs(5 * 60);
+/// Time ahead at which a permit may end that is for any request.
+pub const MAX_TOKEN_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Power of all seats together. CometBFT allows 2^60; products with 3 stay far below 2^64.
 pub const MAX_TOTAL_POWER: u64 = 1 << 40;
 /// Rounds in one height: a protobuf int32 that a capped timeout does not reach in a lifetime.
@@ -116,6 +126,17 @@ const _: () = {
     // All users of an organisation are one answer, and so is the history of motions.
     assert!(MAX_USERS_PER_ORG <= MAX_LIST && MAX_MOTION_HISTORY <= MAX_LIST as u64);
     assert!(MAX_ORGS * MAX_DATA_SETS_PER_ORG <= MAX_DATA_SETS);
+    // What is granted to one grantee is one value: each range two keys, a right and a height.
+    assert!(MAX_GRANTS_PER_GRANTEE * (2 * (8 + MAX_RECORD_KEY_BYTES) + 12) <= 16 * 1024);
+    assert!(MAX_GRANTS_PER_GRANTEE <= MAX_LIST);
+    // Each organisation can be granted something, and every user of one.
+    assert!(
+        MAX_ORGS <= MAX_GRANTEES_PER_DATA_SET && MAX_USERS_PER_ORG <= MAX_GRANTEES_PER_DATA_SET
+    );
+    // A permit: the chain's id, three keys or hashes, a time, a data set and two keys of records, a
+    // signature.
+    let part = 1 + 8 + MAX_NAME_LEN + 2 * (8 + MAX_RECORD_KEY_BYTES);
+    assert!(8 + MAX_CHAIN_ID_LEN + 3 * 33 + 8 + part + 64 <= MAX_PERMIT_BYTES);
     // A list of all data sets, with two names each, is one answer.
     assert!(MAX_DATA_SETS * 4 * MAX_NAME_LEN <= MAX_LIST_BYTES);
     // One sender alone can fill a block, and send any transaction to the reserve.

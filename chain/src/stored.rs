@@ -12,9 +12,12 @@ use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::ledger::{Last, Origin, Recent};
 use crate::limits::MAX_ENCODED_BYTES;
-use crate::modules::consortium::{Closed, Docket, KeyEntry, Motion, Org, Policy, UsedInvitation};
+use crate::modules::consortium::{
+    Closed, Docket, KeyEntry, Motion, Org, Policy, UsedInvitation, User,
+};
 use crate::modules::parameters::Parameters;
 use crate::modules::records::Stored;
+use crate::modules::rights::Grant;
 use crate::modules::standby::{SeatState, Switch};
 use crate::roles::{Register, RoleTable};
 use crate::types::{OrgName, Term};
@@ -85,7 +88,7 @@ table! {
     "consortium/orgs" Nothing: "names of the organisations", Vec<OrgName>;
     "consortium/org/" Name: "organisation", Org;
     "consortium/key/" Key: "role of a key", KeyEntry;
-    "consortium/user/" NameAndKey: "user", ();
+    "consortium/user/" NameAndKey: "user", User;
     "consortium/policy" Nothing: "policy", Policy;
     "consortium/closed" Nothing: "closed organisations", BTreeMap<OrgName, Closed>;
     "consortium/docket" Nothing: "docket", Docket;
@@ -100,6 +103,8 @@ table! {
     "records/sets/" Name: "number of data sets", u64;
     "records/set/" Name: "owner of a data set", OrgName;
     "records/data/" NameAndBytes: "record", Stored;
+    "rights/grants/" NameAndBytes: "grants", Vec<Grant>;
+    "rights/grantees/" Name: "number of grantees of a data set", u64;
 }
 
 /// A key of the state as text: numbers in digits, public keys in hex, a record's key as text or in hex
@@ -199,6 +204,8 @@ fn unknown(key: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::modules::consortium::UserRole;
+    use crate::types::Height;
 
     struct What;
 
@@ -242,10 +249,9 @@ mod tests {
         let owner: OrgName = "alpha".parse().unwrap();
         let bytes = codec::encode(&owner);
         assert_eq!(visit(b"records/set/prices", &bytes, What), Ok("owner of a data set"));
-        assert_eq!(
-            visit(b"consortium/user/alpha/01234567890123456789012345678901", b"", What),
-            Ok("user")
-        );
+        let user = codec::encode(&User { role: UserRole::Reader, since: Height(7) });
+        let key = b"consortium/user/alpha/01234567890123456789012345678901";
+        assert_eq!(visit(key, &user, What), Ok("user"));
         let longer = [bytes.as_slice(), b"\0"].concat();
         assert!(visit(b"records/set/prices", &longer, What).is_err());
         assert_eq!(place_of_end(b"records/set/prices", &longer), Ok(bytes.len()));

@@ -4,6 +4,7 @@ pub mod decode;
 pub mod export;
 pub mod node;
 pub mod org;
+pub mod rights;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +56,20 @@ pub struct Global {
         default_value = "http://127.0.0.1:26657"
     )]
     pub nodes: Vec<String>,
+    /// Permit to show to nodes whose reading is limited: hex digits, @FILE with them, or - for standard
+    /// input
+    #[arg(
+        long,
+        global = true,
+        env = "TANDEM_PERMIT",
+        hide_env_values = true,
+        value_name = "PERMIT",
+        conflicts_with = "read_key"
+    )]
+    pub permit: Option<String>,
+    /// Key file that signs requests to such nodes; the sender's, where a transaction is sent
+    #[arg(long, global = true, env = "TANDEM_READ_KEY", value_name = "FILE")]
+    pub read_key: Option<PathBuf>,
     /// Answer in JSON, for scripts; an error too, on standard error
     #[arg(long, global = true)]
     pub json: bool,
@@ -85,6 +100,9 @@ pub enum Command {
     /// Sign and send a transaction, and wait for its receipt
     #[command(subcommand)]
     Tx(Tx),
+    /// Make and show permits to read, where nodes ask for them
+    #[command(subcommand)]
+    Permit(rights::Permit),
     /// Members of the consortium: who they are, who joins and leaves, and who agrees to it
     #[command(subcommand)]
     Org(org::Org),
@@ -247,8 +265,10 @@ pub enum Keys {
         /// The file; the node key of the home folder, when it is left out
         file: Option<PathBuf>,
     },
-    /// Print a node's proof that it is to be a node of an organisation, for `node register`
+    /// Print a key's proof that it is to be of an organisation, for `node register` and `tx user add`
     Proof {
+        /// Its file; the node key of the home folder, when it is left out
+        file: Option<PathBuf>,
         /// Name of the organisation
         #[arg(long)]
         org: OrgName,
@@ -283,9 +303,12 @@ pub enum Tx {
     /// Data sets and records
     #[command(subcommand)]
     Record(RecordTx),
-    /// Keys that may send transactions for the sender's organisation
+    /// Users of the sender's organisation, and their roles
     #[command(subcommand)]
-    User(UserTx),
+    User(rights::UserTx),
+    /// Rights on records: who may read, write and grant where
+    #[command(subcommand)]
+    Right(rights::RightTx),
     /// Send what `--sign-only` printed
     Raw {
         /// Hex digits, @FILE with them, or - for standard input
@@ -336,27 +359,6 @@ pub enum RecordTx {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum UserTx {
-    /// Let a key send transactions, with the admin key
-    Add {
-        /// The key: hex with --proof, or its key file
-        user: String,
-        /// What `tandem keys proof` printed where the key is kept
-        #[arg(long, value_name = "HEX")]
-        proof: Option<String>,
-        #[command(flatten)]
-        sending: Sending,
-    },
-    /// Take it back, with the admin key
-    Remove {
-        /// The key: hex, or a key file
-        user: String,
-        #[command(flatten)]
-        sending: Sending,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub enum Query {
     /// A record's value, as it is, on standard output
     Record {
@@ -395,6 +397,27 @@ pub enum Query {
     Key {
         /// The key: hex, or a key file
         key: String,
+    },
+    /// Users and their roles
+    Users {
+        /// The member; all, when it is left out
+        org: Option<OrgName>,
+    },
+    /// What is granted in a data set
+    Rights {
+        /// The data set
+        set: DataSetName,
+    },
+    /// What of a data set a key may read, and whether a record
+    MayRead {
+        /// The key that reads: hex, or a key file
+        #[arg(value_name = "READER")]
+        key: String,
+        /// The data set
+        set: DataSetName,
+        /// The record's key: text, or hex digits after 0x
+        #[arg(value_name = "KEY")]
+        record: Option<String>,
     },
     /// Any method of the RPC; the answer is printed as JSON
     Rpc {
@@ -541,6 +564,15 @@ mod tests {
             "tandem node invite --admin-key k --valid 0",
             "tandem node address set --key k",
             "tandem join",
+            "tandem tx user add user.json --role king --key k",
+            "tandem tx right grant set read --all --key k",
+            "tandem tx right grant set read --members --org a --all --key k",
+            "tandem tx right grant set read --org a --of b --all --key k",
+            "tandem tx right grant set own --members --all --key k",
+            "tandem tx right revoke set --members --all --prefix a --key k",
+            "tandem permit make --key k --valid 8d",
+            "tandem permit make --key k --valid 0s",
+            "tandem status --permit p --read-key k",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::limits::MAX_TX_BYTES;
-use tandem_node::client::Client;
+use tandem_chain::permit::Permit;
+use tandem_node::client::{As, Client};
 use tandem_node::config::Config;
 use tandem_node::home::{Home, KeyFile};
 use tandem_node::run::load_genesis;
@@ -85,15 +86,50 @@ pub fn reader(global: &Global) -> anyhow::Result<Reader> {
     Ok(Reader::open(&home.data_path(), genesis.hash(), &home.storage(&config)?)?)
 }
 
-/// Clients of all nodes on the command line.
-pub fn clients(global: &Global) -> anyhow::Result<Vec<Client>> {
-    Ok(global.nodes.iter().map(|url| Client::new(url)).collect::<Result<_, _>>()?)
+/// A permit to read.
+pub fn permit(text: &str) -> anyhow::Result<Permit> {
+    let text = self::text(text)?;
+    let permit = text.trim().parse();
+    Ok(permit.map_err(|error| Usage(format!("this is no permit to read: {error}")))?)
+}
+
+/// Takes the permit of the command line from standard input, where it says so: that can be read once,
+/// and several clients ask by it.
+pub fn take_permit(global: &mut Global) -> anyhow::Result<()> {
+    if global.permit.as_deref() == Some("-") {
+        global.permit = Some(permit("-")?.to_string());
+    }
+    Ok(())
+}
+
+/// As whom nodes are read: as the command line says, else by `key`.
+fn reads_as(global: &Global, key: Option<&Path>) -> anyhow::Result<Option<As>> {
+    if let Some(text) = &global.permit {
+        return Ok(Some(As::Permit(permit(text)?)));
+    }
+    let key = global.read_key.as_deref().or(key);
+    Ok(key.map(secret_key).transpose()?.map(As::Key))
+}
+
+/// Clients of all nodes on the command line, which read by `key` where nothing else is said and nodes
+/// ask for a permit.
+pub fn clients(global: &Global, key: Option<&Path>) -> anyhow::Result<Vec<Client>> {
+    let reads_as = reads_as(global, key)?;
+    let client = |url: &String| {
+        let client = Client::new(url)?;
+        Ok(match reads_as.clone() {
+            Some(reads_as) => client.reading(reads_as),
+            None => client,
+        })
+    };
+    global.nodes.iter().map(client).collect()
 }
 
 /// The first node on the command line that answers; when none does, the last. About those that do
 /// not there is a word on standard error, which with `--json` is kept for the command's own error.
-pub async fn client(global: &Global) -> anyhow::Result<Client> {
-    let mut clients = clients(global)?;
+/// It reads as [`clients`] do.
+pub async fn client(global: &Global, key: Option<&Path>) -> anyhow::Result<Client> {
+    let mut clients = clients(global, key)?;
     let Some(last) = clients.pop() else {
         return Err(Usage("--node names no node".to_owned()).into());
     };

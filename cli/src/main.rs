@@ -46,7 +46,8 @@ fn no_command(answer: &clap::Error) -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let Cli { global, command } = cli;
+    let Cli { mut global, command } = cli;
+    input::take_permit(&mut global)?;
     match command {
         Command::Init(init) => commands::init::init(&global, init),
         Command::Genesis(genesis) => commands::genesis::genesis(&global, genesis),
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Switch(switch) => wait(commands::tx::switch(&global, switch)),
         Command::Node(node) => wait(commands::node::node(&global, node)),
         Command::Join(join) => commands::join::join(&global, join),
+        Command::Permit(permit) => wait(commands::permit::permit(&global, permit)),
         Command::Tx(tx) => wait(commands::tx::tx(&global, tx)),
         Command::Org(org) => wait(commands::org::org(&global, org)),
         Command::Db(db) => wait(commands::db::db(&global, db)),

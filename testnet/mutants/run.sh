@@ -20,11 +20,11 @@ mkdir -p "$target"
 exec 9> "$target/lock"
 flock -n 9 || { echo "another run works in $target" >&2; exit 1; }
 
-# A workspace of the pure crates, whose dependencies alone are optimised: each change is compiled once
-# and mostly runs for seconds.
+# A workspace of the pure crates, and the page that a test executes, whose dependencies alone are
+# optimised: each change is compiled once and mostly runs for seconds.
 rm -rf "$scratch"
 mkdir "$scratch"
-cp -r chain consensus Cargo.toml Cargo.lock "$scratch"
+cp -r chain consensus docs Cargo.toml Cargo.lock "$scratch"
 sed -i -e 's/^members = .*/members = ["chain", "consensus"]/' -e '/^\[profile/,$d' "$scratch/Cargo.toml"
 cat >> "$scratch/Cargo.toml" <<'TOML'
 [profile.dev]

@@ -5,6 +5,7 @@
 pub mod consortium;
 pub mod parameters;
 pub mod records;
+pub mod rights;
 pub mod standby;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::ledger::context::Context;
-use crate::modules::consortium::KeyRole;
+use crate::modules::consortium::{KeyRole, User, UserRole};
 use crate::tx::TxBody;
 use crate::types::OrgName;
 
@@ -25,6 +26,8 @@ pub enum Call {
     Standby(standby::Call),
     /// Data sets and records.
     Records(records::Call),
+    /// Rights on ranges of records.
+    Rights(rights::Call),
 }
 
 /// Who sends a transaction: a key with a role.
@@ -33,6 +36,8 @@ pub(crate) struct Sender {
     pub(crate) key: PublicKey,
     pub(crate) org: OrgName,
     pub(crate) role: KeyRole,
+    /// What it is as a user; none when its role is another.
+    pub(crate) user: Option<User>,
 }
 
 impl Sender {
@@ -42,6 +47,24 @@ impl Sender {
         } else {
             Err(Error::NotAllowed { sender: self.key, needed: "an organisation's admin key" })
         }
+    }
+
+    /// Whether it is a user with a role.
+    pub(crate) fn is(&self, role: UserRole) -> bool {
+        self.user.is_some_and(|user| user.role == role)
+    }
+
+    /// Whether it may move seat and pair between the nodes that its organisation has.
+    pub(crate) fn runs_nodes(&self) -> bool {
+        self.role == KeyRole::Admin || self.is(UserRole::Operator)
+    }
+
+    pub(crate) fn must_run_nodes(&self) -> Result<(), Error> {
+        if self.runs_nodes() {
+            return Ok(());
+        }
+        let needed = "an organisation's admin key, or an operator of it,";
+        Err(Error::NotAllowed { sender: self.key, needed })
     }
 }
 
@@ -53,5 +76,6 @@ pub(crate) fn execute(ctx: &mut Context, body: &TxBody) -> Result<Vec<u8>, Error
         Call::Consortium(call) => consortium::execute(ctx, &sender, call),
         Call::Standby(call) => standby::execute(ctx, &sender, call),
         Call::Records(call) => records::execute(ctx, &sender, call),
+        Call::Rights(call) => rights::execute(ctx, &sender, call),
     }
 }

@@ -11,10 +11,12 @@ use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::limits::{MAX_ENCODED_BYTES, MAX_ORGS, MAX_TX_BYTES};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{
-    Closed, Decision, Docket, Motion, Opened, Outcome, Policy,
+    Closed, Decision, Docket, Motion, Opened, Outcome, Policy, User, UserRole,
 };
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{Grant, Range, Right};
 use tandem_chain::modules::standby::{Reason, Run, SeatState, Switch};
+use tandem_chain::permit::Permit;
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::snapshot::{Chunk, Manifest};
 use tandem_chain::tree::Proof;
@@ -56,6 +58,11 @@ fn kinds() -> Vec<Kind> {
     let docket = Docket { next: 8, open: [(7, opened)].into() };
     let closed_org = Closed { is_removed: true, last: holder };
     let decision = Decision { motion: 7, effective: Some(effective) };
+    let grants = [Right::Read, Right::Admin].map(|right| {
+        let range = Range::prefix(right.to_string().as_bytes());
+        Grant { range, right, height: Height(7) }
+    });
+    let grants = grants.to_vec();
     let leaf = Some((samples::hash(3), samples::hash(4)));
     let proof = Proof { siblings: vec![samples::hash(1), samples::hash(2)], leaf };
     let mut kinds = vec![
@@ -86,6 +93,10 @@ fn kinds() -> Vec<Kind> {
         Kind::new::<Closed>("closed organisation", &closed_org),
         Kind::new::<Decision>("decision", &decision),
         Kind::new::<Policy>("policy", &Policy::default()),
+        Kind::new::<User>("user", &User { role: UserRole::Auditor, since: Height(7) }),
+        Kind::new::<Vec<Grant>>("grants", &grants),
+        Kind::new::<Permit>("permit", &samples::permits()[0]),
+        Kind::new::<Permit>("token", &samples::permits()[1]),
     ];
     for (name, call) in samples::calls() {
         // A transaction keeps the bytes that it came in: what was read from them must be them.
@@ -352,6 +363,12 @@ proptest! {
     fn blocks_come_back_and_are_hashed_whatever_is_in_them(block in strategies::block()) {
         round_trip(&block)?;
         let _ = (block.id(), block.check_hashes());
+    }
+
+    #[test]
+    fn permits_come_back(permit in strategies::permit()) {
+        prop_assert_eq!(permit.to_string().parse(), Ok(permit.clone()));
+        round_trip(&permit)?;
     }
 
     #[test]

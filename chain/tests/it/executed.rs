@@ -8,7 +8,8 @@ use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::{PublicKey, Strict};
 use tandem_chain::ledger::{Ledger, Receipt};
 use tandem_chain::liveness::LivenessRecord;
-use tandem_chain::modules::consortium::Change;
+use tandem_chain::modules::consortium::{Change, UserRole};
+use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, parameters, records, standby};
 use tandem_chain::roles::RoleTable;
 use tandem_chain::store::MemoryStore;
@@ -217,7 +218,17 @@ pub fn with_every_call() -> Chain {
         power: Power(1),
     };
     let (epsilon, zeta) = (|| org("epsilon"), || org("zeta"));
-    let proof_of_user = consortium::registration_proof(&chain_id(), &org("alpha"), &secret(51));
+    let add = C::AddUser {
+        user: public(51),
+        role: UserRole::Reader,
+        proof: consortium::registration_proof(&chain_id(), &org("alpha"), &secret(51)),
+    };
+    let grant = |to, range, right| {
+        (101, Call::Rights(rights::Call::Grant { data_set: data_set(), to, range, right }))
+    };
+    let user = || Grantee::User { org: org("delta"), key: public(34) };
+    let owner = Grantee::Org(org("alpha"));
+    let revoke = rights::Call::Revoke { data_set: data_set(), to: owner, range: Range::all() };
     let proof_of_admin = consortium::registration_proof(&chain_id(), &org("beta"), &secret(112));
     let invitation = samples::invitation(consortium::InvitedAs::Replacement { lost: public(21) });
     let claim = invitation.claim(&secret(120), &public(42));
@@ -226,7 +237,7 @@ pub fn with_every_call() -> Chain {
             (101, Call::Records(R::Create { data_set: data_set() })),
             (101, Call::Records(put(b"41"))),
             (31, Call::Records(put(b"42"))),
-            (101, Call::Consortium(C::AddUser { user: public(51), proof: proof_of_user })),
+            (101, Call::Consortium(add)),
             (101, Call::Consortium(C::RemoveUser { user: public(31) })),
         ],
         vec![
@@ -247,6 +258,12 @@ pub fn with_every_call() -> Chain {
             (104, Call::Standby(switch)),
             (101, Call::Records(R::Delete { data_set: data_set(), key: key.clone(), expected })),
             (101, Call::Records(put(b"43"))),
+            (101, Call::Consortium(C::SetRole { user: public(51), role: UserRole::Auditor })),
+            grant(Grantee::Members, Range::all(), Right::Read),
+            grant(Grantee::Org(org("beta")), Range::prefix(b"2026-"), Right::Write),
+            grant(Grantee::Org(org("beta")), Range::prefix(b"2027-"), Right::Admin),
+            grant(user(), Range::prefix(b"2026-11-"), Right::Admin),
+            (101, Call::Rights(revoke)),
         ],
         vec![
             propose(new("epsilon", 105)),

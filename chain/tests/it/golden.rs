@@ -157,6 +157,13 @@ fn golden() -> String {
         out.encoded(name, &part);
     }
 
+    out.section("Permits");
+    let [request, token, part] = samples::permits();
+    out.encoded("permit for one request", &request);
+    out.encoded("token", &token);
+    out.text("token, text", &token);
+    out.encoded("token for a part of the records", &part);
+
     out.section("State and genesis");
     out.encoded("role table", &samples::sample_table());
     out.encoded("register", &samples::sample_register());
@@ -220,6 +227,12 @@ fn errors() -> Vec<(&'static str, Error)> {
             "OtherChain",
             Error::OtherChain { what, expected: samples::chain_id(), got: samples::chain_id() },
         ),
+        ("PermitEnded", Error::PermitEnded { ends: samples::time(0), now: samples::time(1) }),
+        (
+            "PermitTooLong",
+            Error::PermitTooLong { ends: samples::time(1), latest: samples::time(0) },
+        ),
+        ("PermitElsewhere", Error::PermitElsewhere { what, expected: name(), got: name() }),
         ("Expired", Error::Expired { valid_until: Height(0), height: Height(0) }),
         ("TooFar", Error::TooFar { valid_until: Height(0), latest: Height(0) }),
         ("Repeated", Error::Repeated { hash: samples::hash(0) }),

@@ -9,11 +9,13 @@ use tandem_chain::evidence::Evidence;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::{Domain, PublicKey, SecretKey, Signature};
 use tandem_chain::liveness::{Bits, LivenessRecord, Observation, SignedRecord};
-use tandem_chain::modules::consortium::{Change, Policy};
+use tandem_chain::modules::consortium::{Change, Policy, UserRole};
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
+use tandem_chain::permit::{Part, Permit, PermitBody};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
-use tandem_chain::snapshot::{Chunk, Item, Manifest, Range};
+use tandem_chain::snapshot::{self, Chunk, Item, Manifest};
 use tandem_chain::tree;
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{ChainId, Hash, Height, OrgName, Power, Round, Term, Timestamp};
@@ -228,7 +230,25 @@ pub fn calls() -> Vec<(&'static str, Call)> {
             "consortium.register_invited",
             Call::Consortium(C::RegisterInvited { invitation, claim, addresses: places }),
         ),
+        (
+            "consortium.set_role",
+            Call::Consortium(C::SetRole { user: public(15), role: UserRole::Auditor }),
+        ),
     ]);
+    let user = Grantee::User { org: org("beta"), key: public(32) };
+    let grantees = [
+        ("rights.grant to members", Grantee::Members, Right::Read),
+        ("rights.grant to an organisation", Grantee::Org(org("beta")), Right::Write),
+        ("rights.grant to a user", user, Right::Admin),
+    ];
+    let range = || Range::prefix(b"2026-");
+    all.extend(grantees.into_iter().map(|(name, to, right)| {
+        let grant = rights::Call::Grant { data_set: data_set(), to, range: range(), right };
+        (name, Call::Rights(grant))
+    }));
+    let revoke =
+        rights::Call::Revoke { data_set: data_set(), to: Grantee::Members, range: range() };
+    all.push(("rights.revoke", Call::Rights(revoke)));
     let mut calls = vec![
         ("consortium.register_node", Call::Consortium(register)),
         ("consortium.remove_node", Call::Consortium(C::RemoveNode { node })),
@@ -236,7 +256,11 @@ pub fn calls() -> Vec<(&'static str, Call)> {
         ("consortium.set_addresses", Call::Consortium(C::SetAddresses { addresses })),
         (
             "consortium.add_user",
-            Call::Consortium(C::AddUser { user: public(15), proof: secret(15).sign(b"a proof") }),
+            Call::Consortium(C::AddUser {
+                user: public(15),
+                role: UserRole::Reader,
+                proof: secret(15).sign(b"a proof"),
+            }),
         ),
         ("consortium.remove_user", Call::Consortium(C::RemoveUser { user: public(15) })),
         ("standby.switch", Call::Standby(switch)),
@@ -337,11 +361,29 @@ pub fn certified_block() -> CertifiedBlock {
 pub fn snapshot() -> (Manifest, Chunk) {
     let item = |key: &str, value: &str| Item { key: key.into(), value: value.into() };
     let chunk = Chunk::new(vec![item("records/a", "1"), item("records/b", "22")]);
-    let whole = Range { path: Vec::new(), first: 0, count: 16 };
+    let whole = snapshot::Range { path: Vec::new(), first: 0, count: 16 };
     let state = chunk.items().iter().map(|item| (item.key.as_slice(), item.value.as_slice()));
     let (app_hash, tile) = (tree::root_of(state), chunk.tile(&whole).expect("of the whole"));
     let manifest = Manifest::new(chain_id(), Height(8), app_hash, vec![tile]);
     (manifest.expect("all of the state"), chunk)
+}
+
+/// A permit of key 31 for one request at node 2, a token of it for any node, and one for a part of the
+/// records.
+pub fn permits() -> [Permit; 3] {
+    let body = PermitBody {
+        chain_id: chain_id(),
+        reader: public(31),
+        node: Some(public(2)),
+        request: Some(hash(3)),
+        ends: time(300_000),
+        only: None,
+    };
+    let token = PermitBody { node: None, request: None, ..body.clone() };
+    let data_set = "prices.eu".parse().unwrap();
+    let only = Some(Part { data_set, range: Range::prefix(b"2026-") });
+    let part = PermitBody { only, ..token.clone() };
+    [body, token, part].map(|body| Permit::sign(body, &secret(31)))
 }
 
 /// What key 21 signs in each domain but those of follow messages, which `consensus` has, and of
@@ -355,5 +397,6 @@ pub fn domain_sign_bytes() -> Vec<(&'static str, Vec<u8>)> {
         ("registration", Domain::Registration.sign_bytes(&id, &(org("alpha"), public(14)))),
         ("invitation", Domain::Invitation.sign_bytes(&id, &invited.body)),
         ("claim", Domain::Claim.sign_bytes(&id, &(org("alpha"), public(14)))),
+        ("permit", Domain::Permit.sign_bytes(&id, &permits()[0].body)),
     ]
 }

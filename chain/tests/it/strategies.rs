@@ -6,9 +6,11 @@ use tandem_chain::block::{Block, Certificate, Commit, CommitSig, Header};
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::{PublicKey, Signature};
 use tandem_chain::liveness::{LivenessRecord, Observation, SignedRecord};
-use tandem_chain::modules::consortium::{Change, Policy, Threshold};
+use tandem_chain::modules::consortium::{Change, Policy, Threshold, UserRole};
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{self, Grantee, Range, Right};
 use tandem_chain::modules::{Call, consortium, records, standby};
+use tandem_chain::permit::{Part, Permit, PermitBody};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{
@@ -164,8 +166,9 @@ fn call() -> impl Strategy<Value = Call> {
         public_key().prop_map(|node| Call::Consortium(C::RemoveNode { node })),
         public_key().prop_map(|node| Call::Consortium(C::SetPartner { node })),
         addresses().prop_map(|addresses| Call::Consortium(C::SetAddresses { addresses })),
-        (public_key(), signature())
-            .prop_map(|(user, proof)| Call::Consortium(C::AddUser { user, proof })),
+        (public_key(), role(), signature())
+            .prop_map(|(user, role, proof)| { Call::Consortium(C::AddUser { user, role, proof }) }),
+        (public_key(), role()).prop_map(|(user, role)| Call::Consortium(C::SetRole { user, role })),
         public_key().prop_map(|user| Call::Consortium(C::RemoveUser { user })),
         (org_name(), public_key(), any::<u64>()).prop_map(|(seat, target, term)| {
             Call::Standby(standby::Call::Switch { seat, target, term: Term(term) })
@@ -191,7 +194,47 @@ fn call() -> impl Strategy<Value = Call> {
         (data_set_name(), bytes(), expected()).prop_map(|(data_set, key, expected)| {
             Call::Records(R::Delete { data_set, key, expected })
         }),
+        (data_set_name(), grantee(), range(), right()).prop_map(|(data_set, to, range, right)| {
+            Call::Rights(rights::Call::Grant { data_set, to, range, right })
+        }),
+        (data_set_name(), grantee(), range()).prop_map(|(data_set, to, range)| {
+            Call::Rights(rights::Call::Revoke { data_set, to, range })
+        }),
     ]
+}
+
+fn role() -> impl Strategy<Value = UserRole> {
+    prop::sample::select(UserRole::ALL.to_vec())
+}
+
+fn right() -> impl Strategy<Value = Right> {
+    prop::sample::select(Right::ALL.to_vec())
+}
+
+fn grantee() -> impl Strategy<Value = Grantee> {
+    prop_oneof![
+        Just(Grantee::Members),
+        org_name().prop_map(Grantee::Org),
+        (org_name(), public_key()).prop_map(|(org, key)| Grantee::User { org, key }),
+    ]
+}
+
+fn range() -> impl Strategy<Value = Range> {
+    let key = || vec(any::<u8>(), 0..9);
+    (key(), key()).prop_map(|(from, until)| Range { from, until })
+}
+
+pub fn permit() -> impl Strategy<Value = Permit> {
+    let node = proptest::option::of(public_key());
+    let part = (data_set_name(), range()).prop_map(|(data_set, range)| Part { data_set, range });
+    let only = proptest::option::of(part);
+    (chain_id(), node, proptest::option::of(hash()), time(), only).prop_map(
+        |(chain_id, node, request, ends, only)| {
+            let key = secret(1);
+            let reader = key.public();
+            Permit::sign(PermitBody { chain_id, reader, node, request, ends, only }, &key)
+        },
+    )
 }
 
 fn policy() -> impl Strategy<Value = Policy> {

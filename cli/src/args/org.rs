@@ -1,6 +1,6 @@
 //! The command line of `tandem org`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -122,6 +122,22 @@ pub enum Propose {
         #[command(flatten)]
         proposing: Proposing,
     },
+}
+
+impl Propose {
+    /// Key file of who proposes.
+    pub fn key(&self) -> &Path {
+        match self {
+            Self::Add { proposing, .. }
+            | Self::Remove { proposing, .. }
+            | Self::Suspend { proposing, .. }
+            | Self::Restore { proposing, .. }
+            | Self::Power { proposing, .. }
+            | Self::AdminKey { proposing, .. }
+            | Self::Parameters { proposing, .. }
+            | Self::Policy { proposing, .. } => &proposing.sending.key,
+        }
+    }
 }
 
 /// A motion's life from the newest block on. The block that it comes into is later.

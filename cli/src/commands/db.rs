@@ -128,7 +128,7 @@ impl Opened {
     /// The node that has the database open: that with the home's key.
     async fn running(&self, global: &Global, own: PublicKey) -> anyhow::Result<Client> {
         let mut unheard = None;
-        for client in input::clients(global)? {
+        for client in input::clients(global, None)? {
             match client.status().await {
                 Ok(status) if status.tandem.public_key == own => return Ok(client),
                 Ok(_) => {}

@@ -19,8 +19,11 @@ pub fn keys(global: &Global, command: Keys) -> anyhow::Result<()> {
             let file = file.unwrap_or_else(|| Home::new(&global.home).node_key_path());
             show(global, &input::secret_key(&file)?.public())
         }
-        Keys::Proof { org, chain_id } => {
-            let key = Home::new(&global.home).node_key()?;
+        Keys::Proof { file, org, chain_id } => {
+            let key = match file {
+                Some(file) => input::secret_key(&file)?,
+                None => Home::new(&global.home).node_key()?,
+            };
             let proof = registration_proof(&chain_id, &org, &key);
             let answer = json!({ "public_key": key.public(), "proof": proof });
             output::show(global, &answer, |_| {

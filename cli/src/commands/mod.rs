@@ -11,6 +11,7 @@ pub mod join;
 pub mod keys;
 pub mod node;
 pub mod org;
+pub mod permit;
 pub mod query;
 pub mod seats;
 pub mod snapshot;

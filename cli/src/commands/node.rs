@@ -56,7 +56,7 @@ async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
         None if args.observer => InvitedAs::Observer,
         None => InvitedAs::Standby,
     };
-    let client = input::client(global).await?;
+    let client = input::client(global, Some(&args.admin_key)).await?;
     let status = client.status().await?;
     let block_time = status.sync_info.time()?;
     let genesis = status.tandem.genesis_hash;
@@ -197,7 +197,7 @@ fn part_text(part: &InvitedAs) -> String {
 }
 
 async fn list(global: &Global) -> anyhow::Result<()> {
-    let found = input::client(global).await?.nodes().await?;
+    let found = input::client(global, None).await?.nodes().await?;
     output::show(global, &found, |found| {
         let row = |node: &NodeEntry| {
             [

@@ -25,12 +25,12 @@ pub async fn org(global: &Global, command: Org) -> anyhow::Result<()> {
         Org::List => list(global).await,
         Org::Show { name } => show(global, &name).await,
         Org::Propose(what) => {
-            let client = input::client(global).await?;
+            let client = input::client(global, Some(what.key())).await?;
             let (change, proposing) = change(&client, what).await?;
             propose(global, &client, change, &proposing).await
         }
         Org::Vote { motion, sending } => {
-            let client = input::client(global).await?;
+            let client = input::client(global, Some(&sending.key)).await?;
             // What there is not, the ledger refuses.
             if let Ok(info) = client.motion(motion).await {
                 tell(global, &sending, &motion_text(&info))?;
@@ -39,19 +39,19 @@ pub async fn org(global: &Global, command: Org) -> anyhow::Result<()> {
             decide(global, &client, call, &sending, None).await
         }
         Org::Motions { motion: Some(motion), .. } => {
-            let info = input::client(global).await?.motion(motion).await?;
+            let info = input::client(global, None).await?.motion(motion).await?;
             output::show(global, &info, motion_text)
         }
         Org::Motions { motion: None, open, limit } => {
-            let found = input::client(global).await?.motions(open, limit).await?;
+            let found = input::client(global, None).await?.motions(open, limit).await?;
             output::show(global, &found, motions_text)
         }
         Org::Policy => {
-            let found = input::client(global).await?.policy().await?;
+            let found = input::client(global, None).await?.policy().await?;
             output::show(global, &found, policy_text)
         }
         Org::AdminKey { new, sending } => {
-            let client = input::client(global).await?;
+            let client = input::client(global, Some(&sending.key)).await?;
             let new = input::secret_key(&new)?;
             let old = input::secret_key(&sending.key)?.public();
             let (chain_id, org) = tx::own_org(&client, &old, &sending.key).await?;
@@ -175,7 +175,7 @@ fn tried_text(tried: &Tried) -> String {
 }
 
 async fn list(global: &Global) -> anyhow::Result<()> {
-    let found = input::client(global).await?.organizations().await?;
+    let found = input::client(global, None).await?.organizations().await?;
     output::show(global, &found, |found| {
         let row = |org: &OrganizationEntry| {
             let keys = |keys: &[_]| {
@@ -203,7 +203,7 @@ fn standing(org: &OrganizationEntry) -> &'static str {
 }
 
 async fn show(global: &Global, name: &OrgName) -> anyhow::Result<()> {
-    let client = input::client(global).await?;
+    let client = input::client(global, None).await?;
     let members = client.organizations().await?.organizations;
     let Some(org) = members.iter().find(|org| org.name == *name) else {
         let names: Vec<&str> = members.iter().map(|org| org.name.as_str()).collect();

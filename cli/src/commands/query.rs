@@ -4,10 +4,11 @@ use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tandem_chain::types::Height;
-use tandem_node::client::QueryAnswer;
+use tandem_chain::types::{DataSetName, Height, OrgName};
+use tandem_node::client::{Client, QueryAnswer};
 use tandem_node::decode::content::{self, Content};
 use tandem_node::decode::terminal::visible;
+use tandem_node::rpc::shapes::rights::{MayRead, RangeText, RightEntry, Users};
 use tandem_node::rpc::shapes::tandem::{
     DataSets, KeyInfo, ParametersInfo, RecordEntry, RecordsPage,
 };
@@ -18,7 +19,7 @@ use crate::exit::Usage;
 use crate::{input, output};
 
 pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
-    let client = input::client(global).await?;
+    let client = input::client(global, None).await?;
     match query {
         Query::Record { set, key } => {
             let answer = client.record(&set, &input::record_key(&key)?).await?;
@@ -59,12 +60,23 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
         }
         Query::Key { key } => {
             let found = client.key(&input::public_key(&key)?).await?;
-            output::show(global, &found, |KeyInfo { organization, role }| {
-                match organization.as_ref().zip(role.as_ref()) {
-                    Some((organization, role)) => format!("{role} of {organization}"),
-                    None => "not a key of this chain".to_owned(),
+            output::show(global, &found, |KeyInfo { organization, role, user_role }| {
+                match (organization, role, user_role) {
+                    (Some(organization), Some(role), Some(user_role)) => {
+                        format!("{role} of {organization}: {user_role}")
+                    }
+                    (Some(organization), Some(role), None) => format!("{role} of {organization}"),
+                    _ => "not a key of this chain".to_owned(),
                 }
             })
+        }
+        Query::Users { org } => users(global, &client, org).await,
+        Query::Rights { set } => rights(global, &client, &set).await,
+        Query::MayRead { key, set, record } => {
+            let record = record.as_deref().map(input::record_key).transpose()?;
+            let key = input::public_key(&key)?;
+            let found = client.may_read(&key, &set, record.as_deref()).await?;
+            output::show(global, &found, may_read_text)
         }
         Query::Rpc { method, params } => {
             let mut object = serde_json::Map::new();
@@ -83,6 +95,73 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
             output::print(&serde_json::to_string_pretty(&answer)?)
         }
     }
+}
+
+/// The users of a member, or of all.
+async fn users(global: &Global, client: &Client, org: Option<OrgName>) -> anyhow::Result<()> {
+    let orgs = if let Some(org) = org {
+        vec![org]
+    } else {
+        let members = client.organizations().await?.organizations;
+        members.into_iter().map(|member| member.name).collect()
+    };
+    let mut found = Vec::new();
+    for org in orgs {
+        found.push(client.users(&org).await?);
+    }
+    output::show(global, &found, |found| {
+        let rows = found.iter().flat_map(|Users { organization, users }| {
+            users.iter().map(|user| {
+                let (role, since) = (user.role.to_string(), user.since.to_string());
+                [organization.to_string(), user.key.to_string(), role, since]
+            })
+        });
+        output::table(["ORGANIZATION", "USER", "ROLE", "SINCE BLOCK"], rows)
+    })
+}
+
+/// All that is granted in a data set.
+async fn rights(global: &Global, client: &Client, set: &DataSetName) -> anyhow::Result<()> {
+    let mut found = client.rights(set, None).await?;
+    while let Some(next) = found.next.take() {
+        let part = client.rights(set, Some(&next)).await?;
+        if part.next.as_ref().is_some_and(|further| *further <= next) {
+            bail!("the node's answer goes round in a circle: what is behind {next} ends before it");
+        }
+        found.rights.extend(part.rights);
+        found.next = part.next;
+    }
+    output::show(global, &found, |found| {
+        let row = |entry: &RightEntry| {
+            let to = match (&entry.organization, &entry.user) {
+                (None, _) => "all members".to_owned(),
+                (Some(org), None) => org.to_string(),
+                (Some(org), Some(user)) => format!("{user} of {org}"),
+            };
+            let counts = output::yes_no(Some(!entry.is_void));
+            let keys = range_text(&entry.range);
+            [to, entry.right.to_string(), keys, entry.height.to_string(), counts]
+        };
+        output::table(["TO", "RIGHT", "KEYS", "BLOCK", "COUNTS"], found.rights.iter().map(row))
+    })
+}
+
+fn range_text(range: &RangeText) -> String {
+    range.range().map_or_else(|_| format!("{}..{}", range.from, range.until), |r| r.to_string())
+}
+
+fn may_read_text(found: &MayRead) -> String {
+    let ranges: Vec<String> = found.ranges.iter().map(range_text).collect();
+    let nothing = || "nothing".to_owned();
+    let mut facts = vec![
+        ("key of", found.organization.as_ref().map_or("nobody".to_owned(), ToString::to_string)),
+        ("reads", if ranges.is_empty() { nothing() } else { ranges.join(", ") }),
+        ("of data set", found.data_set.to_string()),
+    ];
+    facts.extend(found.record.map(|may| ("this record", output::yes_no(Some(may)))));
+    facts.push(("whole blocks here", output::yes_no(Some(found.blocks))));
+    facts.extend(found.reason.clone().map(|reason| ("why nothing", reason)));
+    output::facts(&facts)
 }
 
 fn show_record(global: &Global, answer: QueryAnswer) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use crate::{input, output};
 const KEY_WIDTH: usize = 12;
 
 pub async fn seats(global: &Global, args: &SeatsArgs) -> anyhow::Result<()> {
-    let seats = input::client(global).await?.seats(args.blocks).await?;
+    let seats = input::client(global, None).await?.seats(args.blocks).await?;
     let colours = Colours::new(colours(&std::io::stdout()));
     output::show(global, &seats, |seats| text(seats, &colours))
 }
@@ -74,7 +74,7 @@ fn remarks(seat: &Seat, colours: &Colours) -> Vec<String> {
 }
 
 pub async fn switches(global: &Global, limit: u64) -> anyhow::Result<()> {
-    let switches = input::client(global).await?.switches(0, limit).await?;
+    let switches = input::client(global, None).await?.switches(0, limit).await?;
     output::show(global, &switches, |Switches { switches }| {
         if switches.is_empty() {
             return "no seat has changed its holder yet".to_owned();

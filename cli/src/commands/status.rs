@@ -6,7 +6,7 @@ use crate::args::Global;
 use crate::{input, output};
 
 pub async fn status(global: &Global) -> anyhow::Result<()> {
-    let status = input::client(global).await?.status().await?;
+    let status = input::client(global, None).await?.status().await?;
     output::show(global, &status, text)
 }
 

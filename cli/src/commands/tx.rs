@@ -7,12 +7,14 @@ use serde_json::json;
 use tandem_chain::codec;
 use tandem_chain::keys::{PublicKey, Signature};
 use tandem_chain::modules::consortium::{self, registration_proof};
+use tandem_chain::modules::rights::{self, Grantee};
 use tandem_chain::modules::{Call, records, standby};
 use tandem_chain::tx::Tx as ChainTx;
 use tandem_chain::types::{ChainId, Height, OrgName};
 use tandem_node::client::{Client, Submission, SubmitError, TxInfo, prepare, submit_and_wait};
 
-use crate::args::{Global, RecordTx, Sending, Switch, Tx, UserTx};
+use crate::args::rights::{RightTx, To, UserTx};
+use crate::args::{Global, RecordTx, Sending, Switch, Tx};
 use crate::exit::{FailedReceipt, Usage};
 use crate::{input, output};
 
@@ -24,9 +26,13 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
         }
         Tx::User(user) => {
             let (call, sending) = match user {
-                UserTx::Add { user, proof, sending } => {
+                UserTx::Add { user, role, proof, sending } => {
                     let (user, proof) = proved(global, &user, proof, &sending).await?;
-                    (consortium::Call::AddUser { user, proof }, sending)
+                    (consortium::Call::AddUser { user, role, proof }, sending)
+                }
+                UserTx::Role { user, role, sending } => {
+                    let user = input::public_key(&user)?;
+                    (consortium::Call::SetRole { user, role }, sending)
                 }
                 UserTx::Remove { user, sending } => {
                     (consortium::Call::RemoveUser { user: input::public_key(&user)? }, sending)
@@ -34,14 +40,53 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
             };
             send(global, Call::Consortium(call), &sending).await
         }
+        Tx::Right(right) => {
+            let (call, sending) = right_call(global, right).await?;
+            send(global, Call::Rights(call), &sending).await
+        }
         Tx::Raw { hex, timeout } => {
             let text = input::value(&hex)?;
             let bytes = hex::decode(text.trim_ascii())
                 .map_err(|_| Usage("a raw transaction is hex digits alone".to_owned()))?;
             let tx = ChainTx::decode(bytes).context("what was given is no transaction")?;
-            let submission = submit_and_wait(&input::clients(global)?, &tx, timeout).await?;
+            let submission = submit_and_wait(&input::clients(global, None)?, &tx, timeout).await?;
             show_receipt(global, &submission.info)
         }
+    }
+}
+
+async fn right_call(global: &Global, tx: RightTx) -> anyhow::Result<(rights::Call, Sending)> {
+    Ok(match tx {
+        RightTx::Grant { set, right, to, of, keys, sending } => {
+            let (to, range) = (grantee(global, to, of, &sending).await?, keys.named()?);
+            (rights::Call::Grant { data_set: set, to, range, right }, sending)
+        }
+        RightTx::Revoke { set, to, of, keys, sending } => {
+            let (to, range) = (grantee(global, to, of, &sending).await?, keys.named()?);
+            (rights::Call::Revoke { data_set: set, to, range }, sending)
+        }
+    })
+}
+
+/// Whom something is granted; of a user, the node is asked for the organisation where it is not said.
+async fn grantee(
+    global: &Global,
+    to: To,
+    of: Option<OrgName>,
+    sending: &Sending,
+) -> anyhow::Result<Grantee> {
+    let key = match to {
+        To { members: true, .. } => return Ok(Grantee::Members),
+        To { org: Some(org), .. } => return Ok(Grantee::Org(org)),
+        To { user, .. } => input::public_key(&user.unwrap_or_default())?,
+    };
+    if let Some(org) = of {
+        return Ok(Grantee::User { org, key });
+    }
+    let found = input::client(global, Some(&sending.key)).await?.key(&key).await?;
+    match (found.organization, found.user_role) {
+        (Some(org), Some(_)) => Ok(Grantee::User { org, key }),
+        _ => bail!("key {key} is no user; of one that was, name the organisation: --of ORG"),
     }
 }
 
@@ -59,8 +104,7 @@ fn record_call(tx: RecordTx) -> anyhow::Result<(records::Call, Sending)> {
     })
 }
 
-/// A key with the proof that is given; or that by its key file, for the organisation of the sending
-/// admin key.
+/// A key with the proof that is given; or that by its key file, for the organisation of the sender.
 pub async fn proved(
     global: &Global,
     key: &str,
@@ -77,9 +121,12 @@ pub async fn proved(
         return Err(Usage(text.to_owned()).into());
     }
     let key = input::secret_key(Path::new(key))?;
-    let admin = input::secret_key(&sending.key)?.public();
-    let client = input::client(global).await?;
-    let (chain_id, org) = own_org(&client, &admin, &sending.key).await?;
+    let sender = input::secret_key(&sending.key)?.public();
+    let client = input::client(global, Some(&sending.key)).await?;
+    let chain_id = client.status().await?.node_info.network;
+    let Some(org) = client.key(&sender).await?.organization else {
+        bail!("the key in {} is none of {chain_id}", sending.key.display());
+    };
     Ok((key.public(), registration_proof(&chain_id, &org, &key)))
 }
 
@@ -98,7 +145,7 @@ pub async fn own_org(
 }
 
 pub async fn switch(global: &Global, args: Switch) -> anyhow::Result<()> {
-    let client = input::client(global).await?;
+    let client = input::client(global, Some(&args.sending.key)).await?;
     let mut target = args.to.as_deref().map(input::public_key).transpose()?;
     let mut term = args.term;
     if target.is_none() || term.is_none() {
@@ -145,7 +192,7 @@ fn switched(seat: &OrgName, target: &PublicKey, effective: Height, info: &TxInfo
 
 /// Signs a call, sends it and shows its receipt.
 pub async fn send(global: &Global, call: Call, sending: &Sending) -> anyhow::Result<()> {
-    let client = input::client(global).await?;
+    let client = input::client(global, Some(&sending.key)).await?;
     match submit(global, &client, call, sending).await? {
         Some(info) => show_receipt(global, &info),
         None => Ok(()),
@@ -180,7 +227,9 @@ pub async fn submit(
         return Ok(None);
     }
     // The node that was asked first, then the others.
-    let others = input::clients(global)?.into_iter().filter(|other| other.url() != client.url());
+    let others = input::clients(global, Some(&sending.key))?
+        .into_iter()
+        .filter(|other| other.url() != client.url());
     let clients: Vec<Client> = std::iter::once(client.clone()).chain(others).collect();
     let Submission { info, .. } = submit_and_wait(&clients, &tx, sending.timeout).await?;
     Ok(Some(info))

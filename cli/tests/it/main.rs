@@ -13,5 +13,6 @@ mod join;
 mod node;
 mod program;
 mod prune;
+mod rights;
 mod snapshot;
 mod support;

@@ -67,6 +67,13 @@ impl Desk {
         self.ended(self.command(line), line).await
     }
 
+    /// As [`Desk::run`], with a file as its standard input.
+    pub async fn run_reading(&self, line: &str, file: &str) -> Ran {
+        let mut command = self.command(line);
+        command.stdin(std::fs::File::open(self.path(file)).unwrap());
+        self.ended(command, line).await
+    }
+
     async fn ended(&self, mut command: Command, line: &str) -> Ran {
         let running = command.stdout(Stdio::piped()).spawn().unwrap();
         // When the time is over, the process is killed as its handle is dropped.
@@ -164,7 +171,9 @@ impl Desk {
 
     fn prepared(&self, mut command: Command) -> Command {
         command.current_dir(self.dir.path());
-        command.env_remove("TANDEM_HOME").env_remove("TANDEM_NODE");
+        for name in ["HOME", "NODE", "PERMIT", "READ_KEY"] {
+            command.env_remove(format!("TANDEM_{name}"));
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.kill_on_drop(true);
         command
@@ -286,6 +295,11 @@ impl Node<'_> {
     /// [`Desk::run`], of this node.
     pub async fn run(&self, line: &str) -> Ran {
         self.desk.run(&self.line(line)).await
+    }
+
+    /// [`Desk::run_reading`], of this node.
+    pub async fn run_reading(&self, line: &str, file: &str) -> Ran {
+        self.desk.run_reading(&self.line(line), file).await
     }
 
     /// [`Desk::ask`], of this node.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod plain;
+mod reading;
 mod submit;
 
 use std::sync::Arc;
@@ -10,23 +11,29 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::header;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::consortium::Change;
-use tandem_chain::types::{DataSetName, Height, TxHash};
+use tandem_chain::permit::Permit;
+use tandem_chain::types::{DataSetName, Height, OrgName, TxHash};
 
 use crate::operator::{OperatorCall, OperatorRequest};
+use crate::rpc::reading::SCHEME;
 use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
+use crate::rpc::shapes::rights::{MayRead, Rights, Users};
 use crate::rpc::shapes::tandem::{
     DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Snapshots,
     Switches,
 };
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
+pub use reading::As;
 pub use submit::{Submission, SubmitError, prepare, submit_and_wait};
 
 use plain::{plain, short};
+use reading::Reading;
 
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -90,6 +97,7 @@ pub struct Client {
     http: reqwest::Client,
     url: Arc<str>,
     next_id: Arc<AtomicU64>,
+    reading: Reading,
 }
 
 impl Client {
@@ -114,7 +122,13 @@ impl Client {
                 url: full.clone(),
                 reason: error.to_string(),
             })?;
-        Ok(Self { http, url: full.into(), next_id: Arc::default() })
+        Ok(Self { http, url: full.into(), next_id: Arc::default(), reading: Reading::default() })
+    }
+
+    /// The same, that shows a permit where the node asks for one.
+    #[must_use]
+    pub fn reading(self, reads_as: As) -> Self {
+        Self { reading: Reading::new(reads_as), ..self }
     }
 
     /// Where this client's node answers.
@@ -170,6 +184,33 @@ impl Client {
     }
 
     async fn post(&self, method: &str, body: &Value) -> Result<Value, ClientError> {
+        let bytes = body.to_string().into_bytes();
+        let permit = if self.reading.is_asked_for() { self.permit(&bytes).await? } else { None };
+        let answer = self.send(method, bytes.clone(), permit.as_ref()).await?;
+        if permit.is_some() || !self.reading.must_ask_again(&answer) {
+            return Ok(answer);
+        }
+        let permit = self.permit(&bytes).await?;
+        self.send(method, bytes, permit.as_ref()).await
+    }
+
+    /// The permit for a request's body; none when there is nothing to make one of.
+    async fn permit(&self, body: &[u8]) -> Result<Option<Permit>, ClientError> {
+        let place = async {
+            let request = self.request("status", &Value::Null).to_string();
+            let answer = self.send("status", request.into_bytes(), None).await?;
+            let status: Status = self.result("status", answer)?;
+            Ok((status.node_info.network, status.tandem.public_key))
+        };
+        self.reading.permit(body, place).await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        body: Vec<u8>,
+        permit: Option<&Permit>,
+    ) -> Result<Value, ClientError> {
         let failed = |error: reqwest::Error| {
             let url = self.url.to_string();
             if error.is_timeout() && !error.is_connect() {
@@ -177,8 +218,12 @@ impl Client {
             }
             ClientError::Unreachable { url, reason: innermost(&error) }
         };
-        let sent = self.http.post(&*self.url).json(body).send();
-        let mut response = sent.await.map_err(failed)?;
+        let mut request = self.http.post(&*self.url).body(body);
+        request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(permit) = permit {
+            request = request.header(header::AUTHORIZATION, format!("{SCHEME} {permit}"));
+        }
+        let mut response = request.send().await.map_err(failed)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -286,6 +331,40 @@ impl Client {
     /// [`ClientError`].
     pub async fn key(&self, key: &PublicKey) -> Result<KeyInfo, ClientError> {
         self.call("key", json!({ "key": key })).await
+    }
+
+    /// `users` of a member.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn users(&self, organization: &OrgName) -> Result<Users, ClientError> {
+        self.call("users", json!({ "organization": organization })).await
+    }
+
+    /// `rights` in a data set; `after` is [`Rights::next`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rights(
+        &self,
+        data_set: &DataSetName,
+        after: Option<&str>,
+    ) -> Result<Rights, ClientError> {
+        self.call("rights", json!({ "data_set": data_set, "after": after })).await
+    }
+
+    /// `may_read`: what a key may read of a data set, and whether a record, where one is given.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn may_read(
+        &self,
+        key: &PublicKey,
+        data_set: &DataSetName,
+        record: Option<&[u8]>,
+    ) -> Result<MayRead, ClientError> {
+        let record = record.map(hex::encode);
+        self.call("may_read", json!({ "key": key, "data_set": data_set, "record": record })).await
     }
 
     /// `policy`.

@@ -103,6 +103,8 @@ impl Default for P2p {
 pub struct Rpc {
     /// Where to answer JSON-RPC.
     pub listen: SocketAddr,
+    /// Who may read here.
+    pub reading: Reading,
     /// Origins whose pages in a browser may ask.
     pub cors_origins: Vec<String>,
     /// Connections at once.
@@ -123,6 +125,7 @@ impl Default for Rpc {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 26657)),
+            reading: Reading::Open,
             cors_origins: Vec::new(),
             max_connections: 512,
             max_body_bytes: 1_000_000,
@@ -131,6 +134,16 @@ impl Default for Rpc {
             broadcast_commit_timeout: Duration::from_secs(10),
         }
     }
+}
+
+/// Who may read over the RPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reading {
+    /// Whoever reaches it.
+    Open,
+    /// Who shows a permit, and what its key may read.
+    Limited,
 }
 
 /// Table `admission`.
@@ -423,6 +436,7 @@ mod tests {
             vec!["/dns4/node.example.org/tcp/4001".to_owned()],
         );
         config.rpc.request_timeout = Duration::from_millis(12_500);
+        config.rpc.reading = Reading::Limited;
         config.log.level = "warn,tandem_node::rpc=debug".to_owned();
         config.log.format = LogFormat::Json;
         assert_eq!(Config::parse(&config.to_toml(), "test").unwrap(), config);
@@ -442,6 +456,7 @@ mod tests {
             ("rpc.request_timeout = \"5 parsec\"", &["request_timeout", "5 parsec", "\"3s\""]),
             ("rpc.request_timeout = \"1ms\"", &["rpc.request_timeout", "100 to 600000"]),
             ("rpc.request_timeout = \"5s\"", &["broadcast_commit_timeout", "below"]),
+            ("rpc.reading = \"closed\"", &["reading", "closed", "open", "limited"]),
             ("rpc.cors_origins = [\"example.org\"]", &["rpc.cors_origins", "example.org"]),
             ("p2p.listen = \"0.0.0.0:26656\"", &["p2p.listen", "/ip4/"]),
             ("p2p.addresses = [\"/ip4/1.2.3.4\"]", &["p2p.addresses", "/tcp/PORT"]),

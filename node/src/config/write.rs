@@ -26,10 +26,12 @@ const COMMENTS: &[(&str, &str, &str)] = &[
          { \"<node key in hex>\" = [\"/ip4/10.0.0.1/tcp/26656\"] }",
     ),
     ("rpc", "", "JSON-RPC over HTTP, in CometBFT's shapes."),
+    ("rpc", "listen", "Address and port to answer on. It has no TLS: keep it off the internet."),
     (
         "rpc",
-        "listen",
-        "Address and port to answer on. It has no passwords: keep it off the internet.",
+        "reading",
+        "Who may read here: open (whoever reaches the port) or limited (who shows a permit, and what its\n\
+         key was granted). Transactions are taken from everyone, health and status told to everyone.",
     ),
     (
         "rpc",

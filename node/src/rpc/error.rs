@@ -2,6 +2,12 @@
 
 use serde_json::{Value, json};
 
+/// The code where reading is limited.
+pub const NOT_TO_READ: i32 = -32001;
+/// The message of that code where there is no good permit; another one does not help where the message
+/// is another.
+pub const PERMIT_NEEDED: &str = "Permit needed";
+
 /// An error as it goes into a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcError {
@@ -51,6 +57,18 @@ impl RpcError {
     #[must_use]
     pub fn busy(data: impl Into<String>) -> Self {
         Self { code: -32000, message: "Server error", data: data.into() }
+    }
+
+    /// Reading is limited, and the request shows no permit that is good here and now.
+    #[must_use]
+    pub fn permit_needed(data: impl Into<String>) -> Self {
+        Self { code: NOT_TO_READ, message: PERMIT_NEEDED, data: data.into() }
+    }
+
+    /// Reading is limited, and the permit's key may not read this.
+    #[must_use]
+    pub fn not_permitted(data: impl Into<String>) -> Self {
+        Self { code: NOT_TO_READ, message: "Not permitted", data: data.into() }
     }
 
     /// As the `error` of a response.

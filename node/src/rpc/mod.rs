@@ -2,7 +2,7 @@
 //!
 //! POST takes one request or a batch, GET takes parameters in the query. Answers read published
 //! snapshots and the database, never what consensus locks. The methods are listed in
-//! [`methods::METHODS`]; `docs/rpc.md` describes them.
+//! [`methods::METHODS`]; `docs/rpc.md` describes them. Who may read what is in `reading`.
 
 mod alive;
 mod answer;
@@ -10,6 +10,7 @@ pub mod error;
 pub mod methods;
 pub mod params;
 mod path;
+pub mod reading;
 pub mod request;
 mod server;
 pub mod shapes;

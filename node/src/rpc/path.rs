@@ -37,6 +37,16 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// The data set whose records it asks for.
+    pub fn data_set(&self) -> Option<&DataSetName> {
+        match self {
+            Self::DataSets => None,
+            Self::List { data_set, .. } | Self::Get { data_set, .. } => Some(data_set),
+        }
+    }
+}
+
 /// Reads a path.
 ///
 /// # Errors

@@ -13,7 +13,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request as HttpRequest, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,9 +29,10 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::{debug, info, warn};
 
 use super::answer::{Answer, MAX_BATCH_ANSWER_BYTES};
-use super::error::RpcError;
+use super::error::{NOT_TO_READ, PERMIT_NEEDED, RpcError};
 use super::methods::{self, METHODS};
 use super::params::Params;
+use super::reading::{Asking, SCHEME};
 use super::request::{Body as RequestBody, GET_ID, Request};
 use super::socket::{PATIENCE, Socket};
 use super::state::{RpcState, Setup};
@@ -143,8 +145,18 @@ fn router(state: Arc<RpcState>) -> Router {
         .with_state(state)
 }
 
+/// Headers that pages of other origins may send: what is read here, and what CometBFT takes, for its
+/// clients. (`*` would leave out `Authorization`.)
+const CORS_HEADERS: [HeaderName; 5] = [
+    header::ACCEPT,
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("x-requested-with"),
+    HeaderName::from_static("x-server-time"),
+];
+
 fn cors(origins: &[String]) -> CorsLayer {
-    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any);
+    let layer = CorsLayer::new().allow_methods(Any).allow_headers(CORS_HEADERS);
     if origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(Any);
     }
@@ -169,25 +181,55 @@ async fn get_method(
     State(state): State<Arc<RpcState>>,
     Path(method): Path<String>,
     Query(pairs): Query<Vec<(String, String)>>,
+    uri: Uri,
+    headers: HeaderMap,
 ) -> Response {
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let asking = Asking::new(&headers, Bytes::copy_from_slice(target.as_bytes()));
     let answer = async {
         let found = methods::find(&method)?;
         let params = Params::from_query(found.params, pairs)?;
-        methods::call(&state, found.name, params).await
+        methods::call(&state, &asking, found, params).await
     };
     let result = within_time(&state, deadline(&state), answer).await;
     let status = match &result {
         Err(error) if error.code == -32601 => StatusCode::NOT_FOUND,
         // For load balancers and service managers, which read nothing else.
         Err(_) if method == "health" => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::OK,
+        result => reading_status(result),
     };
-    state.unsent.answer(Value::from(GET_ID), result).into_response(status)
+    respond(&state, status, Value::from(GET_ID), result)
+}
+
+/// The status by which HTTP tells that a permit is needed, or does not reach so far.
+fn reading_status(result: &Result<Value, RpcError>) -> StatusCode {
+    match result {
+        Err(error) if error.code != NOT_TO_READ => StatusCode::OK,
+        Err(error) if error.message == PERMIT_NEEDED => StatusCode::UNAUTHORIZED,
+        Err(_) => StatusCode::FORBIDDEN,
+        Ok(_) => StatusCode::OK,
+    }
+}
+
+/// The answer to a single request.
+fn respond(
+    state: &RpcState,
+    status: StatusCode,
+    id: Value,
+    result: Result<Value, RpcError>,
+) -> Response {
+    let mut response = state.unsent.answer(id, result).into_response(status);
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static(SCHEME);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
 }
 
 /// `POST /`. One deadline is for reading the body and answering all that is in it.
 async fn post(State(state): State<Arc<RpcState>>, request: HttpRequest) -> Response {
     let deadline = deadline(&state);
+    let headers = request.headers().clone();
     let body = match timeout_at(deadline, Bytes::from_request(request, &state)).await {
         Ok(Ok(body)) => body,
         Ok(Err(rejection)) => return refused_body(&state, &rejection),
@@ -195,16 +237,22 @@ async fn post(State(state): State<Arc<RpcState>>, request: HttpRequest) -> Respo
     };
     match RequestBody::parse(&body, state.config.rpc.max_batch) {
         Err(error) => whole_error(&state, StatusCode::OK, error),
-        Ok(RequestBody::Single(request)) => match one(&state, deadline, request).await {
-            Some(answer) => answer.into_response(StatusCode::OK),
-            None => StatusCode::NO_CONTENT.into_response(),
-        },
-        Ok(RequestBody::Batch(requests)) => batch(&state, deadline, requests).await,
+        Ok(RequestBody::Single(request)) => {
+            let asking = Asking::new(&headers, body);
+            match one(&state, &asking, deadline, request).await {
+                Some((id, result)) => respond(&state, reading_status(&result), id, result),
+                None => StatusCode::NO_CONTENT.into_response(),
+            }
+        }
+        Ok(RequestBody::Batch(requests)) => {
+            batch(&state, &Asking::new(&headers, body), deadline, requests).await
+        }
     }
 }
 
 async fn batch(
     state: &Arc<RpcState>,
+    asking: &Asking,
     deadline: Instant,
     requests: Vec<Result<Request, (Value, RpcError)>>,
 ) -> Response {
@@ -219,8 +267,8 @@ async fn batch(
             let text = format!("the answers are over {MAX_BATCH_ANSWER_BYTES} bytes: ask again");
             Err((id, RpcError::busy(text)))
         };
-        if let Some(answer) = one(state, deadline, request).await {
-            answers.push(answer);
+        if let Some((id, result)) = one(state, asking, deadline, request).await {
+            answers.push(state.unsent.answer(id, result));
         }
     }
     match answers.end() {
@@ -232,21 +280,21 @@ async fn batch(
 /// The answer to one request; none for a notification, which is not carried out either.
 async fn one(
     state: &Arc<RpcState>,
+    asking: &Asking,
     deadline: Instant,
     request: Result<Request, (Value, RpcError)>,
-) -> Option<Answer> {
+) -> Option<(Value, Result<Value, RpcError>)> {
     let request = match request {
         Ok(request) => request,
-        Err((id, error)) => return Some(state.unsent.answer(id, Err(error))),
+        Err((id, error)) => return Some((id, Err(error))),
     };
     let id = request.id?;
     let answer = async {
         let found = methods::find(&request.method)?;
         let params = Params::from_json(found.params, request.params)?;
-        methods::call(state, found.name, params).await
+        methods::call(state, asking, found, params).await
     };
-    let result = within_time(state, deadline, answer).await;
-    Some(state.unsent.answer(id, result))
+    Some((id, within_time(state, deadline, answer).await))
 }
 
 /// When a request whose head is there must be answered.

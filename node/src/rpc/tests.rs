@@ -5,6 +5,7 @@ mod http;
 mod motions;
 mod own;
 mod pruned;
+mod reading;
 mod shapes;
 mod slow;
 mod storage;

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::evidence_pool::EvidencePool;
 use crate::ledger::{is_committed, may_send};
 use crate::limits::MAX_TX_VALIDITY;
+use crate::modules::consortium::UserRole;
 use crate::types::{Hash, Height};
 
 #[test]
@@ -130,7 +131,7 @@ fn a_call_that_fails_leaves_a_receipt_and_nothing_else() {
 fn later_transactions_of_a_block_see_what_earlier_ones_did() {
     let mut chain = Chain::new();
     let txs = vec![
-        chain.tx("a-admin", add_user("a", "new")),
+        chain.tx("a-admin", add_user("a", "new", UserRole::Writer)),
         chain.tx("new", create("x")),
         chain.tx("new", put("x", "k", "1", Some(0))),
         chain.tx("a1", put("x", "k", "2", Some(1))),

@@ -12,8 +12,9 @@ use crate::keys::{PublicKey, SecretKey, Signature};
 use crate::ledger::{Event, Execution, Ledger, Receipt};
 use crate::limits::MAX_MOTION_LIFE;
 use crate::liveness::{LivenessRecord, SignedRecord};
-use crate::modules::consortium::Change;
-use crate::modules::{Call, consortium, parameters::Parameters, records, standby};
+use crate::modules::consortium::{Change, UserRole};
+use crate::modules::rights::{Grantee, Range, Right};
+use crate::modules::{Call, consortium, parameters::Parameters, records, rights, standby};
 use crate::store::MemoryStore;
 use crate::tree;
 use crate::tx::{Tx, TxBody};
@@ -307,9 +308,9 @@ pub(crate) fn register(org_name: &str, node: &str, pair: bool) -> Call {
     })
 }
 
-pub(crate) fn add_user(org_name: &str, user: &str) -> Call {
+pub(crate) fn add_user(org_name: &str, user: &str, role: UserRole) -> Call {
     let proof = consortium::registration_proof(&genesis().chain_id, &org(org_name), &secret(user));
-    Call::Consortium(consortium::Call::AddUser { user: key(user), proof })
+    Call::Consortium(consortium::Call::AddUser { user: key(user), role, proof })
 }
 
 /// Time of a block of this height, if each is 100 ms after the one before.
@@ -362,6 +363,33 @@ pub(crate) fn remove(node: &str) -> Call {
 
 pub(crate) fn set_partner(node: &str) -> Call {
     Call::Consortium(consortium::Call::SetPartner { node: key(node) })
+}
+
+pub(crate) fn remove_user(user: &str) -> Call {
+    Call::Consortium(consortium::Call::RemoveUser { user: key(user) })
+}
+
+pub(crate) fn set_role(user: &str, role: UserRole) -> Call {
+    Call::Consortium(consortium::Call::SetRole { user: key(user), role })
+}
+
+pub(crate) fn to_org(name: &str) -> Grantee {
+    Grantee::Org(org(name))
+}
+
+/// The user of this name, whose organisation is the name's first letter.
+pub(crate) fn to_user(name: &str) -> Grantee {
+    Grantee::User { org: org(&name[..1]), key: key(name) }
+}
+
+pub(crate) fn grant(data_set: &str, to: &Grantee, range: &Range, right: Right) -> Call {
+    let (to, range) = (to.clone(), range.clone());
+    Call::Rights(rights::Call::Grant { data_set: data_set.parse().unwrap(), to, range, right })
+}
+
+pub(crate) fn revoke(data_set: &str, to: &Grantee, range: &Range) -> Call {
+    let (to, range) = (to.clone(), range.clone());
+    Call::Rights(rights::Call::Revoke { data_set: data_set.parse().unwrap(), to, range })
 }
 
 /// A motion that never expires within a test.

@@ -8,8 +8,10 @@ use proptest::prelude::*;
 use super::kit::*;
 use crate::keys::PublicKey;
 use crate::ledger::{Ledger, may_send};
-use crate::modules::consortium::{self, Change, InvitedAs, KeyRole};
-use crate::modules::{Call, standby};
+use crate::modules::consortium::{self, Change, InvitedAs, KeyRole, UserRole};
+use crate::modules::rights::{Grantee, Range, Right};
+use crate::modules::{Call, records, rights, standby};
+use crate::store::{Column, Store};
 use crate::types::Power;
 
 /// One thing to do; numbers choose among few names, so that calls meet.
@@ -32,13 +34,21 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
     let data_set = format!("set-{}", two % 2);
     let record = format!("k{}", three % 5);
     let name = ["a", "b", "c", "d", "e", "f"][usize::from(three % 6)];
-    match kind % 20 {
+    let role = UserRole::ALL[usize::from(one / 4 % 5)];
+    let to = match three % 4 {
+        0 => Grantee::Members,
+        1 | 2 => to_org(name),
+        _ => Grantee::User { org: org(letter(three)), key: key(&user) },
+    };
+    let keys = Range::prefix(&record.as_bytes()[..usize::from(one / 4 % 3)]);
+    match kind % 22 {
         0 => (admin, register(org_name, &node, two % 2 == 0)),
         1 => (admin, remove(&node)),
         2 => (admin, set_partner(&node)),
         3 => (node, Call::Consortium(consortium::Call::SetAddresses { addresses: vec![] })),
-        4 => (admin, add_user(org_name, &user)),
-        5 => (admin, Call::Consortium(consortium::Call::RemoveUser { user: key(&user) })),
+        4 => (admin, add_user(org_name, &user, role)),
+        5 if three % 2 == 0 => (admin, set_role(&user, role)),
+        5 => (admin, remove_user(&user)),
         6..=8 => {
             let seats = standby::seats(chain.store()).unwrap();
             let term = seats.iter().find(|seat| seat.seat == org(org_name)).map(|seat| seat.term.0);
@@ -59,6 +69,8 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
         11 | 12 => (admin, put(&data_set, &record, &user, expected)),
         13 => (admin, delete(&data_set, &record, expected)),
         14 => (admin, motion(change(name, two), three >= 240)),
+        20 => (admin, grant(&data_set, &to, &keys, Right::ALL[usize::from(one / 16 % 3)])),
+        21 => (admin, revoke(&data_set, &to, &keys)),
         // Those that have joined name nodes, and vote.
         15 => {
             (format!("{name}-admin"), register(name, &format!("{name}{}", 1 + two % 4), two >= 64))
@@ -128,9 +140,32 @@ fn check_invariants(chain: &Chain, barred: &BTreeSet<PublicKey>) {
         assert!(organization.pair.len() <= 2);
         let users = consortium::users(chain.store(), &organization.name, None, 1_000).unwrap();
         assert_eq!(users.len() as u64, organization.users);
-        for user in users.into_iter().filter(|_| !organization.is_suspended) {
+        for (user, _) in users.into_iter().filter(|_| !organization.is_suspended) {
             assert_eq!(may_send(chain.store(), &user), Ok(organization.name.clone()));
         }
+    }
+    // What counts was granted to who has been there for longer, and grantees are counted.
+    for set in records::data_sets(chain.store()).unwrap() {
+        let mut grantees = BTreeSet::new();
+        for granted in rights::grants(chain.store(), &set.name, None, 60).unwrap() {
+            let height = granted.grant.height;
+            let is_there = match &granted.to {
+                Grantee::Members => true,
+                Grantee::Org(name) => {
+                    let found = members.iter().find(|member| member.name == *name);
+                    found.is_some_and(|member| *name == set.owner || member.since < height)
+                }
+                Grantee::User { org, key } => {
+                    let user = consortium::user(chain.store(), org, key).unwrap();
+                    user.is_some_and(|user| user.since < height)
+                }
+            };
+            assert_eq!(granted.is_void, !is_there, "{granted:?}");
+            grantees.insert(granted.to);
+        }
+        let key = format!("rights/grantees/{}", set.name);
+        let counted = chain.store().get(Column::State, key.as_bytes()).unwrap().expect("a number");
+        assert_eq!(number(&counted), grantees.len() as u64);
     }
     // Terms rise by one with each switch.
     let history = standby::history(chain.store(), 0, 1_000).unwrap();

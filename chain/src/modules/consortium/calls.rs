@@ -5,20 +5,28 @@ use crate::error::Error;
 use crate::keys::{PublicKey, Signature};
 use crate::ledger::Event;
 use crate::ledger::context::Context;
-use crate::limits::{MAX_NODES_PER_ORG, MAX_USERS_PER_ORG};
+use crate::limits::MAX_NODES_PER_ORG;
 use crate::modules::consortium::state::{
-    check_new_key, delete_key, delete_user, key_entry, org, put_key, put_org, put_user,
+    check_new_key, delete_key, key_entry, org, put_key, put_org,
 };
 use crate::modules::consortium::{
     Call, KeyRole, Node, Org, change, check_addresses, invitations, motions, registration_bytes,
+    users,
 };
 use crate::modules::{Sender, standby};
 
 /// Executes a call. Its data is a [`motions::Decision`] for motions and votes, the effective height
 /// where the pair or the admin key changes, else empty.
 pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result<Vec<u8>, Error> {
-    if !matches!(call, Call::SetAddresses { .. } | Call::RegisterInvited { .. }) {
-        sender.must_be_admin()?;
+    match call {
+        Call::SetPartner { .. } => sender.must_run_nodes()?,
+        // A node's own, and those that depend on a user's role.
+        Call::SetAddresses { .. }
+        | Call::AddUser { .. }
+        | Call::RemoveUser { .. }
+        | Call::RegisterInvited { .. }
+        | Call::SetRole { .. } => {}
+        _ => sender.must_be_admin()?,
     }
     match call {
         Call::RegisterNode { node, proof, pair, addresses } => {
@@ -26,8 +34,8 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         }
         Call::RemoveNode { node } => remove_node(ctx, sender, node),
         Call::SetPartner { node } => set_partner(ctx, sender, node),
-        Call::AddUser { user, proof } => add_user(ctx, sender, user, proof),
-        Call::RemoveUser { user } => remove_user(ctx, sender, user),
+        Call::AddUser { user, role, proof } => users::add(ctx, sender, user, *role, proof),
+        Call::RemoveUser { user } => users::remove(ctx, sender, user),
         Call::SetAddresses { addresses } => set_addresses(ctx, sender, addresses),
         Call::Propose { change, force, expires } => {
             motions::propose(ctx, sender, change, *force, *expires)
@@ -37,6 +45,7 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         Call::RegisterInvited { invitation, claim, addresses } => {
             invitations::register(ctx, sender, invitation, claim, addresses)
         }
+        Call::SetRole { user, role } => users::set_role(ctx, sender, user, *role),
     }
 }
 
@@ -69,7 +78,7 @@ fn register_node(
 }
 
 /// Refuses a key that is not held by who wants to bring it in.
-fn check_proof(
+pub(super) fn check_proof(
     ctx: &Context,
     sender: &Sender,
     key: &PublicKey,
@@ -187,37 +196,5 @@ fn set_addresses(
     node.addresses = addresses.to_vec();
     put_org(&mut ctx.state, &sender.org, &entry);
     ctx.events.push(node_event("node_addresses", sender, &sender.key));
-    Ok(Vec::new())
-}
-
-fn add_user(
-    ctx: &mut Context,
-    sender: &Sender,
-    user: &PublicKey,
-    proof: &Signature,
-) -> Result<Vec<u8>, Error> {
-    check_new_key(&mut ctx.state, user)?;
-    check_proof(ctx, sender, user, proof)?;
-    let mut entry = org(&mut ctx.state, &sender.org)?;
-    if entry.users >= MAX_USERS_PER_ORG as u64 {
-        let max = MAX_USERS_PER_ORG;
-        return Err(Error::TooMany { what: "users", max, got: max + 1 });
-    }
-    entry.users += 1;
-    put_org(&mut ctx.state, &sender.org, &entry);
-    put_user(&mut ctx.state, &sender.org, user);
-    let attributes = [("org", sender.org.to_string()), ("user", user.to_string())];
-    ctx.events.push(Event::new("user_added", attributes));
-    Ok(Vec::new())
-}
-
-fn remove_user(ctx: &mut Context, sender: &Sender, user: &PublicKey) -> Result<Vec<u8>, Error> {
-    match key_entry(&mut ctx.state, user)? {
-        Some(entry) if entry.role == KeyRole::User && entry.org == sender.org => {}
-        _ => return Err(not_found("user", user)),
-    }
-    delete_user(&mut ctx.state, &sender.org, user)?;
-    let attributes = [("org", sender.org.to_string()), ("user", user.to_string())];
-    ctx.events.push(Event::new("user_removed", attributes));
     Ok(Vec::new())
 }

@@ -237,7 +237,9 @@ fn add(
     names.push(name.clone());
     names.sort();
     put_org_names(state, &names);
-    put_org(state, name, &Org { admin_key, power, nodes: BTreeMap::new(), users: 0 });
+    let since = ctx.height;
+    let org = Org { admin_key, power, nodes: BTreeMap::new(), users: 0, since };
+    put_org(state, name, &org);
     put_key(state, &admin_key, name, KeyRole::Admin);
     standby::open_seat(ctx, name)?;
     let attributes = [("org", name.to_string()), ("power", power.to_string())];

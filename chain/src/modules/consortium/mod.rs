@@ -19,7 +19,7 @@
 //! | `consortium/orgs` | names of all organisations, in order |
 //! | `consortium/org/NAME` | [`Org`] |
 //! | `consortium/key/KEY` | [`KeyEntry`] of every key that has or had a role |
-//! | `consortium/user/NAME/KEY` | nothing: the organisation's users |
+//! | `consortium/user/NAME/KEY` | [`User`]: the organisation's users |
 //! | `consortium/invited/NAME` | list of [`UsedInvitation`] of the organisation |
 //! | `consortium/closed` | name -> [`Closed`] of those that are suspended, or removed and about to go |
 //!
@@ -36,6 +36,7 @@ mod queries;
 mod state;
 #[cfg(test)]
 mod tests;
+mod users;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::keys::{Domain, PublicKey, Signature, Signer};
 use crate::limits::MAX_ADDRESSES_PER_NODE;
-use crate::types::{ChainId, OrgName, Power, Timestamp};
+use crate::types::{ChainId, Height, OrgName, Power, Timestamp};
 
 pub(crate) use address::address_faults;
 pub use address::check_addresses;
@@ -59,12 +60,13 @@ pub use motions::{Decision, Docket, Motion, Opened, Outcome, Tally};
 pub use policy::{Policy, Threshold};
 pub use queries::{
     MotionStatus, MotionView, Organization, key, motion, motions, organization, organizations,
-    policy, try_change, users,
+    policy, try_change, user, users,
 };
 pub(crate) use state::{
-    Barred, bar, genesis, may_have_changed_register, org, pair, register, sender, sender_of,
-    unregister,
+    Barred, bar, find_user, genesis, may_have_changed_register, member_since, org, pair, register,
+    sender, sender_of, unregister,
 };
+pub use users::{User, UserRole};
 pub use weigh::{Numbers, Weighed};
 
 /// A call of this module.
@@ -88,7 +90,7 @@ pub enum Call {
         node: PublicKey,
     },
     /// Makes an observer the partner in the pair, in the place of the present partner, which
-    /// becomes an observer; signed by the admin key.
+    /// becomes an observer; signed by the admin key or an operator of the organisation.
     SetPartner {
         /// Key of the observer.
         node: PublicKey,
@@ -99,17 +101,21 @@ pub enum Call {
         #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
         addresses: Vec<String>,
     },
-    /// Registers a key that may send transactions; signed by the admin key.
+    /// Registers a user of the sender's organisation; signed by its admin key, or by an admin of it
+    /// for one that is to write, read or audit.
     AddUser {
-        /// The key.
+        /// Its key.
         user: PublicKey,
+        /// What it is to be.
+        role: UserRole,
         /// Proof that it is held by who registers it: [`registration_proof`]. Without one, an
         /// organisation could take the key that others are about to give a role.
         proof: Signature,
     },
-    /// Takes such a key back; signed by the admin key.
+    /// Takes a user back, and with it all rights that were granted to its key; signed as to register
+    /// it.
     RemoveUser {
-        /// The key.
+        /// Its key.
         user: PublicKey,
     },
     /// Makes a motion, which is a vote for it; signed by the admin key of any member. An
@@ -147,6 +153,14 @@ pub enum Call {
         #[serde(deserialize_with = "codec::list::<MAX_ADDRESSES_PER_NODE, _, _>")]
         addresses: Vec<String>,
     },
+    /// Gives a user another role; signed by who may register it with the old and with the new one.
+    /// What was granted to its key stays.
+    SetRole {
+        /// Its key.
+        user: PublicKey,
+        /// What it is to be.
+        role: UserRole,
+    },
 }
 
 /// A key's proof that it is to be of an organisation, for [`Call::RegisterNode`], [`Call::AddUser`] and
@@ -171,6 +185,8 @@ pub struct Org {
     pub nodes: BTreeMap<PublicKey, Node>,
     /// Number of its users.
     pub users: u64,
+    /// The block that made it a member; 0 for one of genesis.
+    pub since: Height,
 }
 
 /// A registered node in the state.
@@ -198,7 +214,7 @@ pub enum KeyRole {
     Admin,
     /// A registered node.
     Node,
-    /// A key that may send transactions.
+    /// A user, whose role for its organisation is in [`User`].
     User,
     /// A node that signed twice; it may do nothing, for ever.
     Barred,

@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::ledger::last::Last;
-use crate::ledger::state::State;
+use crate::ledger::state::{State, decode};
 use crate::limits::{MAX_LIST, MAX_MOTION_HISTORY};
 use crate::modules::consortium::motions::{Docket, find, tally};
-use crate::modules::consortium::state::{find_org, key_entry, org_names, read_policy, users_of};
+use crate::modules::consortium::state::{
+    find_org, find_user, key_entry, org_names, read_policy, users_of,
+};
 use crate::modules::consortium::weigh::{Sheet, weigh};
 use crate::modules::consortium::{
-    Change, KeyEntry, Motion, Node, Org, Outcome, Policy, Tally, Weighed, closed,
+    Change, KeyEntry, Motion, Node, Org, Outcome, Policy, Tally, User, Weighed, closed,
 };
 use crate::store::{Column, Store};
-use crate::types::{OrgName, Power};
+use crate::types::{Height, OrgName, Power};
 
 /// An organisation, as an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Organization {
     pub observers: BTreeMap<PublicKey, Node>,
     /// Number of its users: see [`users`].
     pub users: u64,
+    /// The block that made it a member; 0 for one of genesis.
+    pub since: Height,
     /// Whether it is suspended.
     pub is_suspended: bool,
 }
@@ -40,8 +44,8 @@ pub struct Organization {
 impl Organization {
     fn new(name: OrgName, org: Org, is_suspended: bool) -> Self {
         let (pair, observers) = org.nodes.into_iter().partition(|(_, node)| node.pair);
-        let Org { admin_key, power, users, .. } = org;
-        Self { name, admin_key, power, pair, observers, users, is_suspended }
+        let Org { admin_key, power, users, since, .. } = org;
+        Self { name, admin_key, power, pair, observers, users, since, is_suspended }
     }
 }
 
@@ -77,6 +81,14 @@ pub fn key(store: &dyn Store, key: &PublicKey) -> Result<Option<KeyEntry>, Error
     key_entry(&mut State::new(store), key)
 }
 
+/// What a key is as a user of an organisation; none when it is no user of it.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`].
+pub fn user(store: &dyn Store, org: &OrgName, key: &PublicKey) -> Result<Option<User>, Error> {
+    find_user(&mut State::new(store), org, key)
+}
+
 /// Up to `limit` (at most [`MAX_LIST`]) users of an organisation in the order of their keys, those
 /// after `after` where it is given.
 ///
@@ -87,13 +99,16 @@ pub fn users(
     org: &OrgName,
     after: Option<&PublicKey>,
     limit: usize,
-) -> Result<Vec<PublicKey>, Error> {
+) -> Result<Vec<(PublicKey, User)>, Error> {
     let prefix = users_of(org);
     let after = after.map(|key| [prefix.as_slice(), &key.0].concat());
     let found = store.scan(Column::State, &prefix, after.as_deref(), limit.min(MAX_LIST))?;
-    let keys = found.iter().map(|(key, _)| PublicKey::from_slice(&key[prefix.len()..]));
-    keys.collect::<Result<_, _>>()
-        .map_err(|error| Error::Damaged { what: "users", reason: error.to_string() })
+    let users = found.iter().map(|(key, user)| {
+        let key = PublicKey::from_slice(&key[prefix.len()..])
+            .map_err(|error| Error::Damaged { what: "users", reason: error.to_string() })?;
+        Ok((key, decode("user", user)?))
+    });
+    users.collect()
 }
 
 /// A motion, as an answer.

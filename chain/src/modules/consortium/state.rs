@@ -7,11 +7,13 @@ use crate::keys::PublicKey;
 use crate::ledger::state::{State, key_of, missing};
 use crate::limits::MAX_USERS_PER_ORG;
 use crate::modules::consortium::closed::{self, CLOSED};
-use crate::modules::consortium::{Call, KeyEntry, KeyRole, Node, Org, Policy, UsedInvitation};
+use crate::modules::consortium::{
+    Call, KeyEntry, KeyRole, Node, Org, Policy, UsedInvitation, User, UserRole,
+};
 use crate::modules::{self, Sender};
 use crate::roles::{NodeEntry, Register};
 use crate::tx::TxBody;
-use crate::types::OrgName;
+use crate::types::{Height, OrgName};
 
 const ORGS: &str = "consortium/orgs";
 const ORG: &str = "consortium/org/";
@@ -36,6 +38,7 @@ pub(crate) fn genesis(state: &mut State, genesis: &Genesis) {
             power: org.power,
             nodes: nodes.collect(),
             users: org.users.len() as u64,
+            since: Height::ZERO,
         };
         put_org(state, name, &entry);
         put_key(state, &org.admin_key, name, KeyRole::Admin);
@@ -43,7 +46,7 @@ pub(crate) fn genesis(state: &mut State, genesis: &Genesis) {
             put_key(state, &node.key, name, KeyRole::Node);
         }
         for user in &org.users {
-            put_user(state, name, user);
+            put_user(state, name, user, User { role: UserRole::Writer, since: Height::ZERO });
         }
     }
 }
@@ -72,6 +75,14 @@ pub(crate) fn org(state: &mut State, name: &OrgName) -> Result<Org, Error> {
 
 pub(super) fn find_org(state: &mut State, name: &OrgName) -> Result<Option<Org>, Error> {
     state.read("organisation", &key_of(ORG, name.as_str().as_bytes()))
+}
+
+/// The block that made an organisation a member; none when it is no member.
+pub(crate) fn member_since(state: &mut State, name: &OrgName) -> Result<Option<Height>, Error> {
+    if closed::of(state, name)?.is_some_and(|closed| closed.is_removed) {
+        return Ok(None);
+    }
+    Ok(find_org(state, name)?.map(|org| org.since))
 }
 
 pub(super) fn put_org(state: &mut State, name: &OrgName, org: &Org) {
@@ -119,9 +130,18 @@ fn user_key(org: &OrgName, user: &PublicKey) -> Vec<u8> {
     [users_of(org).as_slice(), &user.0].concat()
 }
 
-pub(super) fn put_user(state: &mut State, org: &OrgName, user: &PublicKey) {
-    put_key(state, user, org, KeyRole::User);
-    state.put(user_key(org, user), Vec::new());
+/// A user of an organisation; none when the key is not that.
+pub(crate) fn find_user(
+    state: &mut State,
+    org: &OrgName,
+    key: &PublicKey,
+) -> Result<Option<User>, Error> {
+    state.read("user", &user_key(org, key))
+}
+
+pub(super) fn put_user(state: &mut State, org: &OrgName, key: &PublicKey, user: User) {
+    put_key(state, key, org, KeyRole::User);
+    state.write(user_key(org, key), &user);
 }
 
 /// The invitations of an organisation that were used, those that have expired since among them.
@@ -168,7 +188,8 @@ pub(super) fn take_users(state: &mut State, org: &OrgName) -> Result<(), Error> 
 pub(crate) fn sender_of(state: &mut State, body: &TxBody) -> Result<Sender, Error> {
     let key = body.sender;
     if let modules::Call::Consortium(Call::RegisterInvited { invitation, .. }) = &body.call {
-        return Ok(Sender { key, org: invitation.body.org.clone(), role: KeyRole::Node });
+        let org = invitation.body.org.clone();
+        return Ok(Sender { key, org, role: KeyRole::Node, user: None });
     }
     sender(state, &key)
 }
@@ -179,7 +200,11 @@ pub(crate) fn sender(state: &mut State, key: &PublicKey) -> Result<Sender, Error
     let KeyEntry { org, role } = key_entry(state, key)?.ok_or_else(unknown)?;
     match closed::of(state, &org)? {
         _ if role == KeyRole::Barred => Err(unknown()),
-        None => Ok(Sender { key: *key, org, role }),
+        None if role == KeyRole::User => {
+            let user = find_user(state, &org, key)?.ok_or_else(|| missing("user"))?;
+            Ok(Sender { key: *key, org, role, user: Some(user) })
+        }
+        None => Ok(Sender { key: *key, org, role, user: None }),
         Some(closed) if closed.is_removed => Err(unknown()),
         Some(_) => Err(Error::Suspended { org }),
     }

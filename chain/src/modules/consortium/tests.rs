@@ -9,16 +9,14 @@ use crate::limits::{MAX_NODES_PER_ORG, MAX_USERS_PER_ORG};
 use crate::modules::Call;
 use crate::modules::consortium::state::{delete_key, key_entry, put_key};
 use crate::modules::consortium::{
-    self, KeyEntry, KeyRole, organization, organizations, registration_proof, users,
+    self, KeyEntry, KeyRole, User, UserRole, organization, organizations, registration_proof, user,
+    users,
 };
 use crate::store::MemoryStore;
+use crate::types::Height;
 
 fn call(call: consortium::Call) -> Call {
     Call::Consortium(call)
-}
-
-fn remove_user(name: &str) -> Call {
-    call(consortium::Call::RemoveUser { user: key(name) })
 }
 
 fn set_addresses(addresses: &[&str]) -> Call {
@@ -33,6 +31,7 @@ fn register_with(node: PublicKey, proof: Signature, addresses: &[&str]) -> Call 
 
 #[test]
 fn calls_are_checked_and_leave_nothing_when_they_fail() {
+    use UserRole::{Operator, Reader, Writer};
     let chain_id = genesis().chain_id;
     let other_chain = "other".parse().unwrap();
     let proof = |org_name| registration_proof(&chain_id, &org(org_name), &secret("a4"));
@@ -84,12 +83,13 @@ fn calls_are_checked_and_leave_nothing_when_they_fail() {
         ("bad addresses", "a2", set_addresses(&["x"]), 1),
         ("too many addresses", "a2", set_addresses(&["/ip4/1.2.3.4/tcp/5"; 9]), 19),
         // Users.
-        ("add a user", "a-admin", add_user("a", "new"), 0),
+        ("add a user", "a-admin", add_user("a", "new", Reader), 0),
         (
             "add a weak user",
             "a-admin",
             call(consortium::Call::AddUser {
                 user: PublicKey(weak),
+                role: Reader,
                 proof: registration_proof(&chain_id, &org("a"), &secret("new")),
             }),
             18,
@@ -99,17 +99,23 @@ fn calls_are_checked_and_leave_nothing_when_they_fail() {
             "a-admin",
             call(consortium::Call::AddUser {
                 user: key("new"),
+                role: Reader,
                 proof: registration_proof(&chain_id, &org("b"), &secret("new")),
             }),
             2,
         ),
-        ("add a node as user", "a-admin", add_user("a", "a1"), 11),
-        ("add another's user", "a-admin", add_user("a", "b-user"), 11),
-        ("add by a user", "a-user", add_user("a", "new"), 12),
+        ("add a node as user", "a-admin", add_user("a", "a1", Writer), 11),
+        ("add another's user", "a-admin", add_user("a", "b-user", Writer), 11),
+        ("add a user again", "a-admin", add_user("a", "a-user", Reader), 11),
+        ("add by a user", "a-user", add_user("a", "new", Writer), 12),
         ("remove a user", "a-admin", remove_user("a-user"), 0),
         ("remove another's user", "a-admin", remove_user("b-user"), 10),
         ("remove a node as user", "a-admin", remove_user("a1"), 10),
         ("remove the admin key as user", "a-admin", remove_user("a-admin"), 10),
+        ("a role for another's user", "a-admin", set_role("b-user", Reader), 10),
+        ("a role for a node", "a-admin", set_role("a2", Operator), 10),
+        ("a role for a stranger", "a-admin", set_role("stranger", Reader), 10),
+        ("the role that it has", "a-admin", set_role("a-user", Writer), 17),
     ];
     let started = Chain::new();
     for (name, sender, call, code) in cases {
@@ -210,7 +216,7 @@ fn nodes_and_users_of_an_organisation_are_bounded() {
 
     let mut next = Next::default();
     for i in 1..=MAX_USERS_PER_ORG {
-        next = next.tx(chain.tx("a-admin", add_user("a", &format!("user-{i}"))));
+        next = next.tx(chain.tx("a-admin", add_user("a", &format!("user-{i}"), UserRole::Writer)));
     }
     let receipts = chain.run(&next).receipts;
     let (last, rest) = receipts.split_last().unwrap();
@@ -219,15 +225,62 @@ fn nodes_and_users_of_an_organisation_are_bounded() {
     let count = organization(chain.store(), &org("a")).unwrap().unwrap().users;
     assert_eq!(count, MAX_USERS_PER_ORG as u64);
     assert!(chain.send("a-admin", remove_user("user-7")).is_ok());
-    assert!(chain.send("a-admin", add_user("a", "another")).is_ok());
+    assert!(chain.send("a-admin", add_user("a", "another", UserRole::Reader)).is_ok());
 
     let all = users(chain.store(), &org("a"), None, usize::MAX).unwrap();
     assert_eq!(all.len(), MAX_USERS_PER_ORG);
-    assert!(all.contains(&key("another")) && !all.contains(&key("user-7")));
+    let of = |name: &str| all.iter().find(|(found, _)| *found == key(name)).map(|(_, user)| *user);
+    let since = Height(chain.height());
+    assert_eq!(of("another"), Some(User { role: UserRole::Reader, since }));
+    assert_eq!(of("user-7"), None);
     let first = users(chain.store(), &org("a"), None, 10).unwrap();
-    let second = users(chain.store(), &org("a"), first.last(), 5).unwrap();
+    let second = users(chain.store(), &org("a"), first.last().map(|(key, _)| key), 5).unwrap();
     assert_eq!([first, second].concat(), all[..15]);
-    assert_eq!(users(chain.store(), &org("b"), None, 9).unwrap(), [key("b-user")]);
+    let of_genesis = User { role: UserRole::Writer, since: Height(0) };
+    assert_eq!(users(chain.store(), &org("b"), None, 9).unwrap(), [(key("b-user"), of_genesis)]);
     chain.is_checked = true;
     chain.run(&Next::default());
+}
+
+#[test]
+fn a_user_s_role_is_changed_by_who_may_give_both() {
+    use UserRole::{Admin, Auditor, Operator, Reader, Writer};
+    let mut chain = Chain::new();
+    let mut role_of = {
+        let mut since = None;
+        move |chain: &Chain, name: &str| {
+            let user = user(chain.store(), &org("a"), &key(name)).unwrap()?;
+            assert_eq!(*since.get_or_insert(user.since), user.since, "that of its registration");
+            Some(user.role)
+        }
+    };
+    assert!(chain.send("a-admin", add_user("a", "boss", Admin)).is_ok());
+    let receipt = chain.send("boss", add_user("a", "u", Reader));
+    assert!(receipt.is_ok());
+    assert_eq!(receipt.events[0].kind, "user_added");
+    assert_eq!(receipt.events[0].attribute("role"), Some("reader"));
+    // Sender, role that is to be, code, role that is.
+    for (sender, role, code, is) in [
+        ("boss", Auditor, 0, Auditor),
+        ("boss", Operator, 12, Auditor),
+        ("boss", Admin, 12, Auditor),
+        ("u", Writer, 12, Auditor),
+        ("a-user", Writer, 12, Auditor),
+        ("b-admin", Writer, 10, Auditor),
+        ("a-admin", Operator, 0, Operator),
+        ("boss", Writer, 12, Operator),
+        ("a-admin", Admin, 0, Admin),
+        ("u", Reader, 12, Admin),
+        ("boss", Reader, 12, Admin),
+        ("a-admin", Reader, 0, Reader),
+        ("boss", Writer, 0, Writer),
+    ] {
+        let receipt = chain.send(sender, set_role("u", role));
+        assert_eq!(receipt.code, code, "{sender}, {role}: {receipt:?}");
+        assert_eq!(role_of(&chain, "u"), Some(is), "{sender}, {role}");
+    }
+    assert_eq!(chain.send("boss", remove_user("boss")).code, 12);
+    assert_eq!(chain.send("a-user", remove_user("u")).code, 12);
+    assert!(chain.send("boss", remove_user("u")).is_ok());
+    assert_eq!(role_of(&chain, "u"), None);
 }

@@ -5,9 +5,11 @@ use crate::error::Error;
 use crate::ledger::Event;
 use crate::ledger::context::Context;
 use crate::limits::{MAX_DATA_SETS_PER_ORG, MAX_RECORD_KEY_BYTES, MAX_RECORD_VALUE_BYTES};
-use crate::modules::Sender;
-use crate::modules::records::state::{count, owner, put_count, put_owner, record, state_key};
+use crate::modules::records::state::{
+    count, must_be_owned, owner, put_count, put_owner, record, state_key,
+};
 use crate::modules::records::{Call, Stored};
+use crate::modules::{Sender, rights};
 use crate::stored::Plain;
 use crate::types::DataSetName;
 
@@ -23,6 +25,7 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
 }
 
 fn create(ctx: &mut Context, sender: &Sender, name: &DataSetName) -> Result<Vec<u8>, Error> {
+    rights::must_create(sender)?;
     if owner(&mut ctx.state, name)?.is_some() {
         return Err(Error::Exists { what: "data set", name: name.to_string() });
     }
@@ -33,6 +36,7 @@ fn create(ctx: &mut Context, sender: &Sender, name: &DataSetName) -> Result<Vec<
     }
     put_count(&mut ctx.state, &sender.org, count + 1);
     put_owner(&mut ctx.state, name, &sender.org);
+    rights::open(ctx, name, &sender.org)?;
     let attributes = [("data_set", name.to_string()), ("org", sender.org.to_string())];
     ctx.events.push(Event::new("data_set_created", attributes));
     Ok(Vec::new())
@@ -79,7 +83,7 @@ fn delete(
     Ok(codec::encode(&version))
 }
 
-/// The data set must exist and be the sender's organisation's; the key must be of a good length.
+/// The data set must exist, the key be of a good length and one that the sender may write.
 fn check_access(
     ctx: &mut Context,
     sender: &Sender,
@@ -93,14 +97,8 @@ fn check_access(
         let max = MAX_RECORD_KEY_BYTES;
         return Err(Error::TooLong { what: "record's key", max, got: key.len() });
     }
-    match owner(&mut ctx.state, data_set)? {
-        None => Err(Error::NotFound { what: "data set", name: data_set.to_string() }),
-        Some(owner) if owner != sender.org => {
-            let needed = "a key of the organisation that owns the data set";
-            Err(Error::NotAllowed { sender: sender.key, needed })
-        }
-        Some(_) => Ok(()),
-    }
+    let owner = must_be_owned(&mut ctx.state, data_set)?;
+    rights::must_write(ctx, sender, data_set, &owner, key)
 }
 
 fn check_version(before: Option<&Stored>, expected: Option<u64>) -> Result<(), Error> {

@@ -4,6 +4,8 @@
 //! also after it was deleted. A record that does not exist, or was deleted, counts as version 0
 //! where a call names the version that it expects.
 //!
+//! Who may write where is the business of [`crate::modules::rights`].
+//!
 //! | state key | value |
 //! |---|---|
 //! | `records/sets/ORG` | number of data sets that the organisation owns |
@@ -22,15 +24,15 @@ use crate::codec;
 use crate::types::DataSetName;
 
 pub(crate) use calls::execute;
-pub use queries::{DataSet, Page, Record, data_sets, get, list};
-pub(crate) use state::count;
+pub use queries::{DataSet, Page, Record, data_sets, get, list, list_within};
 pub use state::state_key;
+pub(crate) use state::{count, must_be_owned};
 
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// Creates a data set; the sender's organisation owns it and alone writes to it. It owns up to
-    /// [`crate::limits::MAX_DATA_SETS_PER_ORG`].
+    /// Creates a data set; the sender's organisation owns it, and writes to it until it grants
+    /// otherwise. It owns up to [`crate::limits::MAX_DATA_SETS_PER_ORG`].
     Create {
         /// Its name.
         data_set: DataSetName,

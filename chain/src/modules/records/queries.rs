@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::ledger::state::{State, decode};
 use crate::limits::{MAX_DATA_SETS, MAX_LIST, MAX_LIST_BYTES};
 use crate::modules::records::Stored;
-use crate::modules::records::state::{SET, owner, record, state_key};
+use crate::modules::records::state::{SET, must_be_owned, record, state_key};
+use crate::modules::rights::{Range, Reach};
 use crate::store::{Column, Store};
 use crate::types::{DataSetName, Hash, OrgName};
 
@@ -15,7 +16,7 @@ use crate::types::{DataSetName, Hash, OrgName};
 pub struct DataSet {
     /// Its name.
     pub name: DataSetName,
-    /// The organisation that writes to it.
+    /// The organisation that created it.
     pub owner: OrgName,
 }
 
@@ -72,7 +73,7 @@ pub fn data_sets(store: &dyn Store) -> Result<Vec<DataSet>, Error> {
 /// [`Error::NotFound`] for the data set, [`Error::Storage`], [`Error::Damaged`].
 pub fn get(store: &dyn Store, data_set: &DataSetName, key: &[u8]) -> Result<Option<Record>, Error> {
     let state = &mut State::new(store);
-    check_exists(state, data_set)?;
+    must_be_owned(state, data_set)?;
     let found = record(state, &state_key(data_set, key))?;
     Ok(found.map(|stored| Record::new(key.to_vec(), stored)))
 }
@@ -89,40 +90,61 @@ pub fn list(
     after: Option<&[u8]>,
     limit: usize,
 ) -> Result<Page, Error> {
-    // A few at a time: a page of large values would take much memory at once.
-    const AT_ONCE: usize = 16;
-    check_exists(&mut State::new(store), data_set)?;
-    let limit = limit.clamp(1, MAX_LIST);
-    let of_set = state_key(data_set, b"").len();
-    let prefix = state_key(data_set, prefix);
-    let mut last = after.map(|key| state_key(data_set, key));
-    let mut page = Page::default();
-    let (mut seen, mut bytes) = (0, 0);
-    loop {
-        let found = store.scan(Column::State, &prefix, last.as_deref(), AT_ONCE)?;
-        let is_end = found.len() < AT_ONCE;
-        for (key, value) in found {
-            if page.records.len() >= limit || seen >= MAX_LIST || bytes >= MAX_LIST_BYTES {
-                page.next = last.map(|key| key[of_set..].to_vec());
-                return Ok(page);
-            }
-            seen += 1;
-            bytes += key.len() + value.len();
-            let stored: Stored = decode("record", &value)?;
-            if !stored.is_deleted {
-                page.records.push(Record::new(key[of_set..].to_vec(), stored));
-            }
-            last = Some(key);
-        }
-        if is_end {
-            return Ok(page);
-        }
-    }
+    let everything = Reach::new(vec![Range::all()]);
+    list_within(store, &everything, data_set, prefix, after, limit)
 }
 
-fn check_exists(state: &mut State, data_set: &DataSetName) -> Result<(), Error> {
-    match owner(state, data_set)? {
-        Some(_) => Ok(()),
-        None => Err(Error::NotFound { what: "data set", name: data_set.to_string() }),
+/// As [`list`], of the records within `reach` alone: of others the answer tells nothing.
+///
+/// # Errors
+/// As [`list`].
+pub fn list_within(
+    store: &dyn Store,
+    reach: &Reach,
+    data_set: &DataSetName,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Page, Error> {
+    // A few at a time: a page of large values would take much memory at once.
+    const AT_ONCE: usize = 16;
+    must_be_owned(&mut State::new(store), data_set)?;
+    let limit = limit.clamp(1, MAX_LIST);
+    let of_set = state_key(data_set, b"");
+    let wanted = Range::prefix(prefix);
+    let mut last = after.map(<[u8]>::to_vec);
+    let mut page = Page::default();
+    let (mut seen, mut bytes) = (0, 0);
+    for range in reach.ranges().iter().filter_map(|range| range.common(&wanted)) {
+        // What is read behind the end of a range is read in vain: so not many at first.
+        let mut at_once = 1;
+        let mut place = range.before().max(last.clone()).map(|key| state_key(data_set, &key));
+        'range: loop {
+            let found = store.scan(Column::State, &of_set, place.as_deref(), at_once)?;
+            let is_end = found.len() < at_once;
+            for (state_key, value) in found {
+                let key = &state_key[of_set.len()..];
+                if !range.contains(key) {
+                    break 'range;
+                }
+                if page.records.len() >= limit || seen >= MAX_LIST || bytes >= MAX_LIST_BYTES {
+                    page.next = last;
+                    return Ok(page);
+                }
+                seen += 1;
+                bytes += state_key.len() + value.len();
+                let stored: Stored = decode("record", &value)?;
+                if !stored.is_deleted {
+                    page.records.push(Record::new(key.to_vec(), stored));
+                }
+                last = Some(key.to_vec());
+                place = Some(state_key);
+            }
+            if is_end {
+                break;
+            }
+            at_once = (2 * at_once).min(AT_ONCE);
+        }
     }
+    Ok(page)
 }

@@ -30,6 +30,15 @@ pub(super) fn owner(state: &mut State, name: &DataSetName) -> Result<Option<OrgN
     state.read("data set", &set_key(name))
 }
 
+/// The organisation that owns a data set.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such data set; those of the store.
+pub(crate) fn must_be_owned(state: &mut State, name: &DataSetName) -> Result<OrgName, Error> {
+    let found = owner(state, name)?;
+    found.ok_or_else(|| Error::NotFound { what: "data set", name: name.to_string() })
+}
+
 pub(super) fn put_owner(state: &mut State, name: &DataSetName, owner: &OrgName) {
     state.write(set_key(name), owner);
 }

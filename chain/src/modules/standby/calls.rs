@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::keys::PublicKey;
 use crate::ledger::context::Context;
 use crate::modules::Sender;
-use crate::modules::consortium::{self, KeyRole};
+use crate::modules::consortium;
 use crate::modules::standby::state::{known, move_seat, read_seats, write_seats};
 use crate::modules::standby::vacant::{changed, may_take};
 use crate::modules::standby::{Call, Reason, SeatState};
@@ -19,9 +19,9 @@ pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result
         return Err(Error::NotFound { what: "seat", name: name.to_string() });
     };
     let holder = ctx.table_after().seats().get(name).map(|seat| seat.holder);
-    let is_admin = sender.role == KeyRole::Admin && sender.org == *name;
-    if !is_admin && holder != Some(sender.key) {
-        let needed = "the seat's admin key or its holder";
+    let is_own = sender.runs_nodes() && sender.org == *name;
+    if !is_own && holder != Some(sender.key) {
+        let needed = "the seat's admin key, an operator of its organisation, or its holder";
         return Err(Error::NotAllowed { sender: sender.key, needed });
     }
     must_be_first_change(ctx, seat)?;

@@ -49,8 +49,8 @@ pub(crate) use vacant::{close_seat, forget_seat, open_seat, power_changed, reope
 /// A call of this module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// A planned switch: signed by the organisation's admin key or by the holder in table(k+1);
-    /// refused unless the partner is alive in R_k.
+    /// A planned switch: signed by the organisation's admin key, an operator of it, or the holder in
+    /// table(k+1); refused unless the partner is alive in R_k.
     Switch {
         /// The seat.
         seat: OrgName,

@@ -9,8 +9,10 @@ use tandem_chain::modules::standby;
 use tandem_chain::roles::RoleTable;
 use tandem_chain::types::{Hash, Height};
 
+use super::Call;
 use crate::rpc::error::RpcError;
 use crate::rpc::params::Params;
+use crate::rpc::reading::Reader;
 use crate::rpc::shapes::comet;
 use crate::rpc::state::RpcState;
 
@@ -172,15 +174,16 @@ fn page_range(
 }
 
 /// `tx`.
-pub async fn tx(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+pub(super) async fn tx(state: &Arc<RpcState>, call: Call) -> Result<Value, RpcError> {
+    let Call { params, reader } = call;
     let hash = params.hash("hash")?;
     if params.flag("prove")? {
         return Err(RpcError::params("proofs of transactions are not served: leave out prove"));
     }
-    state.read(move |state| find_tx(state, &hash)).await
+    state.read(move |state| find_tx(state, &reader, &hash)).await
 }
 
-fn find_tx(state: &RpcState, hash: &Hash) -> Result<Value, RpcError> {
+fn find_tx(state: &RpcState, reader: &Reader, hash: &Hash) -> Result<Value, RpcError> {
     let not_found = || {
         let first = state.db.first_height();
         let where_else = if first > Height(1) {
@@ -193,13 +196,14 @@ fn find_tx(state: &RpcState, hash: &Hash) -> Result<Value, RpcError> {
     };
     let found = state.find(hash)?.ok_or_else(not_found)?;
     let block = load(state, found.height)?.block;
-    let bytes = match found.index.checked_sub(1) {
-        None => codec::encode(&block.record),
+    let (sender, bytes) = match found.index.checked_sub(1) {
+        None => (None, codec::encode(&block.record)),
         Some(index) => {
-            let tx = block.txs.get(index as usize);
-            tx.ok_or_else(not_found)?.bytes().to_vec()
+            let tx = block.txs.get(index as usize).ok_or_else(not_found)?;
+            (Some(tx.body().sender), tx.bytes().to_vec())
         }
     };
+    reader.must_read_tx(state, &state.db.snapshot(), sender.as_ref())?;
     Ok(json!({
         "hash": hash,
         "height": comet::number(found.height),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem_chain::block::CertifiedBlock;
@@ -18,6 +18,7 @@ use crate::rpc::params::Params;
 use crate::rpc::shapes::comet;
 use crate::rpc::shapes::tandem::OwnStatus;
 use crate::rpc::state::{Peer, RpcState};
+use crate::run::wall_clock;
 use crate::view::NodeView;
 
 /// CometBFT's p2p protocol number, which its clients want to see.
@@ -49,13 +50,8 @@ pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
 fn quiet_for(tip: &Tip) -> Option<Duration> {
     let parameters = &tip.parameters;
     let longest = parameters.idle_block_interval_ms + 4 * parameters.timeout_max_ms;
-    let quiet = now().since(tip.time);
+    let quiet = wall_clock().since(tip.time);
     (quiet > Duration::from_millis(longest)).then_some(quiet)
-}
-
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().plus(since)
 }
 
 fn node_info(state: &RpcState, key: &tandem_chain::keys::PublicKey, listen: &str) -> Value {
@@ -185,7 +181,7 @@ fn counters(state: &RpcState) -> BTreeMap<String, u64> {
 fn entry(state: &RpcState, peer: &Peer) -> Value {
     let connected = peer.connected_for;
     let seconds = connected.as_secs().max(1);
-    let start = now().since(Timestamp::default().plus(connected));
+    let start = wall_clock().since(Timestamp::default().plus(connected));
     let start = Timestamp::default().plus(start);
     let monitor = |bytes: u64| {
         let rate = comet::number(bytes / seconds);

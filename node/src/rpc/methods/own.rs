@@ -160,19 +160,28 @@ pub async fn parameters(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcEr
         .await
 }
 
+/// The parameter `key`.
+pub(super) fn public_key(params: &Params) -> Result<PublicKey, RpcError> {
+    let bytes = params.hex("key")?.ok_or_else(|| missing("key"))?;
+    PublicKey::from_slice(&bytes)
+        .map_err(|error| RpcError::params(format!("parameter key: {error}")))
+}
+
 /// `key`.
 pub async fn key(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
-    let bytes = params.hex("key")?.ok_or_else(|| missing("key"))?;
-    let key = PublicKey::from_slice(&bytes)
-        .map_err(|error| RpcError::params(format!("parameter key: {error}")))?;
+    let key = public_key(&params)?;
     state
         .read(move |state| {
-            let found = consortium::key(&state.db, &key)?;
-            let (organization, role) = match found {
-                Some(entry) => (Some(entry.org), Some(KeyInfo::role_name(entry.role).to_owned())),
-                None => (None, None),
+            let snapshot = state.db.snapshot();
+            let Some(entry) = consortium::key(&snapshot, &key)? else {
+                return to_json(&KeyInfo::default());
             };
-            to_json(&KeyInfo { organization, role })
+            let user = consortium::user(&snapshot, &entry.org, &key)?;
+            to_json(&KeyInfo {
+                organization: Some(entry.org),
+                role: Some(KeyInfo::role_name(entry.role).to_owned()),
+                user_role: user.map(|user| user.role),
+            })
         })
         .await
 }

@@ -12,12 +12,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tandem_chain::Error as ChainError;
 use tandem_chain::modules::records;
+use tandem_chain::modules::rights::Reach;
 use tandem_chain::store::Store;
-use tandem_chain::types::{Height, escaped};
+use tandem_chain::types::{DataSetName, Height, escaped};
 
+use super::Call;
 use crate::rpc::error::RpcError;
-use crate::rpc::params::{Params, missing};
+use crate::rpc::params::missing;
 use crate::rpc::path::{self, Question};
+use crate::rpc::reading::Reader;
 use crate::rpc::shapes::comet;
 use crate::rpc::shapes::tandem::{DataSetEntry, DataSets, RecordEntry, RecordsPage};
 use crate::rpc::state::RpcState;
@@ -32,7 +35,8 @@ struct Answer {
 }
 
 /// `abci_query`.
-pub async fn abci_query(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+pub(super) async fn abci_query(state: &Arc<RpcState>, call: Call) -> Result<Value, RpcError> {
+    let Call { params, reader } = call;
     let path = params.text("path")?.ok_or_else(|| missing("path"))?;
     let question = path::parse(&path)?;
     let data = params.hex("data")?.unwrap_or_default();
@@ -50,7 +54,10 @@ pub async fn abci_query(state: &Arc<RpcState>, params: Params) -> Result<Value, 
                     "the state of height {asked} is not kept: leave height out for the newest, \
                      {height}"
                 ))),
-                _ => Ok((height, answer(&snapshot, &question, &data))),
+                _ => {
+                    let reach = allowed(&snapshot, &reader, &question)?;
+                    Ok((height, answer(&snapshot, &question, &data, &reach)))
+                }
             }
         })
         .await?;
@@ -78,7 +85,31 @@ pub async fn abci_query(state: &Arc<RpcState>, params: Params) -> Result<Value, 
     }))
 }
 
-fn answer(store: &dyn Store, question: &Question, prefix: &[u8]) -> Result<Answer, ChainError> {
+/// The records that the answer may be about; an error where it may be about none.
+fn allowed(store: &dyn Store, reader: &Reader, question: &Question) -> Result<Reach, RpcError> {
+    let Some(data_set) = question.data_set() else { return Ok(Reach::default()) };
+    let reach = reader.reach(store, data_set)?;
+    match question {
+        Question::Get { key, .. } if !reach.contains(key) => {
+            Err(reader.no_records(&record_name(data_set, key)))
+        }
+        _ if reach.ranges().is_empty() => {
+            Err(reader.no_records(&format!("records of data set {data_set}")))
+        }
+        _ => Ok(reach),
+    }
+}
+
+fn record_name(data_set: &DataSetName, key: &[u8]) -> String {
+    escaped(&format!("{data_set}/{}", String::from_utf8_lossy(key)))
+}
+
+fn answer(
+    store: &dyn Store,
+    question: &Question,
+    prefix: &[u8],
+    reach: &Reach,
+) -> Result<Answer, ChainError> {
     match question {
         Question::DataSets => {
             let found = records::data_sets(store)?.into_iter();
@@ -86,7 +117,8 @@ fn answer(store: &dyn Store, question: &Question, prefix: &[u8]) -> Result<Answe
             Ok(listing(&DataSets { data_sets: found.map(entry).collect() }))
         }
         Question::List { data_set, after, limit } => {
-            let page = records::list(store, data_set, prefix, after.as_deref(), *limit)?;
+            let after = after.as_deref();
+            let page = records::list_within(store, reach, data_set, prefix, after, *limit)?;
             let entries = page.records.into_iter().filter_map(|record| {
                 let size = record.value.as_ref()?.len() as u64;
                 let (key, digest) = (hex::encode_upper(&record.key), record.digest?);
@@ -98,7 +130,7 @@ fn answer(store: &dyn Store, question: &Question, prefix: &[u8]) -> Result<Answe
         Question::Get { data_set, key } => {
             let found = records::get(store, data_set, key)?;
             let Some(records::Record { version, value: Some(value), .. }) = found else {
-                let name = escaped(&format!("{data_set}/{}", String::from_utf8_lossy(key)));
+                let name = record_name(data_set, key);
                 return Err(ChainError::NotFound { what: "record", name });
             };
             Ok(Answer { key: key.clone(), value, version })

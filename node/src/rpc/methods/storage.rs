@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use tandem_chain::keys::Signature;
 use tandem_chain::types::Timestamp;
 
-use super::node::now;
 use crate::operator::{OperatorCall, OperatorRequest};
 use crate::rpc::error::RpcError;
 use crate::rpc::params::{Params, missing};
 use crate::rpc::state::RpcState;
+use crate::run::wall_clock;
 
 /// `storage`.
 pub async fn storage(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
@@ -54,7 +54,7 @@ async fn answer(
         .map_err(|_| RpcError::params("parameter signature must be 128 hex digits"))?;
     let wait = matches!(call, OperatorCall::Storage { wait: true });
     let request = OperatorRequest { call, time: Timestamp(time), signature };
-    let admitted = state.maintenance.admit(request, now()).map_err(RpcError::internal)?;
+    let admitted = state.maintenance.admit(request, wall_clock()).map_err(RpcError::internal)?;
     if wait {
         let limit = state.config.rpc.request_timeout / 2;
         // When it takes longer, the answer tells of a job that is under way.

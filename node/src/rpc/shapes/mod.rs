@@ -2,5 +2,6 @@
 
 pub mod comet;
 pub mod motions;
+pub mod rights;
 pub mod tandem;
 pub mod text;

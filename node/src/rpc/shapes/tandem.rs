@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tandem_chain::keys::PublicKey;
-use tandem_chain::modules::consortium::{KeyRole, Organization};
+use tandem_chain::modules::consortium::{KeyRole, Organization, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{SeatView, Switch};
 use tandem_chain::types::{Address, DataSetName, Hash, Height, OrgName, Power, Term};
@@ -395,12 +395,14 @@ pub struct ParametersInfo {
 }
 
 /// Answer of `key`: what a key is in the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyInfo {
     /// The organisation that it is of; none for a key that the chain does not know.
     pub organization: Option<OrgName>,
     /// `admin`, `node`, `user` or `barred`.
     pub role: Option<String>,
+    /// What a user is to its organisation.
+    pub user_role: Option<UserRole>,
 }
 
 impl KeyInfo {

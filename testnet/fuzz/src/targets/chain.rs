@@ -11,10 +11,12 @@ use tandem_chain::keys::{PublicKey, Signature, Strict};
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{
-    Closed, Docket, KeyEntry, Motion, Org, Policy, check_addresses,
+    Closed, Docket, KeyEntry, Motion, Org, Policy, User, UserRole, check_addresses,
 };
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::rights::{Grant, Right};
 use tandem_chain::modules::standby::{SeatState, Switch};
+use tandem_chain::permit::Permit;
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::tree::Proof;
 use tandem_chain::tx::{Tx, TxBody};
@@ -53,7 +55,7 @@ pub fn block(bytes: &[u8]) {
 /// Any other value that is sent or stored; the first byte chooses.
 pub fn value(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 26 {
+    match kind % 29 {
         0 => drop(decoded::<Vote>(bytes)),
         1 => drop(decoded::<Evidence>(bytes)),
         2 => drop(decoded::<Commit>(bytes)),
@@ -96,6 +98,12 @@ pub fn value(bytes: &[u8]) {
             let _ = policy.faults();
         }
         24 => drop(decoded::<BTreeMap<OrgName, Closed>>(bytes)),
+        25 => drop(decoded::<User>(bytes)),
+        26 => drop(decoded::<Vec<Grant>>(bytes)),
+        27 => {
+            let Some(permit) = decoded::<Permit>(bytes) else { return };
+            assert_eq!(permit.to_string().parse(), Ok(permit));
+        }
         _ => {
             if let Ok(seen) = Bits::from_extension(bytes) {
                 assert_eq!(seen.to_extension(), bytes);
@@ -128,10 +136,12 @@ pub fn value_seeds() -> Vec<Vec<u8>> {
         (14, codec::encode(&samples::genesis())),
         (15, codec::encode(&proof)),
         (16, codec::encode(&samples::tx_body(samples::calls().remove(8).1))),
-        (25, observation.seen.to_extension()),
+        (27, codec::encode(&samples::permits()[0])),
+        (27, codec::encode(&samples::permits()[2])),
+        (28, observation.seen.to_extension()),
     ];
-    let stored = seeds::of_chain(&["standby/", "consortium/"]).into_iter();
-    let stored = stored.flat_map(|bytes| (17..25).map(move |kind| (kind, bytes.clone())));
+    let stored = seeds::of_chain(&["standby/", "consortium/", "rights/"]).into_iter();
+    let stored = stored.flat_map(|bytes| (17..27).map(move |kind| (kind, bytes.clone())));
     seeds.into_iter().chain(stored).map(|(kind, bytes)| [vec![kind], bytes].concat()).collect()
 }
 
@@ -174,6 +184,15 @@ pub fn text(bytes: &[u8]) {
     if let Ok(signature) = text.parse::<Signature>() {
         assert_eq!(signature.to_string().parse(), Ok(signature));
     }
+    if let Ok(role) = text.parse::<UserRole>() {
+        assert_eq!(role.to_string(), text);
+    }
+    if let Ok(right) = text.parse::<Right>() {
+        assert_eq!(right.to_string(), text);
+    }
+    if let Ok(permit) = text.parse::<Permit>() {
+        assert_eq!(permit.to_string().parse(), Ok(permit));
+    }
     if let Ok(time) = Timestamp::from_rfc3339(text) {
         assert_eq!(Timestamp::from_rfc3339(&time.to_rfc3339()), Ok(time));
     }
@@ -195,6 +214,9 @@ pub fn text_seeds() -> Vec<Vec<u8>> {
         samples::public(1).address().to_string(),
         Signature([7; 64]).to_string(),
         samples::time(7).to_rfc3339(),
+        UserRole::Auditor.to_string(),
+        Right::Admin.to_string(),
+        samples::permits()[1].to_string(),
         "prices.eu-1_x".to_owned(),
         "\u{1b}[31m\u{202e}".to_owned(),
     ];

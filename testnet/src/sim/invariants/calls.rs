@@ -103,6 +103,7 @@ impl Seats {
                     }
                 }
                 Call::Records(call) => self.record_call(body.sender, call),
+                Call::Rights(_) => {}
             }
         }
         agreed

@@ -3,7 +3,9 @@
 use super::motions::{ALL, add, decision, is_carried, power, remove_org, restore, suspend};
 use crate::ledger::may_send;
 use crate::ledger::tests::kit::*;
-use crate::modules::consortium::{self, Change, KeyRole, MotionStatus, motion, organization};
+use crate::modules::consortium::{
+    self, Change, KeyRole, MotionStatus, UserRole, motion, organization,
+};
 use crate::modules::standby::{Reason, history};
 use crate::store::{Column, Store};
 use crate::types::Height;
@@ -173,10 +175,9 @@ fn a_name_that_owns_data_sets_is_not_used_again() {
 #[test]
 fn users_that_were_added_and_taken_back_in_the_block_of_a_removal_leave_nothing() {
     let mut chain = started();
-    let gone =
-        crate::modules::Call::Consortium(consortium::Call::RemoveUser { user: key("d-user") });
-    let mut next = Next::default().tx(chain.tx("d-admin", add_user("d", "d-new")));
-    next = next.tx(chain.tx("d-admin", gone));
+    let new = add_user("d", "d-new", UserRole::Reader);
+    let mut next = Next::default().tx(chain.tx("d-admin", new));
+    next = next.tx(chain.tx("d-admin", remove_user("d-user")));
     for (i, admin) in ALL[..3].iter().enumerate() {
         let call = if i == 0 { propose(remove_org("d")) } else { vote(1) };
         next = next.tx(chain.tx(admin, call));

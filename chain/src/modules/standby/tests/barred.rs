@@ -3,7 +3,7 @@
 use crate::ledger::may_send;
 use crate::ledger::tests::kit::*;
 use crate::modules::Call;
-use crate::modules::consortium::{self, KeyRole};
+use crate::modules::consortium::{self, KeyRole, UserRole};
 use crate::modules::standby::{Reason, history};
 
 fn is_registered(chain: &Chain, node: &str) -> bool {
@@ -44,7 +44,7 @@ fn a_barred_holder_with_a_live_partner_is_replaced_at_once() {
             assert_eq!(receipt.code, 17);
         }
     }
-    assert_eq!(chain.send("a-admin", add_user("a", "a1")).code, 17);
+    assert_eq!(chain.send("a-admin", add_user("a", "a1", UserRole::Writer)).code, 17);
     let switched = history(chain.store(), 0, 9).unwrap();
     assert_eq!((switched.len(), switched[0].reason), (1, Reason::Barred));
 }
@@ -203,10 +203,6 @@ fn gone_to_b(calls: Vec<Call>) -> Chain {
     chain
 }
 
-fn remove_user(name: &str) -> Call {
-    Call::Consortium(consortium::Call::RemoveUser { user: key(name) })
-}
-
 /// Whatever is tried, the key gets no role again and is not judged again.
 fn expect_barred_for_ever(chain: &mut Chain, node: &str) {
     for org_name in ["a", "b"] {
@@ -217,7 +213,7 @@ fn expect_barred_for_ever(chain: &mut Chain, node: &str) {
             (set_partner(node), 10),
             (register(org_name, node, true), 17),
             (register(org_name, node, false), 17),
-            (add_user(org_name, node), 17),
+            (add_user(org_name, node, UserRole::Writer), 17),
         ] {
             assert_eq!(chain.send(&admin, call.clone()).code, code, "{org_name} {call:?}");
         }
@@ -284,7 +280,7 @@ fn a_key_that_is_a_user_by_now_is_one_no_more() {
     for org_name in ["a", "b"] {
         let admin = format!("{org_name}-admin");
         let mut chain = gone_to_b(vec![]);
-        assert!(chain.send(&admin, add_user(org_name, "a1")).is_ok());
+        assert!(chain.send(&admin, add_user(org_name, "a1", UserRole::Writer)).is_ok());
         assert!(chain.send("a1", create("set")).is_ok());
         let users = |chain: &Chain| {
             let name = org(org_name);
