@@ -13,19 +13,23 @@ use tandem_chain::liveness::{Observation, SignedRecord};
 use tandem_chain::modules::consortium::{Change, Invitation, Policy};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::records::Stored;
+use tandem_chain::permit::Permit;
 use tandem_chain::roles::{Register, RoleTable};
+use tandem_chain::snapshot::{Chunk, Manifest};
 use tandem_chain::tree::Proof;
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::escaped;
 use tandem_chain::vote::Vote;
 use tandem_chain::{Error, codec};
 use tandem_consensus::journal::{Journal, Valid};
+use tandem_consensus::light::LightBlock;
 use tandem_consensus::message::{Message, Proposal};
 
 use super::readable;
 use crate::driver::wire;
 use crate::join::wire::{Answer, Greeting, GuestHello, Question};
 use crate::network::Hello;
+use crate::snapshots::wire::{self as snapshots, Offers};
 use crate::storage::BlockResults;
 
 /// A kind of item.
@@ -90,6 +94,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Journal>("journal", "what a replica makes durable"),
     Kind::of::<Valid>("valid", "a replica's valid value"),
     Kind::of::<Invitation>("invitation", "an invitation of a node"),
+    Kind::of::<Permit>("permit", "a permit to read"),
     Kind::of::<Genesis>("genesis", "a genesis"),
     Kind::of::<RoleTable>("role-table", "who holds which seat"),
     Kind::of::<Register>("register", "the registered nodes"),
@@ -102,6 +107,11 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Hello>("hello", "the first frame of a connection"),
     Kind::of::<wire::Question>("fetch", "a question for blocks"),
     Kind::of::<wire::Answer>("fetched", "the answer to it"),
+    Kind::of::<LightBlock>("light-block", "a header with its certificate and validators"),
+    Kind::of::<Manifest>("manifest", "what a snapshot consists of"),
+    Kind::of::<Chunk>("chunk", "a part of a snapshot"),
+    Kind::of::<snapshots::Question>("snapshot-question", "a question about snapshots"),
+    Kind::of::<Offers>("snapshot-offers", "the snapshots that a node has"),
     Kind::of::<GuestHello>("guest-hello", "the first frame of a guest"),
     Kind::of::<Greeting>("greeting", "the answer to it"),
     Kind::of::<Question>("guest-question", "a guest's question"),

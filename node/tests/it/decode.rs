@@ -21,6 +21,10 @@ const OF_CHAIN: Table = &[
     ("Transactions", "consortium.*", "transaction"),
     ("Transactions", "standby.*", "transaction"),
     ("Transactions", "records.*", "transaction"),
+    ("Transactions", "rights.*", "transaction"),
+    ("Permits", "*", "permit"),
+    ("Snapshots", "manifest", "manifest"),
+    ("Snapshots", "chunk", "chunk"),
     ("State and genesis", "role table", "role-table"),
     ("State and genesis", "register", "register"),
     ("State and genesis", "parameters *", "parameters"),
@@ -35,6 +39,7 @@ const OF_CHAIN: Table = &[
 const OF_CONSENSUS: Table = &[
     ("The block", "block", "block"),
     ("Messages", "*", "message"),
+    ("What a header far away", "*", "light-block"),
     ("Durable", "journal*", "journal"),
     ("Durable", "valid", "valid"),
     ("Durable", "proposal", "proposal"),
