@@ -154,7 +154,7 @@ async fn read_beside(desk: &Desk) {
         let lines = decode("state --prefix records/ --limit 2".to_owned()).await;
         let text = lines.stderr(0);
         assert!(text.contains("there are more: use --prefix or --limit"), "{text}");
-        let lines = decode("state".to_owned()).await.done();
+        let lines = decode("state --limit 100000".to_owned()).await.done();
         let keys: Vec<String> = lines
             .lines()
             .map(|line| {
