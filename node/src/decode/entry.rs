@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `state` | [`stored::key_text`], such as `standby/table/7` or `records/data/prices/oil` |
 //! | `tree` | `page/` and the path in hex digits, one a step; `recent/` and a transaction's hash |
-//! | `blocks`, `results` | the height |
+//! | `blocks`, `results`, `validators` | the height |
 //! | `index` | `block/` and a block's id, `transaction/` and a transaction's hash |
 //! | `consensus`, `meta` | the name |
 //!
@@ -18,6 +18,7 @@ use tandem_chain::limits::MAX_ENCODED_BYTES;
 use tandem_chain::types::{Hash, Height, escaped};
 use tandem_chain::{Error, codec, stored, tree};
 use tandem_consensus::journal::{Journal, Valid};
+use tandem_consensus::light::ValidatorSet;
 use tandem_consensus::message::Proposal;
 
 use super::readable;
@@ -41,7 +42,9 @@ const INDEX_KEYS: [(u8, &str); 2] = [(b'b', "block/"), (b't', "transaction/")];
 pub fn key_text(family: FamilyName, key: &[u8]) -> String {
     let text = match family {
         FamilyName::State => Some(stored::key_text(key)),
-        FamilyName::Blocks | FamilyName::Results => height_of(key).map(|height| height.to_string()),
+        FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => {
+            height_of(key).map(|height| height.to_string())
+        }
         FamilyName::Tree => match key {
             [0, path @ ..] if path.iter().all(|step| *step < 16) => {
                 Some(path.iter().fold("page/".to_owned(), |text, step| format!("{text}{step:x}")))
@@ -76,7 +79,7 @@ pub fn key_of_text(family: FamilyName, text: &str) -> Result<Vec<u8>, Error> {
     };
     match family {
         FamilyName::State => stored::key_of_text(text),
-        FamilyName::Blocks | FamilyName::Results => {
+        FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => {
             let height = text.parse::<u64>().map_err(|_| wrong("a height"))?;
             Ok(height.to_be_bytes().to_vec())
         }
@@ -109,7 +112,7 @@ pub fn prefix_of_text(family: FamilyName, text: &str) -> Result<Vec<u8>, Error> 
         FamilyName::State | FamilyName::Consensus | FamilyName::Meta => {
             return Ok(text.as_bytes().to_vec());
         }
-        FamilyName::Blocks | FamilyName::Results => [].as_slice(),
+        FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => [].as_slice(),
         FamilyName::Tree if text.starts_with(TREE_KEYS[0].1) => return key_of_text(family, text),
         FamilyName::Tree => &TREE_KEYS[1..],
         FamilyName::Index => &INDEX_KEYS,
@@ -120,7 +123,9 @@ pub fn prefix_of_text(family: FamilyName, text: &str) -> Result<Vec<u8>, Error> 
     });
     found.ok_or_else(|| {
         let rule = match family {
-            FamilyName::Blocks | FamilyName::Results => "hex digits after 0x: keys are heights",
+            FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => {
+                "hex digits after 0x: keys are heights"
+            }
             FamilyName::Tree => "page/ or recent/, and pairs of hex digits",
             _ => "block/ or transaction/, and pairs of hex digits",
         };
@@ -151,6 +156,9 @@ pub fn show(family: FamilyName, key: &[u8], value: &[u8]) -> Result<Shown, Error
             shown::<CertifiedBlock>("certified block", value)
         }
         FamilyName::Results if height_of(key).is_some() => shown::<BlockResults>("results", value),
+        FamilyName::Validators if height_of(key).is_some() => {
+            shown::<ValidatorSet>("validators from a height on", value)
+        }
         FamilyName::Tree => match key {
             [0, ..] => {
                 Ok(Shown { kind: "page of the tree", value: readable(&tree::subtrees(value)?) })
@@ -173,9 +181,10 @@ pub fn show(family: FamilyName, key: &[u8], value: &[u8]) -> Result<Shown, Error
             b"format" => shown::<u32>("format of the database", value),
             b"genesis" => shown::<Hash>("genesis hash", value),
             b"height" => shown::<Height>("height of the last block", value),
+            b"first" => shown::<Height>("height of the lowest block", value),
             _ => Err(unknown()),
         },
-        FamilyName::Blocks | FamilyName::Results => Err(unknown()),
+        FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => Err(unknown()),
     }
 }
 
@@ -244,7 +253,13 @@ mod tests {
         chain.db.persist(&journal()).unwrap();
         let reader = open(&chain).unwrap();
         assert_eq!(reader.height(), Height(2));
-        assert!(check_all(&reader).iter().all(|count| *count > 0));
+        // The validators of genesis have no entry.
+        let empty: Vec<_> = FamilyName::ALL.into_iter().zip(check_all(&reader)).collect();
+        let empty = empty.iter().filter(|(_, count)| *count == 0).map(|(family, _)| *family);
+        assert_eq!(empty.collect::<Vec<_>>(), [FamilyName::Validators]);
+        let validators = codec::encode(&ValidatorSet::from(&*chain.tip().next_table));
+        let validators = show(FamilyName::Validators, &9u64.to_be_bytes(), &validators).unwrap();
+        assert!(validators.value.to_string().contains("power"), "{validators:?}");
         let of = |family, text: &str| {
             let key = key_of_text(family, text).unwrap();
             show(family, &key, &reader.value(family, &key).unwrap().unwrap()).unwrap().value
@@ -330,7 +345,7 @@ mod tests {
         db.persist(&journal()).unwrap();
         let reader = Reader::open(dir.path(), genesis.hash(), &key).unwrap();
         let counts = check_all(&reader);
-        assert!(counts[0] > 10 && counts[1] > 0 && counts[5..] == [1, 3], "{counts:?}");
+        assert!(counts[0] > 10 && counts[1] > 0 && counts[6..] == [1, 3], "{counts:?}");
         let count = |prefix: &[u8], limit| {
             let mut keys = Vec::new();
             let more = reader.visit(FamilyName::State, prefix, limit, |key, _| {

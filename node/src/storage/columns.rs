@@ -40,20 +40,23 @@ pub enum FamilyName {
     Results,
     /// Heights by block id and transaction hash.
     Index,
+    /// Validators by the height from which on they are so.
+    Validators,
     /// What consensus must find again after a crash.
     Consensus,
-    /// Format, genesis hash, height.
+    /// Format, genesis hash, heights of the last and the lowest block.
     Meta,
 }
 
 impl FamilyName {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::State,
         Self::Tree,
         Self::Blocks,
         Self::Results,
         Self::Index,
+        Self::Validators,
         Self::Consensus,
         Self::Meta,
     ];
@@ -67,6 +70,7 @@ impl FamilyName {
             Self::Blocks => BLOCKS,
             Self::Results => RESULTS,
             Self::Index => INDEX,
+            Self::Validators => VALIDATORS,
             Self::Consensus => CONSENSUS,
             Self::Meta => META,
         }

@@ -62,6 +62,14 @@ fn params(method: &str) -> Value {
         "may_read" => json!({ "key": testing::user().public(), "data_set": "set" }),
         "storage" => of_operator(OperatorCall::Storage { wait: false }),
         "compact" => of_operator(OperatorCall::Compact),
+        "take_snapshot" => of_operator(OperatorCall::Snapshot),
+        "prune" => {
+            let call = OperatorCall::Prune { keep_blocks: 20_000, keep_days: 0, dry_run: true };
+            let mut params = of_operator(call);
+            params["keep_blocks"] = json!(20_000);
+            params["dry_run"] = json!(true);
+            params
+        }
         "backup" => {
             let call = OperatorCall::Backup { name: "x".to_owned(), with_key: true };
             let mut params = of_operator(call);
