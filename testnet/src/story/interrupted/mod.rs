@@ -83,12 +83,13 @@ trait Step {
 /// All kinds, by their names in figures.
 fn kinds(is_short: bool) -> Vec<(&'static str, Box<dyn Step>)> {
     let mut kinds: Vec<(&'static str, Box<dyn Step>)> = vec![
+        // While there are few blocks: who joins follows all of them.
+        ("join", Box::<Join>::default()),
         ("snapshot", Box::<Snapshot>::default()),
         ("backup", Box::new(Backup::running())),
         ("backup_standing", Box::new(Backup::standing())),
         ("put_back", Box::<PutBack>::default()),
         ("restore", Box::<Restore>::default()),
-        ("join", Box::<Join>::default()),
     ];
     // It takes a chain of a thousand blocks.
     if !is_short {
