@@ -15,7 +15,7 @@ use tandem_node::home::{Home, KeyFile, files};
 
 use crate::layout::{Layout, Node, Preset};
 
-/// Folder for backups in the home of a node that makes them while it runs.
+/// Folder for the backups that a node makes while it runs, in its home.
 pub const BACKUPS: &str = "backups";
 
 /// Makes a network's folder: genesis, node keys, the organisations' key files, `network.json`.
@@ -91,9 +91,7 @@ pub fn write_config(layout: &Layout, node: &Node, dial: &BTreeMap<PublicKey, u16
 /// With what all nodes of a network have alike.
 fn of_network(layout: &Layout, mut config: Config) -> Config {
     config.snapshots.interval = layout.spec.snapshot_interval;
-    if layout.spec.backups {
-        config.storage.backup_dir = BACKUPS.into();
-    }
+    config.storage.backup_dir = BACKUPS.into();
     config
 }
 

@@ -55,8 +55,6 @@ pub struct Spec {
     pub relays: bool,
     /// Blocks from one snapshot to the next; 0 for none but those that are asked for.
     pub snapshot_interval: usize,
-    /// Whether nodes make backups while they run, in their homes.
-    pub backups: bool,
 }
 
 /// Preset of the chain's parameters.
@@ -80,7 +78,6 @@ impl Default for Spec {
             addresses: true,
             relays: true,
             snapshot_interval: Snapshots::default().interval,
-            backups: false,
         }
     }
 }

@@ -103,14 +103,8 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     let seed = stage.options.seed.unwrap_or_else(rand::random);
     let times = stage.size(stage.options.times, 50, 8);
     stage.report.does(format!("the moments are those of --seed {seed}"));
-    let spec = Spec {
-        pairs: false,
-        observers: 1,
-        relays: false,
-        snapshot_interval: 0,
-        backups: true,
-        ..Spec::default()
-    };
+    let spec =
+        Spec { pairs: false, observers: 1, relays: false, snapshot_interval: 0, ..Spec::default() };
     let watcher = stage.open(spec, &[OBSERVER], &[scene::VICTIM]).await?;
     let table = stage.net().rpc(scene::SOURCE).role_table(Height(3)).await?;
     let records = stage.size(stage.options.txs, 8_000, 4_000);
