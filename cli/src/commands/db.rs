@@ -18,7 +18,8 @@ use tandem_node::run::{load_genesis, wall_clock};
 use tandem_node::snapshots::Shelf;
 use tandem_node::storage::{self, Database, StorageConfig};
 
-use crate::args::{Db, Global};
+use crate::args::Global;
+use crate::args::storage::Db;
 use crate::exit::Usage;
 use crate::{input, output};
 

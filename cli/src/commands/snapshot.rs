@@ -13,7 +13,8 @@ use tandem_node::snapshots::{Folder, Restore, Shelf, SnapshotError, TrustedBlock
 use tandem_node::storage::{Database, StorageConfig};
 
 use super::db::Opened;
-use crate::args::{Global, Snapshot, SnapshotFolder};
+use crate::args::Global;
+use crate::args::storage::{Snapshot, SnapshotFolder};
 use crate::output;
 
 pub async fn snapshot(global: &Global, command: Snapshot) -> anyhow::Result<()> {
