@@ -80,7 +80,7 @@ type Offered = Option<BTreeMap<Offer, Vec<PublicKey>>>;
 struct Known {
     /// They have sent something wrong.
     liars: BTreeSet<PublicKey>,
-    /// How long each took for its last answer.
+    /// How long each took for its last answer; [`ANSWER`] where it gave none.
     waits: BTreeMap<PublicKey, Duration>,
     /// Questions in a row that each has left unanswered.
     silent: BTreeMap<PublicKey, u32>,
@@ -95,7 +95,8 @@ impl Known {
     }
 
     fn asked(&mut self, peer: &PublicKey, wait: Duration, is_answered: bool) {
-        self.waits.insert(*peer, wait);
+        // Who refuses at once is not quicker than who answers.
+        self.waits.insert(*peer, if is_answered { wait } else { ANSWER });
         let silent = self.silent.entry(*peer).or_default();
         *silent = if is_answered { 0 } else { silent.saturating_add(1) };
     }
