@@ -399,8 +399,7 @@ impl CatchUp {
         let can_do_without = if first == tip.height.next() { is_asked_for() } else { has_quick() };
         let leaves_slow = can_do_without && !self.is_near(tip);
         let is_free = |key: &PublicKey| self.asked.iter().all(|asked| asked.peer != *key);
-        let free =
-            self.peers.iter().filter(move |(key, peer)| peer.has(first) && is_free(key));
+        let free = self.peers.iter().filter(move |(key, peer)| peer.has(first) && is_free(key));
         free.map(move |(key, peer)| {
             let is_far = peer.claimed.0 >= tip.height.0 + FETCH_AHEAD || !self.blocks.is_empty();
             let waited = if is_far { Instant::default() } else { entered.plus(FETCH_DELAY) };
