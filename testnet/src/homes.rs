@@ -88,6 +88,7 @@ pub fn write_config(layout: &Layout, node: &Node, dial: &BTreeMap<PublicKey, u16
 /// With what all nodes of a network have alike.
 fn of_network(layout: &Layout, mut config: Config) -> Config {
     config.snapshots.interval = layout.spec.snapshot_interval;
+    config.storage.backup_dir.clone_from(&layout.spec.backup_dir);
     config
 }
 

@@ -55,6 +55,8 @@ pub struct Spec {
     pub relays: bool,
     /// Blocks from one snapshot to the next; 0 for none but those that are asked for.
     pub snapshot_interval: usize,
+    /// Folder, in its home, for backups that a node makes while it runs; empty when it makes none.
+    pub backup_dir: PathBuf,
 }
 
 /// Preset of the chain's parameters.
@@ -78,6 +80,7 @@ impl Default for Spec {
             addresses: true,
             relays: true,
             snapshot_interval: Snapshots::default().interval,
+            backup_dir: PathBuf::new(),
         }
     }
 }

@@ -25,6 +25,8 @@ use crate::until::until;
 
 /// Lines of its log in an error.
 const TAIL_LINES: usize = 15;
+/// Of what is said to who comes with a token that was used.
+const USED: &str = "used";
 
 /// Runs `tandem` to its end; its answer in JSON.
 pub async fn tandem(stage: &Stage, arguments: &[&str]) -> Result<Value> {
@@ -133,12 +135,16 @@ impl Machine {
         Ok(Self { home, log, p2p_port: ports[0], rpc_port: ports[1], process: None })
     }
 
-    /// Starts `tandem join TOKEN ADDRESS`, which goes on as the node. The token is read from a file:
-    /// command lines are seen by all.
-    pub async fn join(&mut self, stage: &Stage, token: &str) -> Result<()> {
+    /// The token in a file, as it is named in commands: command lines are seen by all.
+    fn token_file(&self, token: &str) -> Result<String> {
         let file = self.log.with_file_name("token");
         files::write_atomic(&file, token.as_bytes(), 0o600)?;
-        let token = format!("@{}", file.display());
+        Ok(format!("@{}", file.display()))
+    }
+
+    /// Starts `tandem join TOKEN ADDRESS`, which goes on as the node.
+    pub async fn join(&mut self, stage: &Stage, token: &str) -> Result<()> {
+        let token = self.token_file(token)?;
         let (address, rpc) = (self.address(), format!("127.0.0.1:{}", self.rpc_port));
         let home = self.home.root().as_os_str();
         let arguments: [&OsStr; 7] = [
@@ -151,6 +157,18 @@ impl Machine {
             rpc.as_ref(),
         ];
         self.process = Some(Process::run(&stage.tandem, &arguments, &self.log).await?);
+        Ok(())
+    }
+
+    /// By a token that was used, it does not join: all members that are reached refuse it.
+    pub async fn is_refused(&self, stage: &Stage, token: &str) -> Result<()> {
+        let token = self.token_file(token)?;
+        let home = self.home.root().display().to_string();
+        let rpc = format!("127.0.0.1:{}", self.rpc_port);
+        let line = ["join", &token, &self.address(), "--home", &home, "--rpc-listen", &rpc];
+        let joined = tandem(stage, &[&line[..], &["--no-start", "--timeout", "1s"]].concat()).await;
+        let error = joined.err().context("a token is used a second time")?.to_string();
+        ensure!(error.contains(USED), "a token that was used is refused by: {error}");
         Ok(())
     }
 
@@ -173,6 +191,15 @@ impl Machine {
     /// Starts the node of its home.
     pub async fn start(&mut self, stage: &Stage) -> Result<()> {
         self.process = Some(Process::start(&stage.tandem, self.home.root(), &self.log).await?);
+        Ok(())
+    }
+
+    /// Kills what runs on it, unless that has ended.
+    pub async fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("nothing was started on it")?;
+        // An error means that it has ended.
+        let _ = process.kill();
+        process.gone().await;
         Ok(())
     }
 
@@ -215,6 +242,11 @@ impl Machine {
     /// File of its node key.
     pub fn key_file(&self) -> PathBuf {
         self.home.node_key_path()
+    }
+
+    /// Its home folder.
+    pub fn home(&self) -> &Home {
+        &self.home
     }
 
     /// Its node key.

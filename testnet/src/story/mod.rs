@@ -10,6 +10,7 @@ mod catch_up;
 mod exactly_once;
 mod failover;
 mod grow;
+mod interrupted;
 mod join;
 mod late_joiner;
 mod machine;
@@ -61,6 +62,8 @@ pub enum Story {
     LateJoiner,
     /// A node with an empty disk restores a snapshot of a large ledger and follows; another fetches blocks
     CatchUp,
+    /// kill -9 at random moments of snapshot, backup, restore and join: each goes on or begins again
+    Interrupted,
     /// A node that stands still does not slow the others
     SlowFollower,
     /// A third node, and a fifth organisation, join under load by one command a side, and leave again
@@ -124,6 +127,9 @@ pub struct Options {
     /// Repetitions
     #[arg(long)]
     times: Option<usize>,
+    /// What a story picks at random follows from this [default: another one each time, printed]
+    #[arg(long)]
+    seed: Option<u64>,
     /// Play with the sizes of `make test`: minutes for all stories together
     #[arg(long)]
     short: bool,
@@ -255,6 +261,7 @@ impl Stage {
             Story::WipedStandby => wiped_standby::play(self).await,
             Story::LateJoiner => late_joiner::play(self).await,
             Story::CatchUp => catch_up::play(self).await,
+            Story::Interrupted => interrupted::play(self).await,
             Story::SlowFollower => slow_follower::play(self).await,
             Story::Join => join::play(self).await,
             Story::GrowAndShrink => grow::play(self).await,
