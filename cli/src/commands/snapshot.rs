@@ -136,10 +136,17 @@ fn restore(global: &Global, args: SnapshotFolder) -> anyhow::Result<()> {
     let Trusted { folder, home, genesis, storage } = Trusted::open(global, args)?;
     backup::finish(&home)?;
     let db = Database::open_to_restore(&home.data_path(), genesis.hash(), &storage)?;
+    let (manifest, above) = (folder.manifest(), &folder.above().header);
+    if db.height() == manifest.height() {
+        let block = db.block(db.height())?;
+        if block.is_some_and(|found| found.block.id() == folder.block().block.id()) {
+            // This state is there: who was cut off at the very end runs the same command again.
+            return report(global, &folder, db.height());
+        }
+    }
     if db.height() > Height::ZERO {
         return Err(SnapshotError::NotEmpty { height: db.height() }.into());
     }
-    let (manifest, above) = (folder.manifest(), &folder.above().header);
     // What was begun of another snapshot is thrown away.
     let begun = Restore::resume(db.clone())?
         .filter(|begun| begun.manifest() == manifest && begun.above() == above);
