@@ -69,16 +69,6 @@ pub(super) fn file_names(folder: &Path) -> Result<Vec<String>, BackupError> {
     Ok(names)
 }
 
-/// Deletes a folder with all that is in it; no error when it is not there.
-pub(super) fn remove_folder(path: &Path) -> Result<(), BackupError> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io_error("remove", path)(error).into())
-        }
-        _ => Ok(()),
-    }
-}
-
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
     std::fs::rename(from, to).map_err(io_error("rename", from))?;
     to.parent().map_or(Ok(()), sync_folder)?;

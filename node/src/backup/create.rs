@@ -8,12 +8,12 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::types::Timestamp;
 
 use super::BackupError;
-use super::copy::{copy, file_names, remove_folder, rename};
+use super::copy::{copy, file_names, rename};
 use super::manifest::{
     CONFIG_FILE, DATA, FORMAT, File, GENESIS_FILE, KEY_FILE, Manifest, is_of_process, is_plain,
 };
 use crate::home::Home;
-use crate::home::files::{self, sync_folder};
+use crate::home::files::{self, remove_folder, sync_folder};
 use crate::storage::{Database, StorageConfig};
 
 /// Where the database's tables are held together while they are copied: within its folder, which may
@@ -125,7 +125,8 @@ pub fn create(order: &Order<'_>, stop: &AtomicBool) -> Result<Manifest, BackupEr
 /// Deletes what a backup that was cut off has left in a home.
 pub(super) fn clean_up(home: &Home) -> Result<(), BackupError> {
     remove_folder(&home.data_path().join(GATHERING))?;
-    remove_folder(&home.data_path().join(CHECKPOINT))
+    remove_folder(&home.data_path().join(CHECKPOINT))?;
+    Ok(())
 }
 
 /// A folder that goes when it is dropped. At first there is nothing in its place.

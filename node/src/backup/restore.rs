@@ -8,11 +8,11 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use tandem_chain::keys::PublicKey;
 use zeroize::Zeroizing;
 
-use super::copy::{copy, file_names, remove_folder, rename};
+use super::copy::{copy, file_names, rename};
 use super::manifest::{CONFIG_FILE, DATA, GENESIS_FILE, KEY_FILE, Manifest, place};
 use super::{BackupError, create, genesis_hash};
 use crate::config::Config;
-use crate::home::files::{self, io_error, sync_folder};
+use crate::home::files::{self, io_error, remove_folder, sync_folder};
 use crate::home::{GuardFile, GuardState, Home, KeyFile};
 use crate::storage::{self, Database};
 

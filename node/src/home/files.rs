@@ -87,6 +87,16 @@ pub fn remove(path: &Path) -> Result<(), HomeError> {
     }
 }
 
+/// Deletes a folder with all that is in it; no error when it is not there.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), HomeError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn write_temporary(path: &Path, bytes: &[u8], mode: u32) -> Result<std::path::PathBuf, HomeError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));

@@ -149,8 +149,8 @@ fn long_chain(height: u64) -> Chain {
     chain
 }
 
-#[test]
-fn a_node_takes_away_what_its_policy_and_snapshots_let_go() {
+#[tokio::test]
+async fn a_node_takes_away_what_its_policy_and_snapshots_let_go() {
     let chain = long_chain(LEAST_BLOCKS + 99);
     let db = &chain.db;
     let path = chain.home.snapshots_path();
@@ -181,20 +181,17 @@ fn a_node_takes_away_what_its_policy_and_snapshots_let_go() {
     assert!(matches!(stopped, Err(PruneError::Stopped)));
     assert_eq!(db.first_height(), Height(1), "what is planned or stopped takes nothing away");
 
-    let until = |height: u64| {
-        while db.first_height() < Height(height) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    };
+    let mut lowest = db.follow_first();
+    let mut until = async |height| drop(lowest.wait_for(|at| *at >= height).await.unwrap());
     let archive = Pruner::start(db.clone(), shelf.clone(), Policy::default());
     assert!(archive.is_none());
     let every = Duration::from_millis(1);
     let pruner = Pruner::start_every(every, db.clone(), shelf.clone(), policy);
-    until(30);
+    until(Height(30)).await;
     std::fs::remove_dir(path.join("30")).unwrap();
-    until(50);
+    until(Height(50)).await;
     std::fs::remove_dir(path.join("50")).unwrap();
-    until(100);
+    until(Height(100)).await;
     drop(pruner);
     let told = report(db, &shelf, &policy).unwrap();
     assert_eq!((told.floor.height, told.blocks, told.bytes), (Height(100), 0, 0));

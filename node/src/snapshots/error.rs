@@ -1,7 +1,6 @@
 //! What can be wrong with snapshots.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tandem_chain::types::Height;
 use tandem_consensus::light::LightError;
@@ -12,16 +11,6 @@ use crate::storage;
 /// Why a snapshot is not taken, verified or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// A file or folder.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's word.
-        source: io::Error,
-    },
     /// A file holds something else than belongs there.
     #[error("{}: {reason}", path.display())]
     Content {
@@ -51,7 +40,7 @@ pub enum SnapshotError {
         /// Bytes that must stay free.
         least: u64,
     },
-    /// The home folder.
+    /// A file or folder.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The database does not open.
@@ -87,14 +76,4 @@ pub enum SnapshotError {
     /// It was told to stop.
     #[error("stopped")]
     Stopped,
-}
-
-impl SnapshotError {
-    /// For `map_err` on what the system refuses.
-    pub(super) fn io<'a>(
-        action: &'static str,
-        path: &'a Path,
-    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
-        move |source| Self::Io { action, path: path.to_owned(), source }
-    }
 }

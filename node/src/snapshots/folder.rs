@@ -26,6 +26,7 @@ use tandem_consensus::light::LightBlock;
 use super::pack::{MAX_PACKED_BYTES, pack, unpack};
 use super::{SnapshotError, TrustedBlock};
 use crate::home::StorageKey;
+use crate::home::files::{create_dir, io_error, remove_folder, sync_folder};
 use crate::storage::{self, ENCRYPTION_FILE, Sealer};
 
 const MANIFEST: &str = "manifest";
@@ -55,7 +56,7 @@ impl Folder {
     /// Opens a folder; `key` is what it is encrypted with, if it is.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`]; [`SnapshotError::Content`], naming the file; [`SnapshotError::Key`] when it
+    /// [`SnapshotError::Home`]; [`SnapshotError::Content`], naming the file; [`SnapshotError::Key`] when it
     /// is encrypted with another key.
     pub fn open(path: &Path, key: Option<&StorageKey>) -> Result<Self, SnapshotError> {
         let files = Files::open(path, key)?;
@@ -127,7 +128,7 @@ impl Folder {
     /// A chunk's compressed bytes, as they were written.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`]; [`SnapshotError::Content`] when they are not those that were written.
+    /// [`SnapshotError::Home`]; [`SnapshotError::Content`] when they are not those that were written.
     pub fn packed(&self, index: u32) -> Result<Vec<u8>, SnapshotError> {
         let name = chunk_name(index);
         let bytes = self.files.read(&name, MAX_PACKED_BYTES)?;
@@ -155,12 +156,12 @@ impl Folder {
     /// Bytes of all chunks' files.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`].
+    /// [`SnapshotError::Home`].
     pub fn bytes(&self) -> Result<u64, SnapshotError> {
         let mut bytes = 0;
         for index in 0..self.chunks() {
             let path = self.path().join(chunk_name(index));
-            bytes += fs::metadata(&path).map_err(SnapshotError::io("look at", &path))?.len();
+            bytes += fs::metadata(&path).map_err(io_error("look at", &path))?.len();
         }
         Ok(bytes)
     }
@@ -175,8 +176,8 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins a folder, in the place of one that was left half-written, encrypted when there is a key.
     pub fn begin(path: &Path, key: Option<&StorageKey>) -> Result<Self, SnapshotError> {
-        remove(path)?;
-        crate::home::files::create_dir(path)?;
+        remove_folder(path)?;
+        create_dir(path)?;
         let sealer = key.map(|key| Sealer::make(path, key)).transpose()?;
         Ok(Self { files: Files { path: path.to_owned(), sealer }, sums: Vec::new() })
     }
@@ -204,7 +205,8 @@ impl Writer {
         files.write(MANIFEST, &manifest.encode())?;
         files.write(SUMS, &codec::encode(&Sums(sums)))?;
         files.write(BLOCKS, &codec::encode(&Blocks { block, above }))?;
-        sync(&files.path)
+        sync_folder(&files.path)?;
+        Ok(())
     }
 }
 
@@ -234,20 +236,20 @@ impl Files {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SnapshotError> {
         let path = self.path.join(name);
         let sealed = self.sealer.as_ref().map(|sealer| sealer.seal(name, bytes));
-        let mut file = fs::File::create(&path).map_err(SnapshotError::io("create", &path))?;
+        let mut file = fs::File::create(&path).map_err(io_error("create", &path))?;
         let bytes = sealed.as_deref().unwrap_or(bytes);
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        written.map_err(SnapshotError::io("write", &path))
+        Ok(written.map_err(io_error("write", &path))?)
     }
 
     /// A file of at most `max` bytes, what its encryption adds left out.
     fn read(&self, name: &str, max: usize) -> Result<Vec<u8>, SnapshotError> {
         let path = self.path.join(name);
-        let file = fs::File::open(&path).map_err(SnapshotError::io("open", &path))?;
+        let file = fs::File::open(&path).map_err(io_error("open", &path))?;
         let max = if self.sealer.is_some() { max + Sealer::ADDED_BYTES } else { max };
         let mut bytes = Vec::new();
         let read = file.take(max as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(SnapshotError::io("read", &path))?;
+        read.map_err(io_error("read", &path))?;
         if bytes.len() > max {
             let reason = format!("longer than {max} bytes: this is no such file of a snapshot");
             return Err(SnapshotError::Content { path, reason });
@@ -272,20 +274,6 @@ fn chunk_name(index: u32) -> String {
 }
 
 /// Takes a folder away, if it is there.
-pub(super) fn remove(path: &Path) -> Result<(), SnapshotError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(SnapshotError::io("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn sync(folder: &Path) -> Result<(), SnapshotError> {
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(SnapshotError::io("sync", folder))
-}
-
 fn content(path: &Path, source: &ChainError) -> SnapshotError {
     SnapshotError::Content { path: path.to_owned(), reason: source.to_string() }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::SnapshotError;
+use crate::home::files::io_error;
 
 /// The longest rest, in which the disk may catch up.
 const MAX_REST: Duration = Duration::from_secs(1);
@@ -45,8 +46,7 @@ pub fn stand_back() {
 /// Checks that there is room on the disk on which `path` is.
 pub(super) fn check_room(path: &Path) -> Result<(), SnapshotError> {
     let found = rustix::fs::statvfs(path);
-    let found =
-        found.map_err(|error| SnapshotError::io("look at the disk of", path)(error.into()))?;
+    let found = found.map_err(|error| io_error("look at the disk of", path)(error.into()))?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     if free < LEAST_ROOM {
         return Err(SnapshotError::Room { path: path.to_owned(), least: LEAST_ROOM });

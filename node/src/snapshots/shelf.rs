@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tandem_chain::types::Height;
 
-use super::folder::{remove, sync};
 use super::{Folder, SnapshotError};
 use crate::home::StorageKey;
+use crate::home::files::{io_error, remove_folder, sync_folder};
 
 /// Begins the name of a folder that is being written.
 const UNFINISHED: &str = "unfinished-";
@@ -24,7 +24,7 @@ struct Inner {
     path: PathBuf,
     /// Of the database, when that is encrypted: so are its snapshots.
     key: Option<StorageKey>,
-    /// Held by who writes, of whom there is one at a time.
+    /// Held by a [`Pen`].
     pen: Mutex<()>,
 }
 
@@ -59,15 +59,16 @@ impl Shelf {
         self.0.key.as_ref()
     }
 
-    /// Waits until nobody else writes.
-    pub(super) fn pen(&self) -> MutexGuard<'_, ()> {
-        self.0.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The right to change the folder; waits until nobody else has it.
+    pub(super) fn pen(&self) -> Pen<'_> {
+        let alone = self.0.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        Pen { shelf: self, _alone: alone }
     }
 
     /// The heights of all whole snapshots, the newest first.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`].
+    /// [`SnapshotError::Home`].
     pub fn heights(&self) -> Result<Vec<Height>, SnapshotError> {
         let names = self.names()?.into_iter();
         // Only a number as it is written: another name is none of ours.
@@ -81,7 +82,7 @@ impl Shelf {
     /// blocks above, and who writes it that block itself.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`].
+    /// [`SnapshotError::Home`].
     pub fn lowest(&self) -> Result<Option<Height>, SnapshotError> {
         // In this order: one that is finished in between is seen as whole.
         let names = self.names()?;
@@ -90,84 +91,85 @@ impl Shelf {
         Ok(begun.into_iter().chain(self.heights()?).min())
     }
 
-    /// What is written for a height is whole: it takes its name, in the place of an older one.
-    pub(super) fn finish(&self, height: Height) -> Result<(), SnapshotError> {
-        self.take_away(height)?;
-        let (from, to) = (self.unfinished(height), self.path(height));
-        fs::rename(&from, &to).map_err(SnapshotError::io("rename", &from))?;
-        sync(&self.0.path)
-    }
-
-    /// Takes away all but the newest `keep`.
-    ///
-    /// # Errors
-    /// [`SnapshotError::Io`].
-    pub fn keep(&self, keep: usize) -> Result<(), SnapshotError> {
-        let _pen = self.pen();
-        self.heights()?.into_iter().skip(keep).try_for_each(|height| self.take_away(height))
-    }
-
-    /// Takes away what was not finished, or not removed whole.
-    ///
-    /// # Errors
-    /// [`SnapshotError::Io`].
-    pub fn clean(&self) -> Result<(), SnapshotError> {
-        // Who writes by now has not left anything.
-        let _pen = self.pen();
-        let is_left = |name: &String| name.starts_with(UNFINISHED) || name.starts_with(REMOVED);
-        let names = self.names()?.into_iter().filter(is_left);
-        names.map(|name| self.0.path.join(name)).try_for_each(|path| remove(&path))
-    }
-
-    fn take_away(&self, height: Height) -> Result<(), SnapshotError> {
-        let (from, to) = (self.path(height), self.0.path.join(format!("{REMOVED}{height}")));
-        remove(&to)?;
-        match fs::rename(&from, &to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            renamed => renamed.map_err(SnapshotError::io("rename", &from))?,
-        }
-        remove(&to)
-    }
-
     fn names(&self) -> Result<Vec<String>, SnapshotError> {
         let path: &Path = &self.0.path;
         let entries = match fs::read_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(SnapshotError::io("read", path))?,
+            entries => entries.map_err(io_error("read", path))?,
         };
         let mut names = Vec::new();
         for entry in entries {
-            let entry = entry.map_err(SnapshotError::io("read", path))?;
+            let entry = entry.map_err(io_error("read", path))?;
             names.extend(entry.file_name().into_string());
         }
         Ok(names)
     }
 }
 
+/// The right to change a shelf's folder, which one has at a time: what another is writing is taken away by
+/// nobody.
+pub(super) struct Pen<'a> {
+    shelf: &'a Shelf,
+    _alone: MutexGuard<'a, ()>,
+}
+
+impl Pen<'_> {
+    /// What is written for a height is whole: it takes its name, in the place of an older one.
+    pub(super) fn finish(&self, height: Height) -> Result<(), SnapshotError> {
+        self.take_away(height)?;
+        let (from, to) = (self.shelf.unfinished(height), self.shelf.path(height));
+        fs::rename(&from, &to).map_err(io_error("rename", &from))?;
+        sync_folder(&self.shelf.0.path)?;
+        Ok(())
+    }
+
+    /// Takes away all but the newest `keep`.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Home`].
+    pub fn keep(&self, keep: usize) -> Result<(), SnapshotError> {
+        self.shelf.heights()?.into_iter().skip(keep).try_for_each(|height| self.take_away(height))
+    }
+
+    /// Takes away what was not finished, or not removed whole.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Home`].
+    pub fn clean(&self) -> Result<(), SnapshotError> {
+        let is_left = |name: &String| name.starts_with(UNFINISHED) || name.starts_with(REMOVED);
+        let names = self.shelf.names()?.into_iter().filter(is_left);
+        names
+            .map(|name| self.shelf.0.path.join(name))
+            .try_for_each(|path| Ok(remove_folder(&path)?))
+    }
+
+    fn take_away(&self, height: Height) -> Result<(), SnapshotError> {
+        let (from, to) =
+            (self.shelf.path(height), self.shelf.0.path.join(format!("{REMOVED}{height}")));
+        remove_folder(&to)?;
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.map_err(io_error("rename", &from))?,
+        }
+        remove_folder(&to)?;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::thread;
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
-    fn what_is_being_written_is_not_taken_away_as_left_over() {
+    fn what_is_finished_stays_and_what_is_left_goes() {
         let dir = tempfile::tempdir().unwrap();
         let shelf = Shelf::new(dir.path(), None);
-        let written = shelf.unfinished(Height(7));
-        fs::create_dir_all(&written).unwrap();
+        let heights = [5, 7].map(Height);
+        heights.iter().for_each(|height| fs::create_dir_all(shelf.unfinished(*height)).unwrap());
         let pen = shelf.pen();
-        let cleaner = thread::spawn({
-            let shelf = shelf.clone();
-            move || shelf.clean()
-        });
-        // Long enough for it to do harm, if it did.
-        thread::sleep(Duration::from_millis(100));
-        assert!(written.exists());
-        shelf.finish(Height(7)).unwrap();
-        drop(pen);
-        cleaner.join().unwrap().unwrap();
+        pen.finish(Height(7)).unwrap();
+        pen.clean().unwrap();
         assert_eq!(shelf.heights().unwrap(), [Height(7)]);
+        assert!(heights.iter().all(|height| !shelf.unfinished(*height).exists()));
     }
 }

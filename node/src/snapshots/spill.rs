@@ -19,6 +19,7 @@ use tandem_chain::types::Hash;
 
 use super::SnapshotError;
 use super::pace::{Pace, check_room};
+use crate::home::files::{create_dir, io_error};
 use crate::storage::{Sealer, Snapshot};
 
 const FILES: usize = 256;
@@ -56,7 +57,7 @@ impl Spill {
         is_encrypted: bool,
         stop: &AtomicBool,
     ) -> Result<Self, SnapshotError> {
-        crate::home::files::create_dir(&folder)?;
+        create_dir(&folder)?;
         let sealer = is_encrypted.then(Sealer::of_memory);
         let mut parts = Parts::create(&folder)?;
         let mut spill = Self { folder, bytes: vec![0; FILES], sealer, loaded: None };
@@ -117,7 +118,7 @@ impl Spill {
                 let read = file
                     .seek(SeekFrom::Start(*position))
                     .and_then(|_| read_entry(file, self.sealer.as_ref()));
-                items.push(read.map_err(SnapshotError::io("read", &path))?);
+                items.push(read.map_err(io_error("read", &path))?);
             }
         }
         Ok(items)
@@ -128,7 +129,7 @@ impl Spill {
             self.loaded = None;
             let path = path(&self.folder, number);
             let loaded = Loaded::read(number, &path, self.sealer.as_ref());
-            self.loaded = Some(loaded.map_err(SnapshotError::io("read", &path))?);
+            self.loaded = Some(loaded.map_err(io_error("read", &path))?);
         }
         Ok(self.loaded.as_ref().expect("it was loaded just now"))
     }
@@ -150,7 +151,7 @@ impl Parts {
     fn create(folder: &Path) -> Result<Self, SnapshotError> {
         for number in 0..FILES {
             let path = path(folder, number);
-            File::create(&path).map_err(SnapshotError::io("create", &path))?;
+            File::create(&path).map_err(io_error("create", &path))?;
         }
         let buffers = (0..FILES).map(|_| Vec::with_capacity(BUFFER_BYTES)).collect();
         Ok(Self { folder: folder.to_owned(), buffers })
@@ -170,9 +171,9 @@ impl Parts {
         let path = path(&self.folder, number);
         let buffer = &mut self.buffers[number];
         let file = File::options().append(true).open(&path);
-        let mut file = file.map_err(SnapshotError::io("open", &path))?;
+        let mut file = file.map_err(io_error("open", &path))?;
         let written = file.write_all(buffer).and_then(|()| file.write_all(entry));
-        written.map_err(SnapshotError::io("write", &path))?;
+        written.map_err(io_error("write", &path))?;
         buffer.clear();
         Ok(())
     }

@@ -12,10 +12,11 @@ use tandem_chain::types::Height;
 use tandem_consensus::light::{LightBlock, ValidatorSet};
 use tracing::warn;
 
-use super::folder::{Writer, remove};
+use super::folder::Writer;
 use super::pace::{Pace, check_room};
 use super::spill::Spill;
 use super::{Shelf, SnapshotError};
+use crate::home::files::remove_folder;
 use crate::storage::{Database, Snapshot};
 
 /// Time between two looks whether the next block, whose header names the state, is there.
@@ -45,17 +46,17 @@ pub fn take(source: &Source, shelf: &Shelf, wait: Duration) -> Result<Height, Sn
         let what = "there is no block yet, so no header names the state: wait for some".to_owned();
         return Err(SnapshotError::Unfit { what });
     }
-    let _pen = shelf.pen();
+    let pen = shelf.pen();
     if shelf.heights()?.contains(&height) && shelf.open(height).is_ok() {
         return Ok(height);
     }
     if let Err(error) = write(source, shelf, height, wait) {
-        if let Err(left) = remove(&shelf.unfinished(height)) {
+        if let Err(left) = remove_folder(&shelf.unfinished(height)) {
             warn!(error = %left, "what is left of an unfinished snapshot cannot be taken away");
         }
         return Err(error);
     }
-    shelf.finish(height)?;
+    pen.finish(height)?;
     Ok(height)
 }
 
@@ -104,7 +105,7 @@ fn write_chunks(
         pace.rest();
     }
     drop(spill);
-    remove(&parts)?;
+    remove_folder(&parts)?;
     let root = tree::root(source.view)?;
     let chain_id = source.genesis.chain_id.clone();
     let manifest = Manifest::new(chain_id, height, root, tiles);

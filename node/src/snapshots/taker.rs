@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tandem_chain::block::Header;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::types::{Height, Timestamp};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::pace::stand_back;
@@ -29,7 +30,7 @@ pub struct Taker {
     /// None once it is dropped.
     ask: Option<Sender<SyncSender<()>>>,
     /// Whether one is being taken, or what an earlier run left is still taken away.
-    pub(super) is_busy: Arc<AtomicBool>,
+    pub(super) is_busy: Arc<watch::Sender<bool>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,16 +49,16 @@ impl Taker {
         keep: usize,
     ) -> Self {
         let (ask, asked) = channel::<SyncSender<()>>();
-        let is_busy = Arc::new(AtomicBool::new(true));
+        let is_busy = Arc::new(watch::Sender::new(true));
         let busy = Arc::clone(&is_busy);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let work = move || {
             stand_back();
-            if let Err(error) = shelf.clean() {
+            if let Err(error) = shelf.pen().clean() {
                 warn!(%error, "what is left of an unfinished snapshot cannot be taken away");
             }
-            busy.store(false, Ordering::Release);
+            busy.send_replace(false);
             while let Ok(begun) = asked.recv() {
                 let view = db.snapshot();
                 // Who waits for the view may go on: the database may change again.
@@ -69,7 +70,7 @@ impl Taker {
                     Err(error) => warn!(%error, "no snapshot is taken"),
                 }
                 drop(view);
-                busy.store(false, Ordering::Release);
+                busy.send_replace(false);
             }
         };
         let thread = thread::Builder::new()
@@ -87,7 +88,7 @@ impl Taker {
         if !is_due || now.since(*time) > MAX_AGE {
             return;
         }
-        if self.is_busy.swap(true, Ordering::AcqRel) {
+        if self.is_busy.send_replace(true) {
             warn!(%height, "no snapshot is taken: the one before is not finished");
             return;
         }
@@ -107,7 +108,7 @@ pub fn take_and_keep(source: &Source, shelf: &Shelf, keep: usize) -> Result<Heig
     let began = Instant::now();
     let height = take(source, shelf, WAIT)?;
     info!(%height, seconds = began.elapsed().as_secs_f64(), "a snapshot is taken");
-    shelf.keep(keep)?;
+    shelf.pen().keep(keep)?;
     Ok(height)
 }
 

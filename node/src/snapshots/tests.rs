@@ -4,7 +4,7 @@ mod fetch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tandem_chain::Error as ChainError;
@@ -349,26 +349,20 @@ fn a_damaged_folder_names_its_file() {
     }
 }
 
-#[test]
-fn a_taker_takes_what_is_due_and_new_while_blocks_are_committed() {
+#[tokio::test]
+async fn a_taker_takes_what_is_due_and_new_while_blocks_are_committed() {
     let mut chain = Chain::new();
     let dir = tempfile::tempdir().unwrap();
     let shelf = Shelf::new(dir.path().join("snapshots"), None);
     std::fs::create_dir_all(shelf.unfinished(Height(1))).unwrap();
     let genesis = Arc::new(chain.genesis.clone());
     let taker = Taker::start(chain.db.clone(), genesis, shelf.clone(), 5, 2);
-    let until = |taker: &Taker, wanted: &[u64]| {
-        let wanted: Vec<Height> = wanted.iter().map(|height| Height(*height)).collect();
-        for _ in 0..3_000 {
-            let is_idle = !taker.is_busy.load(Ordering::Acquire);
-            if is_idle && shelf.heights().unwrap() == wanted {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("{:?} in the place of {wanted:?}", shelf.heights());
+    let is_idle = async |taker: &Taker| {
+        taker.is_busy.subscribe().wait_for(|is_busy| !is_busy).await.unwrap();
+        shelf.heights().unwrap()
     };
-    until(&taker, &[]);
+    let expected = |heights: &[u64]| heights.iter().copied().map(Height).collect::<Vec<_>>();
+    assert_eq!(is_idle(&taker).await, []);
     assert!(!shelf.unfinished(Height(1)).exists(), "what was left is taken away");
     let mut commit = |taker: &Taker, blocks: u64, age_s: u64| {
         for _ in 0..blocks {
@@ -378,14 +372,14 @@ fn a_taker_takes_what_is_due_and_new_while_blocks_are_committed() {
         }
     };
     commit(&taker, 6, 60);
-    until(&taker, &[5]);
+    assert_eq!(is_idle(&taker).await, expected(&[5]));
     // A node that catches up takes none of blocks that are old.
     commit(&taker, 5, 61);
-    until(&taker, &[5]);
+    assert_eq!(is_idle(&taker).await, expected(&[5]));
     commit(&taker, 5, 0);
-    until(&taker, &[15, 5]);
+    assert_eq!(is_idle(&taker).await, expected(&[15, 5]));
     commit(&taker, 5, 0);
-    until(&taker, &[20, 15]);
+    assert_eq!(is_idle(&taker).await, expected(&[20, 15]));
     // One that waits for its block is given up at once.
     commit(&taker, 4, 0);
     drop(taker);

@@ -131,7 +131,7 @@ struct Inner {
     /// None of a database that is only read.
     synced: Option<Synced>,
     height: AtomicU64,
-    first: AtomicU64,
+    first: watch::Sender<Height>,
     /// Held by who takes away old blocks.
     pruning: Mutex<()>,
     path: PathBuf,
@@ -253,7 +253,13 @@ impl Database {
     /// old blocks were taken away. While they are, it rises before they go.
     #[must_use]
     pub fn first_height(&self) -> Height {
-        Height(self.0.first.load(Ordering::Acquire))
+        *self.0.first.borrow()
+    }
+
+    /// Follows [`Database::first_height`].
+    #[cfg(test)]
+    pub(crate) fn follow_first(&self) -> watch::Receiver<Height> {
+        self.0.first.subscribe()
     }
 
     /// The validators of a height, as they were last changed; none where they are still those of
@@ -283,7 +289,7 @@ impl Database {
     }
 
     fn set_first(&self, height: Height) {
-        self.0.first.store(height.0, Ordering::Release);
+        self.0.first.send_replace(height);
     }
 
     /// The block of a height, with its certificate; none above [`Database::height`], and below

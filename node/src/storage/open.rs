@@ -102,7 +102,7 @@ impl Database {
         synced: Option<Synced>,
         path: &Path,
     ) -> Self {
-        let (height, first) = (AtomicU64::new(0), AtomicU64::new(1));
+        let (height, first) = (AtomicU64::new(0), watch::Sender::new(Height(1)));
         let (path, closed, pruning) = (path.to_owned(), watch::Sender::default(), Mutex::default());
         Self(Arc::new(Inner { db, ciphers, synced, height, first, pruning, path, closed }))
     }

@@ -9,6 +9,7 @@ use tandem_chain::codec;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::snapshot::Chunk;
 use tandem_chain::types::{Hash, Height};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{PERIOD, Snapped, Target, check_restored, now, snapped};
@@ -22,6 +23,26 @@ use crate::storage::Database;
 use crate::testing;
 
 type Answer = dyn Fn(&Question, Vec<u8>) -> Option<Vec<u8>> + Send + Sync;
+
+/// How often a peer was asked for its snapshots, with which each round of questions begins.
+#[derive(Clone)]
+struct Rounds(watch::Sender<u32>);
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Rounds {
+    fn count(&self, question: &Question) {
+        self.0.send_modify(|count| *count += u32::from(matches!(question, Question::List)));
+    }
+
+    async fn reach(&self, count: u32) {
+        self.0.subscribe().wait_for(|seen| *seen >= count).await.unwrap();
+    }
+}
 
 /// A node that answers from a snapshot; `change` may answer something else, or nothing.
 async fn serve(
@@ -107,6 +128,20 @@ async fn fetch(
     ended.expect("in time")
 }
 
+/// A new node's database, which has come to the snapshot's height by these.
+async fn restored(
+    snapped: &Snapped,
+    servers: &[(SecretKey, &Network)],
+    trust: Option<TrustedBlock>,
+    patience_s: u64,
+) -> Database {
+    let db = Target::new(snapped, "target").open();
+    let ended = fetch(snapped, db.clone(), servers, trust, patience_s).await;
+    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    assert_eq!(db.height(), Height(9));
+    db
+}
+
 fn keys() -> [SecretKey; 2] {
     [testing::validator(0), testing::validator(1)]
 }
@@ -121,9 +156,7 @@ async fn a_node_restores_from_peers_though_one_lies_about_chunks() {
         _ => Some(answer),
     })
     .await;
-    let db = Target::new(&snapped, "target").open();
-    let ended = fetch(&snapped, db.clone(), &[(honest, &one), (liar, &two)], None, 60).await;
-    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    let db = restored(&snapped, &[(honest, &one), (liar, &two)], None, 60).await;
     check_restored(&snapped, &db);
 }
 
@@ -148,9 +181,7 @@ async fn a_header_that_nobody_signed_and_a_false_manifest_are_not_believed() {
         _ => Some(answer),
     })
     .await;
-    let db = Target::new(&snapped, "target").open();
-    let ended = fetch(&snapped, db.clone(), &[(honest, &one), (liar, &two)], None, 60).await;
-    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    let db = restored(&snapped, &[(honest, &one), (liar, &two)], None, 60).await;
     check_restored(&snapped, &db);
 }
 
@@ -158,30 +189,27 @@ async fn a_header_that_nobody_signed_and_a_false_manifest_are_not_believed() {
 async fn a_peer_that_stops_half_way_is_resumed_from_with_another() {
     let snapped = snapped();
     let [one, other] = keys();
-    let (first, _served) = serve(&snapped, &one, |question, answer| match question {
+    let rounds = Rounds::default();
+    let seen = rounds.clone();
+    let (first, _served) = serve(&snapped, &one, move |question, answer| match question {
         Question::Chunk(_, index) if *index > 0 => None,
-        _ => Some(answer),
+        _ => {
+            seen.count(question);
+            Some(answer)
+        }
     })
     .await;
     let target = Target::new(&snapped, "target");
     let db = target.open();
-    // The first alone has a part, and no more comes.
+    // The first alone has a part, and no more comes: what it gave in one round is there in the next but one.
     let servers = [(one, &first)];
-    let first_is_there = async {
-        let is_there = || {
-            let of = db.restoring().unwrap()?;
-            (!db.missing_chunks(&of).unwrap().contains(&0)).then_some(())
-        };
-        while is_there().is_none() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
     tokio::select! {
         ended = fetch(&snapped, db.clone(), &servers, None, 60) => panic!("{ended:?}"),
-        () = first_is_there => {}
+        () = rounds.reach(3) => {}
     }
     drop(first);
-    assert!(db.restoring().unwrap().is_some(), "it has begun");
+    let begun = db.restoring().unwrap().expect("it has begun");
+    assert!(!db.missing_chunks(&begun).unwrap().contains(&0));
     let (second, _serves) = serve(&snapped, &other, |question, answer| match question {
         // What is there already is not asked for again.
         Question::Chunk(_, 0) => panic!("chunk 0 is there"),
@@ -222,27 +250,30 @@ async fn a_trusted_block_leads_to_the_snapshot_below_it_and_a_wrong_one_to_none(
     let refused = fetch(&snapped, db.clone(), &servers, wrong, 1).await.unwrap_err();
     assert!(refused.to_string().contains("another block than the one with the hash"), "{refused}");
     assert!(db.restoring().unwrap().is_none());
-    let db = Target::new(&snapped, "right").open();
-    let right = Some(TrustedBlock { height, hash });
-    let ended = fetch(&snapped, db.clone(), &servers, right, 60).await;
-    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
-    assert_eq!(db.height(), Height(9));
+    restored(&snapped, &servers, Some(TrustedBlock { height, hash }), 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_answers_what_was_begun_is_not_given_up() {
     let snapped = snapped();
     let [one, _] = keys();
-    let (silent, _served) = serve(&snapped, &one, |_, _| None).await;
+    let rounds = Rounds::default();
+    let seen = rounds.clone();
+    let (silent, _served) = serve(&snapped, &one, move |question, _| {
+        seen.count(question);
+        None
+    })
+    .await;
     let target = Target::new(&snapped, "target");
     let db = target.open();
     drop(super::begin(&snapped, db.clone()));
-    // Longer than it waits for a chunk where peers answer that they have none.
+    // With a pause after each of them, these take longer than it waits where peers answer that they have
+    // nothing.
     let servers = [(one.clone(), &silent)];
     let waits = fetch(&snapped, db.clone(), &servers, None, 1);
     tokio::select! {
         ended = waits => panic!("{ended:?}"),
-        () = tokio::time::sleep(Duration::from_secs(12)) => {}
+        () = rounds.reach(5) => {}
     }
     drop(silent);
     assert!(db.restoring().unwrap().is_some());
@@ -284,10 +315,7 @@ async fn snapshots_that_are_offered_and_not_given_hold_up_a_node_once() {
         _ => Some(answer),
     })
     .await;
-    let db = Target::new(&snapped, "target").open();
-    let ended = fetch(&snapped, db.clone(), &[(honest, &one), (liar, &two)], None, 1).await;
-    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
-    assert_eq!(db.height(), Height(9));
+    restored(&snapped, &[(honest, &one), (liar, &two)], None, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,9 +334,6 @@ async fn a_peer_that_does_not_answer_is_not_waited_for_at_every_header() {
     })
     .await;
     let (two, _served) = serve(&snapped, &honest, |_, answer| Some(answer)).await;
-    let db = Target::new(&snapped, "target").open();
-    let servers = [(silent, &one), (honest, &two)];
-    let ended = fetch(&snapped, db.clone(), &servers, Some(trust), 60).await;
-    assert_eq!(ended.unwrap(), Ended::Restored(Height(9)));
+    restored(&snapped, &[(silent, &one), (honest, &two)], Some(trust), 60).await;
     assert!(asked.load(Ordering::Relaxed) <= 1, "{asked:?} of 6 headers were asked of it");
 }
