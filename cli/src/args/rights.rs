@@ -54,35 +54,35 @@ pub enum UserTx {
 pub enum RightTx {
     /// Grant a right on records, in the place of what the same grantee has on the same keys
     Grant {
-        /// The data set
-        set: DataSetName,
+        #[command(flatten)]
+        on: On,
         /// What may be done: read, write (and read) or admin (and grant both)
         #[arg(value_parser = right)]
         right: Right,
-        #[command(flatten)]
-        to: To,
-        /// The organisation that --user is or was of; asked from the node, when it is left out
-        #[arg(long, value_name = "ORG", conflicts_with_all = ["members", "org"])]
-        of: Option<OrgName>,
-        #[command(flatten)]
-        keys: KeyRange,
         #[command(flatten)]
         sending: Sending,
     },
     /// Take a grant back: on exactly the keys that it is on
     Revoke {
-        /// The data set
-        set: DataSetName,
         #[command(flatten)]
-        to: To,
-        /// The organisation that --user is or was of; asked from the node, when it is left out
-        #[arg(long, value_name = "ORG", conflicts_with_all = ["members", "org"])]
-        of: Option<OrgName>,
-        #[command(flatten)]
-        keys: KeyRange,
+        on: On,
         #[command(flatten)]
         sending: Sending,
     },
+}
+
+/// What is granted to whom.
+#[derive(Debug, Args)]
+pub struct On {
+    /// The data set
+    pub set: DataSetName,
+    #[command(flatten)]
+    pub to: To,
+    /// The organisation that --user is or was of; asked from the node, when it is left out
+    #[arg(long, value_name = "ORG", conflicts_with_all = ["members", "org"])]
+    pub of: Option<OrgName>,
+    #[command(flatten)]
+    pub keys: KeyRange,
 }
 
 /// Whom something is granted.

@@ -7,13 +7,13 @@ use serde_json::json;
 use tandem_chain::codec;
 use tandem_chain::keys::{PublicKey, Signature};
 use tandem_chain::modules::consortium::{self, registration_proof};
-use tandem_chain::modules::rights::{self, Grantee};
+use tandem_chain::modules::rights::{self, Grantee, Range};
 use tandem_chain::modules::{Call, records, standby};
 use tandem_chain::tx::Tx as ChainTx;
-use tandem_chain::types::{ChainId, Height, OrgName};
+use tandem_chain::types::{ChainId, DataSetName, Height, OrgName};
 use tandem_node::client::{Client, Submission, SubmitError, TxInfo, prepare, submit_and_wait};
 
-use crate::args::rights::{RightTx, To, UserTx};
+use crate::args::rights::{On, RightTx, To, UserTx};
 use crate::args::{Global, RecordTx, Sending, Switch, Tx};
 use crate::exit::{FailedReceipt, Usage};
 use crate::{input, output};
@@ -57,15 +57,24 @@ pub async fn tx(global: &Global, tx: Tx) -> anyhow::Result<()> {
 
 async fn right_call(global: &Global, tx: RightTx) -> anyhow::Result<(rights::Call, Sending)> {
     Ok(match tx {
-        RightTx::Grant { set, right, to, of, keys, sending } => {
-            let (to, range) = (grantee(global, to, of, &sending).await?, keys.named()?);
-            (rights::Call::Grant { data_set: set, to, range, right }, sending)
+        RightTx::Grant { on, right, sending } => {
+            let (data_set, to, range) = granted(global, on, &sending).await?;
+            (rights::Call::Grant { data_set, to, range, right }, sending)
         }
-        RightTx::Revoke { set, to, of, keys, sending } => {
-            let (to, range) = (grantee(global, to, of, &sending).await?, keys.named()?);
-            (rights::Call::Revoke { data_set: set, to, range }, sending)
+        RightTx::Revoke { on, sending } => {
+            let (data_set, to, range) = granted(global, on, &sending).await?;
+            (rights::Call::Revoke { data_set, to, range }, sending)
         }
     })
+}
+
+async fn granted(
+    global: &Global,
+    on: On,
+    sending: &Sending,
+) -> anyhow::Result<(DataSetName, Grantee, Range)> {
+    let On { set, to, of, keys } = on;
+    Ok((set, grantee(global, to, of, sending).await?, keys.named()?))
 }
 
 /// Whom something is granted; of a user, the node is asked for the organisation where it is not said.
