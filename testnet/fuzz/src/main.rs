@@ -22,7 +22,6 @@ mod client {
     pub mod plain;
 }
 #[path = "../../../node/src/decode"]
-#[allow(dead_code, reason = "a part of it is used")]
 mod decode {
     pub mod cbor;
     pub mod content;
@@ -72,7 +71,6 @@ mod rpc {
     }
 }
 #[path = "../../../node/src/snapshots"]
-#[allow(dead_code, reason = "a part of it is used")]
 mod snapshots {
     mod named;
     pub mod pack;
