@@ -157,6 +157,13 @@ impl Process {
         }
     }
 
+    /// Kills it, unless it has ended, and waits for its end.
+    pub async fn end(&mut self) {
+        // An error means that it has ended.
+        let _ = self.kill();
+        self.gone().await;
+    }
+
     /// Waits until it has ended, and tells how.
     pub async fn gone(&mut self) -> ExitStatus {
         let status = self.exit.wait_for(Option::is_some).await.map(|status| *status);

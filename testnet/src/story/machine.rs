@@ -196,10 +196,7 @@ impl Machine {
 
     /// Kills what runs on it, unless that has ended.
     pub async fn kill(&mut self) -> Result<()> {
-        let mut process = self.process.take().context("nothing was started on it")?;
-        // An error means that it has ended.
-        let _ = process.kill();
-        process.gone().await;
+        self.process.take().context("nothing was started on it")?.end().await;
         Ok(())
     }
 

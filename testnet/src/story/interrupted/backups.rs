@@ -8,7 +8,7 @@ use tandem_node::backup::{BACKUP_FILE, Manifest};
 use tandem_node::home::GuardState;
 
 use super::super::scene::{READY, SOON};
-use super::scene::{Scene, VICTIM, kill_command, names_in};
+use super::scene::{Scene, VICTIM, names_in};
 use super::{Doing, Moment, Step};
 use crate::homes::BACKUPS;
 use crate::process::Process;
@@ -138,14 +138,12 @@ impl Step for Backup {
         })
     }
 
-    fn kill<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
-        Box::pin(async {
-            if !self.stands {
-                scene.kill(VICTIM).await?;
-            }
-            kill_command(&mut self.command).await;
-            Ok(())
-        })
+    fn node(&self) -> Option<&'static str> {
+        (!self.stands).then_some(VICTIM)
+    }
+
+    fn command(&mut self) -> Option<&mut Process> {
+        self.command.as_mut()
     }
 
     fn again<'a>(&'a mut self, scene: &'a Scene<'_>, moment: Moment) -> Doing<'a> {
@@ -177,8 +175,7 @@ impl PutBack {
         self.count += 1;
         // In turns the command does it again, and the node starts with what is there.
         if moment != Moment::After && self.count.is_multiple_of(2) {
-            let line = self.line();
-            scene.run(VICTIM, &line.each_ref().map(String::as_str)).await?;
+            scene.run(VICTIM, &self.line()).await?;
             ensure!(Self::is_marked(scene)?, "the command marks the key as restored");
         }
         let (is_marked, from) = (Self::is_marked(scene)?, scene.log_len(VICTIM)?);
@@ -221,9 +218,7 @@ impl Step for PutBack {
 
     fn begin<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
         Box::pin(async {
-            let line = self.line();
-            let line = line.each_ref().map(String::as_str);
-            self.command = Some(scene.begin(VICTIM, &line).await?);
+            self.command = Some(scene.begin(VICTIM, &self.line()).await?);
             Ok(())
         })
     }
@@ -242,11 +237,8 @@ impl Step for PutBack {
         })
     }
 
-    fn kill<'a>(&'a mut self, _: &'a Scene<'_>) -> Doing<'a> {
-        Box::pin(async {
-            kill_command(&mut self.command).await;
-            Ok(())
-        })
+    fn command(&mut self) -> Option<&mut Process> {
+        self.command.as_mut()
     }
 
     fn again<'a>(&'a mut self, scene: &'a Scene<'_>, moment: Moment) -> Doing<'a> {

@@ -22,6 +22,7 @@ use super::Stage;
 use super::scene::READY;
 use crate::layout::Spec;
 use crate::load::Plan;
+use crate::process::Process;
 use crate::sim::random::Random;
 use crate::stats::ms;
 
@@ -73,8 +74,28 @@ trait Step {
     /// When it has failed.
     fn moment(&self, scene: &Scene<'_>) -> Result<Moment>;
 
+    /// The node that does it; none where a command does.
+    fn node(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The command that was begun, if any.
+    fn command(&mut self) -> Option<&mut Process> {
+        None
+    }
+
     /// Kills what does it (SIGKILL), unless that has ended.
-    fn kill<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a>;
+    fn kill<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
+        Box::pin(async {
+            if let Some(node) = self.node() {
+                scene.kill(node).await?;
+            }
+            if let Some(command) = self.command() {
+                command.end().await;
+            }
+            Ok(())
+        })
+    }
 
     /// After a kill at this moment: looks at what is left, starts again, and looks whether the end is right.
     fn again<'a>(&'a mut self, scene: &'a Scene<'_>, moment: Moment) -> Doing<'a>;
@@ -107,7 +128,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
         Spec { pairs: false, observers: 1, relays: false, snapshot_interval: 0, ..Spec::default() };
     let watcher = stage.open(spec, &[OBSERVER], &[scene::VICTIM]).await?;
     let table = stage.net().rpc(scene::SOURCE).role_table(Height(3)).await?;
-    let records = stage.size(stage.options.txs, 8_000, 4_000);
+    let records = stage.size(stage.options.txs, 20_000, 4_000);
     let load = stage.load(&watcher, Plan { count: Some(records), ..Plan::saturating(200) }).await?;
     load.offered(READY).await?;
     let mut receipts = load.tracker().receipts();

@@ -56,20 +56,17 @@ impl Scene<'_> {
     }
 
     /// Begins `tandem` with these arguments at the home of a node.
-    pub async fn begin(&self, name: &str, arguments: &[&str]) -> Result<Process> {
+    pub async fn begin(&self, name: &str, arguments: &[impl AsRef<str>]) -> Result<Process> {
         let at = self.at(name)?;
-        let at = at.iter().map(String::as_str);
-        let line: Vec<&OsStr> = arguments.iter().copied().chain(at).map(AsRef::as_ref).collect();
+        let line: Vec<&OsStr> = line(arguments, &at).map(AsRef::as_ref).collect();
         let log = self.home(name)?.root().join("command.log");
         Process::run(&self.stage.tandem, &line, &log).await
     }
 
     /// Runs `tandem` with these arguments at the home of a node to its end; its answer.
-    pub async fn run(&self, name: &str, arguments: &[&str]) -> Result<Value> {
+    pub async fn run(&self, name: &str, arguments: &[impl AsRef<str>]) -> Result<Value> {
         let at = self.at(name)?;
-        let line: Vec<&str> =
-            arguments.iter().copied().chain(at.iter().map(String::as_str)).collect();
-        tandem(self.stage, &line).await
+        tandem(self.stage, &line(arguments, &at).collect::<Vec<_>>()).await
     }
 
     /// Whether a command that was begun at a node's home is done.
@@ -166,13 +163,9 @@ impl Scene<'_> {
     }
 }
 
-/// Kills a command, unless it has ended.
-pub async fn kill_command(command: &mut Option<Process>) {
-    if let Some(process) = command {
-        // An error means that it has ended.
-        let _ = process.kill();
-        process.gone().await;
-    }
+/// Arguments of a command, with those that say at which node.
+fn line<'a>(arguments: &'a [impl AsRef<str>], at: &'a [String]) -> impl Iterator<Item = &'a str> {
+    arguments.iter().map(AsRef::as_ref).chain(at.iter().map(String::as_str))
 }
 
 /// Names in a folder; none when it is not there.

@@ -7,12 +7,13 @@ use serde_json::Value;
 use tandem_chain::types::Height;
 
 use super::super::scene::{READY, SOON};
-use super::scene::{OBSERVER, SOURCE, Scene, VICTIM, kill_command, names_in};
+use super::scene::{OBSERVER, SOURCE, Scene, VICTIM, names_in};
 use super::{Doing, Moment, Step};
 use crate::control::Command;
 use crate::load::Plan;
 use crate::network::owned;
 use crate::process::Process;
+use crate::rpc::height;
 use crate::until::until;
 
 /// Blocks by which a snapshot must be ahead of an empty node to be restored by it, and those that it may fetch
@@ -120,12 +121,12 @@ impl Step for Snapshot {
         })
     }
 
-    fn kill<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
-        Box::pin(async {
-            scene.kill(VICTIM).await?;
-            kill_command(&mut self.command).await;
-            Ok(())
-        })
+    fn node(&self) -> Option<&'static str> {
+        Some(VICTIM)
+    }
+
+    fn command(&mut self) -> Option<&mut Process> {
+        self.command.as_mut()
     }
 
     fn again<'a>(&'a mut self, scene: &'a Scene<'_>, moment: Moment) -> Doing<'a> {
@@ -151,8 +152,7 @@ impl Restore {
         self.count += 1;
         // In turns the command goes on with it, and the node, by its peers.
         if moment != Moment::After && self.count.is_multiple_of(2) {
-            let line = self.line();
-            scene.run(OBSERVER, &line.each_ref().map(String::as_str)).await?;
+            scene.run(OBSERVER, &self.line()).await?;
         }
         scene.start(OBSERVER).await?;
         scene.is_at_tip(OBSERVER).await
@@ -176,9 +176,7 @@ impl Step for Restore {
 
     fn begin<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
         Box::pin(async {
-            let line = self.line();
-            let line = line.each_ref().map(String::as_str);
-            self.command = Some(scene.begin(OBSERVER, &line).await?);
+            self.command = Some(scene.begin(OBSERVER, &self.line()).await?);
             Ok(())
         })
     }
@@ -194,11 +192,8 @@ impl Step for Restore {
         })
     }
 
-    fn kill<'a>(&'a mut self, _: &'a Scene<'_>) -> Doing<'a> {
-        Box::pin(async {
-            kill_command(&mut self.command).await;
-            Ok(())
-        })
+    fn command(&mut self) -> Option<&mut Process> {
+        self.command.as_mut()
     }
 
     fn again<'a>(&'a mut self, scene: &'a Scene<'_>, moment: Moment) -> Doing<'a> {
@@ -255,19 +250,21 @@ impl Step for Fetch {
         })
     }
 
-    fn kill<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
-        Box::pin(scene.kill(OBSERVER))
+    fn node(&self) -> Option<&'static str> {
+        Some(OBSERVER)
     }
 
     fn again<'a>(&'a mut self, scene: &'a Scene<'_>, moment: Moment) -> Doing<'a> {
         Box::pin(async move {
             scene.start(OBSERVER).await?;
             scene.is_at_tip(OBSERVER).await?;
+            let status: Value = scene.rpc(OBSERVER).call("status", Value::Null).await?;
+            let lowest = &status["sync_info"]["earliest_block_height"];
+            let lowest = height(lowest.as_str().context("a node has a lowest block")?)?;
             // Before it began, the node may have fetched so many blocks that it goes on with them.
-            let restored = scene.log_has(OBSERVER, self.from, RESTORED)?;
             ensure!(
-                restored || moment == Moment::Before,
-                "{OBSERVER} is at the tip without the snapshot that it had begun"
+                lowest > Height(1) || moment == Moment::Before,
+                "{OBSERVER} is at the tip without the snapshot that it had begun: it has block {lowest}"
             );
             Ok(())
         })
