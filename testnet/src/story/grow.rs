@@ -142,11 +142,18 @@ async fn leave(stage: &mut Stage, members: &mut Vec<Member>) -> Result<()> {
     Ok(())
 }
 
-/// All nodes have the same members, nodes and addresses, at one height.
+/// All nodes have the same members, nodes and addresses, at one height, and all are alive by a record
+/// about a block in which every seat of today has its vote: before that, fewer observers were enough,
+/// and a change that asks for all of them could be refused a block later.
 async fn agree(stage: &mut Stage, members: &[Member]) -> Result<()> {
     let found = until("all nodes have the same register", SOON, || async {
         let mut known: Option<(Height, String)> = None;
         for member in members {
+            let known_to = member.rpc.client().seats(1).await?;
+            for seat in &known_to.seats {
+                let is_told = known_to.height > seat.effective;
+                ensure!(is_told, "{} is new to the record at {}", seat.seat, known_to.height);
+            }
             let nodes = member.rpc.nodes().await?.nodes;
             ensure!(nodes.len() == members.len(), "{} has {} nodes", member.name, nodes.len());
             let place = |key: &PublicKey| nodes.iter().find(|node| node.key == *key);
