@@ -27,7 +27,7 @@ const BY_SNAPSHOT: &str = "obs-2";
 const BLOCKS_MIN: u64 = 1_010;
 /// Transactions under way at once while records are written, and when blocks alone are wanted: with few,
 /// they come quickly.
-const AT_ONCE: [usize; 2] = [200, 8];
+const AT_ONCE: [usize; 2] = [1_000, 8];
 /// Blocks that the ledger has in full size, at least.
 const BLOCKS: Height = Height(20_000);
 /// Time for a thousand records, and for a thousand blocks to be fetched, on a machine that is busy.
