@@ -199,9 +199,10 @@ pub fn with_every_call() -> Chain {
     let mut chain = Chain::new();
     let data_set = || "prices.eu".parse().expect("a name");
     let (key, expected) = (b"2026-11-22".to_vec(), None);
-    let put = |value: &[u8]| R::Put {
+    let put = |content_type: Option<&str>, value: &[u8]| R::Put {
         data_set: data_set(),
         key: key.clone(),
+        content_type: content_type.map(|text| text.parse().expect("a content type")),
         value: value.to_vec(),
         expected,
     };
@@ -235,8 +236,8 @@ pub fn with_every_call() -> Chain {
     let blocks: [Vec<(u8, Call)>; 5] = [
         vec![
             (101, Call::Records(R::Create { data_set: data_set() })),
-            (101, Call::Records(put(b"41"))),
-            (31, Call::Records(put(b"42"))),
+            (101, Call::Records(put(None, b"41"))),
+            (31, Call::Records(put(None, b"42"))),
             (101, Call::Consortium(add)),
             (101, Call::Consortium(C::RemoveUser { user: public(31) })),
         ],
@@ -257,7 +258,7 @@ pub fn with_every_call() -> Chain {
         vec![
             (104, Call::Standby(switch)),
             (101, Call::Records(R::Delete { data_set: data_set(), key: key.clone(), expected })),
-            (101, Call::Records(put(b"43"))),
+            (101, Call::Records(put(Some("text/plain"), b"43"))),
             (101, Call::Consortium(C::SetRole { user: public(51), role: UserRole::Auditor })),
             grant(Grantee::Members, Range::all(), Right::Read),
             grant(Grantee::Org(org("beta")), Range::prefix(b"2026-"), Right::Write),

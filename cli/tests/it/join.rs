@@ -213,7 +213,13 @@ async fn grow(desk: &Desk, node: &Node<'_>, blocks: u64) {
     let until = std::time::Instant::now() + Duration::from_secs(120);
     for number in 0_u32.. {
         let (key, value) = (number.to_be_bytes().to_vec(), b"small".to_vec());
-        let put = records::Call::Put { data_set: data_set(), key, value, expected: None };
+        let put = records::Call::Put {
+            data_set: data_set(),
+            key,
+            content_type: None,
+            value,
+            expected: None,
+        };
         let tx = prepare(put).await.unwrap();
         assert_eq!(client.broadcast_tx_sync(tx.bytes()).await.unwrap().code, 0);
         if number.is_multiple_of(32)

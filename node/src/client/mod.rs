@@ -473,7 +473,7 @@ impl Client {
             .map_err(|error| self.bad_answer("abci_query", &error.to_string()))
     }
 
-    /// The value and version of a record.
+    /// The value of a record, with its version and content type.
     ///
     /// # Errors
     /// [`ClientError`]; what is not found is an answer with a code.

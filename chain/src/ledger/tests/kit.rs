@@ -411,9 +411,20 @@ pub(crate) fn create(data_set: &str) -> Call {
 }
 
 pub(crate) fn put(data_set: &str, key: &str, value: &str, expected: Option<u64>) -> Call {
+    put_as(data_set, key, None, value, expected)
+}
+
+pub(crate) fn put_as(
+    data_set: &str,
+    key: &str,
+    content_type: Option<&str>,
+    value: &str,
+    expected: Option<u64>,
+) -> Call {
     Call::Records(records::Call::Put {
         data_set: data_set.parse().unwrap(),
         key: key.into(),
+        content_type: content_type.map(|text| text.parse().unwrap()),
         value: value.into(),
         expected,
     })
