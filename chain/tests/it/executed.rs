@@ -207,7 +207,7 @@ pub fn with_every_call() -> Chain {
         expected,
     };
     let proof = consortium::registration_proof(&chain_id(), &org("alpha"), &secret(41));
-    let addresses = vec!["/ip4/192.0.2.41/tcp/26656".to_owned()];
+    let at = |n: u8| vec![format!("/ip4/192.0.2.{n}/tcp/26656")];
     let switch = standby::Call::Switch { seat: org("delta"), target: public(14), term: Term(0) };
     let parameters = parameters::Parameters { failover_blocks: 12, ..genesis().parameters };
     let (force, expires) = (false, time(86_400_000));
@@ -248,12 +248,12 @@ pub fn with_every_call() -> Chain {
                     node: public(41),
                     proof,
                     pair: false,
-                    addresses: addresses.clone(),
+                    addresses: at(41),
                 }),
             ),
             (102, Call::Consortium(C::RemoveNode { node: public(22) })),
             (103, Call::Consortium(C::SetPartner { node: public(23) })),
-            (1, Call::Consortium(C::SetAddresses { addresses })),
+            (1, Call::Consortium(C::SetAddresses { addresses: at(51) })),
         ],
         vec![
             (104, Call::Standby(switch)),

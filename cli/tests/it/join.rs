@@ -248,6 +248,12 @@ async fn a_machine_that_joins_a_long_chain_restores_a_snapshot_and_follows() {
     desk.run(&format!("join {token} {} {options}", at(other))).await.json();
     assert!(desk.read("a2/config/config.toml").contains(taken["proof"].as_str().unwrap()));
     json_log(&desk, "a2");
+    // On a full disk it ends in the midst of the restore, and goes on when there is room.
+    let error = desk.run_bounded("start --home a2", 128).await.stderr(1);
+    for word in ["the restore has stopped", "File too large", "make room", "goes on"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    desk.fail("db stats --home a2", 1, &["a part of the state"]).await;
     let newcomer = desk.start("a2", "").await;
     let height: u64 = taken["height"].as_str().unwrap().parse().unwrap();
     // It is gone for a moment, while it restores.
