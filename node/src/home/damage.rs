@@ -14,15 +14,16 @@ use crate::testing;
 /// What is done to each byte: its lowest bit, the one between capital and small letters, the highest.
 const FLIPS: [u8; 3] = [0x01, 0x20, 0x80];
 
-/// Changes each byte of a file in each way, and gives what comes of it to `check`; then the file is as it
+/// Changes every `apart`-th byte of a file in each way, and gives what comes of it to `check`; then the file is as it
 /// was. Every error names the file.
 fn flip<T>(
     path: &Path,
+    apart: usize,
     load: impl Fn() -> Result<T, HomeError>,
     mut check: impl FnMut(Result<T, String>, &str),
 ) {
     let good = std::fs::read(path).unwrap();
-    for place in 0..good.len() {
+    for place in (0..good.len()).step_by(apart) {
         for flip in FLIPS {
             let mut bad = good.clone();
             bad[place] ^= flip;
@@ -55,6 +56,7 @@ fn a_flipped_byte_of_a_nodes_key_is_an_error_or_harmless_and_never_another_key()
     let mut errors = 0;
     flip(
         &home.node_key_path(),
+        1,
         || home.node_key(),
         |found, name| match found {
             Ok(found) => assert_eq!(found.public(), key.public(), "{name}"),
@@ -75,6 +77,7 @@ fn a_flipped_byte_of_the_guard_record_never_makes_a_key_that_has_signed_a_new_on
     guard.store(&home.guard_path()).unwrap();
     flip(
         &home.guard_path(),
+        1,
         || home.guard(),
         |found, name| {
             if let Ok(found) = found {
@@ -93,16 +96,18 @@ fn a_flipped_byte_of_the_genesis_is_an_error_or_another_genesis_which_the_databa
     let (mut errors, mut others) = (0, None);
     flip(
         &home.genesis_path(),
+        // It is long, and much of it is alike.
+        7,
         || genesis_files::load(&home.genesis_path()),
         |found, name| match found {
             Ok((found, _)) if found.hash() == genesis.hash() => {
-                assert_eq!(found, genesis, "{name}")
+                assert_eq!(found, genesis, "{name}");
             }
             Ok((found, _)) => others = Some(found.hash()),
             Err(_) => errors += 1,
         },
     );
-    assert!(errors > 1_000, "{errors}");
+    assert!(errors > 150, "{errors}");
     // Such as a digit of a time.
     let other: Hash = others.expect("some bytes make another genesis");
     let refused = Database::open(&home.data_path(), other, &StorageConfig::default()).err();
@@ -121,6 +126,7 @@ fn a_flipped_byte_of_the_databases_key_is_an_error_or_a_key_that_the_database_re
     let mut others = 0;
     flip(
         &path,
+        1,
         || StorageKey::load(&path),
         |found, name| match found {
             Ok(found) if found == key => {}

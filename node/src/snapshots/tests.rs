@@ -347,9 +347,9 @@ fn a_damaged_folder_names_its_file() {
             let all = u32::try_from(folder.manifest().tiles().len()).unwrap();
             (0..all).try_for_each(|index| folder.chunk(index).map(|_| ()))
         };
-        let flips = (0..24).map(|i| {
+        let flips = (0..8).map(|i| {
             let mut flipped = bytes.clone();
-            flipped[i * (bytes.len() - 1) / 23] ^= 1 << (i % 8);
+            flipped[i * (bytes.len() - 1) / 7] ^= 1 << i;
             flipped
         });
         let lengths = [bytes[..bytes.len() - 1].to_vec(), [&bytes[..], &[0]].concat(), Vec::new()];

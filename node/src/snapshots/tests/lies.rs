@@ -121,12 +121,12 @@ async fn is_asked_no_more(
     let [silent, liar] = keys();
     let (rounds, asked) = (Rounds::default(), Arc::new(AtomicU32::new(0)));
     let (seen, count) = (rounds.clone(), Arc::clone(&asked));
-    let (one, _served) = serve(snapped, &silent, move |question, answer| match question {
-        Question::Chunk(..) => None,
-        _ => {
-            seen.count(question);
-            Some(answer)
+    let (one, _served) = serve(snapped, &silent, move |question, answer| {
+        if matches!(question, Question::Chunk(..)) {
+            return None;
         }
+        seen.count(question);
+        Some(answer)
     })
     .await;
     let (two, _lied) = serve(snapped, &liar, move |question, answer| match question {

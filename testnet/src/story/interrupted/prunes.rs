@@ -53,7 +53,8 @@ impl Prune {
     async fn has_from(&self, scene: &Scene<'_>, lowest: Height) -> Result<()> {
         let (rpc, tip) = (scene.rpc(OBSERVER), scene.watcher.height());
         let heights = lowest.0..=tip.0;
-        let is_looked_up = |height: &u64| height - lowest.0 < LOOKED_UP || height % LOOKED_UP == 0;
+        let is_looked_up =
+            |height: &u64| height - lowest.0 < LOOKED_UP || height.is_multiple_of(LOOKED_UP);
         for height in heights.filter(is_looked_up).map(Height) {
             rpc.block(height).await?;
             // The lowest before may be that of a snapshot, whose results are not known.
