@@ -22,6 +22,10 @@ impl World {
             self.nodes[node].clock = Clock::kept(&mut self.random, bound_ns, now);
             self.room(node);
             self.fast(node);
+            if std::mem::take(&mut self.nodes[node].lowest) > 0 {
+                // Its peers learn that it has all blocks again when they connect.
+                self.crash(node);
+            }
             if self.nodes[node].stays_dead {
                 self.crash(node);
             } else if self.nodes[node].process.is_none() {

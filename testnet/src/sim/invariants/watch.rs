@@ -191,6 +191,11 @@ impl Watch {
                     heard.fetched(from.address(), *first, commits);
                 }
             }
+            Input::Lacks { from, first, .. } => {
+                if let Some(Process { heard, .. }) = self.processes[node].as_deref_mut() {
+                    heard.answered.insert((from.address(), *first));
+                }
+            }
             _ => {}
         }
         Ok(())
