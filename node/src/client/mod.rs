@@ -22,6 +22,7 @@ use tandem_chain::types::{DataSetName, Height, OrgName, TxHash};
 use crate::operator::{OperatorCall, OperatorRequest};
 use crate::rpc::reading::SCHEME;
 use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
+use crate::rpc::shapes::records::RecordHistory;
 use crate::rpc::shapes::rights::{MayRead, Rights, Users};
 use crate::rpc::shapes::tandem::{
     DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Snapshots,
@@ -299,6 +300,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn snapshots(&self) -> Result<Snapshots, ClientError> {
         self.call("snapshots", Value::Null).await
+    }
+
+    /// `record_history`: the newest writes of a record, or those behind `before`, the `next` of an answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn record_history(
+        &self,
+        data_set: &DataSetName,
+        key: &[u8],
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<RecordHistory, ClientError> {
+        let (key, limit) = (hex::encode(key), limit.to_string());
+        let params = json!({ "data_set": data_set, "key": key, "before": before, "limit": limit });
+        self.call("record_history", params).await
     }
 
     /// `organizations`.

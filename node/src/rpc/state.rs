@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
+use tandem_chain::block::CertifiedBlock;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{Hash, Height, TxHash};
+use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast, watch};
 
@@ -19,6 +21,7 @@ use super::error::RpcError;
 use super::waiters::{Found, Waiters};
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::driver::Accusation;
 use crate::maintenance::Maintenance;
 use crate::snapshots::Server;
 use crate::storage::Database;
@@ -26,6 +29,9 @@ use crate::view::{Committed, NodeView};
 
 /// Reads of the database at once; more wait for their turn.
 pub(super) const MAX_READS: usize = 16;
+
+/// Time that an answer from the index waits for the blocks that are not in it yet.
+const INDEX_WAIT: Duration = Duration::from_secs(2);
 
 /// A connected node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +87,8 @@ pub struct Setup {
     pub maintenance: Arc<Maintenance>,
     /// The snapshots of this node.
     pub snapshots: Server,
+    /// Takes double signings that clients bring.
+    pub accuse: SyncSender<Accusation>,
 }
 
 /// What every request sees.
@@ -95,6 +103,7 @@ pub struct RpcState {
     pub(super) network: Arc<dyn Peers>,
     pub(super) maintenance: Arc<Maintenance>,
     pub(super) snapshots: Server,
+    pub(super) accuse: SyncSender<Accusation>,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) alive: AliveBlocks,
@@ -119,6 +128,7 @@ impl RpcState {
             network: setup.network,
             maintenance: setup.maintenance,
             snapshots: setup.snapshots,
+            accuse: setup.accuse,
             waiters: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: Mutex::default(),
@@ -156,6 +166,19 @@ impl RpcState {
             .unwrap_or_else(|_| Err(RpcError::internal("the answer could not be computed")))
     }
 
+    /// Waits, for a moment, until the index has the blocks that are there now.
+    pub(super) async fn index_is_there(&self) -> Result<(), RpcError> {
+        if !self.config.index.enabled {
+            return Err(RpcError::internal(
+                "transaction indexing is disabled: index.enabled is false in this node's configuration",
+            ));
+        }
+        let height = self.db.height();
+        let mut indexed = self.db.follow_indexed();
+        let _ = tokio::time::timeout(INDEX_WAIT, indexed.wait_for(|at| *at >= height)).await;
+        Ok(())
+    }
+
     /// A height that was asked for, which must have a block; when none was, the newest that is
     /// published.
     pub(super) fn block_height(&self, asked: Option<Height>) -> Result<Height, RpcError> {
@@ -172,6 +195,14 @@ impl RpcState {
             ))),
             Some(height) if height < self.db.first_height() => Err(self.not_available(height)),
             Some(height) => Ok(height),
+        }
+    }
+
+    /// The block with this id, if it is here.
+    pub(super) fn block_by_id(&self, id: &BlockId) -> Result<Option<CertifiedBlock>, RpcError> {
+        match self.db.block_height_by_id(id)? {
+            Some(height) => Ok(self.db.block(height)?),
+            None => Ok(None),
         }
     }
 
