@@ -65,6 +65,13 @@ pub enum Error {
     NotFound { what: &'static str, name: String },
     #[error("{what} {name} exists already")]
     Exists { what: &'static str, name: String },
+    #[error("key {key} is registered already, as {role} of {org}: make another")]
+    KeyTaken { key: PublicKey, role: &'static str, org: OrgName },
+    #[error(
+        "address {address} is that of node {node} of {org}: give another, or have that node moved or \
+         removed first"
+    )]
+    AddressTaken { address: String, node: PublicKey, org: OrgName },
     #[error("sender {sender} may not do this: {needed} may")]
     NotAllowed { sender: PublicKey, needed: &'static str },
     #[error("record is at version {got}, {expected} was expected")]
@@ -146,7 +153,7 @@ impl Error {
             Self::MempoolFull { .. } => 8,
             Self::Suspended { .. } => 9,
             Self::NotFound { .. } => 10,
-            Self::Exists { .. } => 11,
+            Self::Exists { .. } | Self::KeyTaken { .. } | Self::AddressTaken { .. } => 11,
             Self::NotAllowed { .. } | Self::PermitElsewhere { .. } => 12,
             Self::Version { .. } => 13,
             Self::Term { .. } => 14,

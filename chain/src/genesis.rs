@@ -14,7 +14,7 @@ use crate::limits::{MAX_NODES_PER_ORG, MAX_ORGS, MAX_TOTAL_POWER, MAX_USERS_PER_
 use crate::modules::consortium::{Policy, address_faults};
 use crate::modules::parameters::Parameters;
 use crate::roles::{RoleTable, Seat};
-use crate::types::{ChainId, Hash, OrgName, Power, Term, Timestamp};
+use crate::types::{ChainId, Hash, OrgName, Power, Term, Timestamp, escaped};
 
 /// The first state of a chain, as the organisations agree on it.
 ///
@@ -152,12 +152,13 @@ impl Genesis {
             faults.push(format!("total power is {total}, at most {MAX_TOTAL_POWER} is allowed"));
         }
         let mut names = BTreeSet::new();
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut addresses) = (BTreeMap::new(), BTreeMap::new());
         for org in &self.organizations {
             if !names.insert(&org.name) {
                 faults.push(format!("two organisations are named {}", org.name));
             }
             org.find_faults(&mut keys, &mut faults);
+            org.find_shared_addresses(&mut addresses, &mut faults);
         }
         if faults.is_empty() { Ok(self.warnings()) } else { Err(Error::Genesis { faults }) }
     }
@@ -221,6 +222,27 @@ impl GenesisOrg {
         for node in &self.nodes {
             let of_node = address_faults(&node.addresses);
             faults.extend(of_node.map(|error| format!("{name}, node {}: {error}", node.key)));
+        }
+    }
+
+    /// Adds the addresses that another node has, too; `found` has every address seen so far.
+    fn find_shared_addresses<'a>(
+        &'a self,
+        found: &mut BTreeMap<&'a str, (PublicKey, &'a OrgName)>,
+        faults: &mut Vec<String>,
+    ) {
+        for node in &self.nodes {
+            for address in &node.addresses {
+                let (first, org) = *found.entry(address.as_str()).or_insert((node.key, &self.name));
+                if first != node.key {
+                    faults.push(format!(
+                        "address {} is there twice: node {first} of {org}, node {} of {}",
+                        escaped(address),
+                        node.key,
+                        self.name
+                    ));
+                }
+            }
         }
     }
 }

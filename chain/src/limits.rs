@@ -59,6 +59,8 @@ pub const MAX_TX_BYTES: usize = 256 * 1024;
 pub const MAX_RECORD_KEY_BYTES: usize = 256;
 /// Bytes of a record's value.
 pub const MAX_RECORD_VALUE_BYTES: usize = 192 * 1024;
+/// Bytes of what is said of a value's type.
+pub const MAX_CONTENT_TYPE_BYTES: usize = 127;
 /// Transactions in one block, the liveness record left out.
 pub const MAX_BLOCK_TXS: usize = 5_000;
 /// Bytes of all transactions of one block together, the liveness record left out.
@@ -113,7 +115,8 @@ pub const MAX_MANIFEST_BYTES: usize = 15 * 1024 * 1024;
 const SIGNER_BYTES: usize = 400 + MAX_NODES.div_ceil(8);
 
 const _: () = {
-    assert!(MAX_RECORD_KEY_BYTES + MAX_RECORD_VALUE_BYTES + 1024 < MAX_TX_BYTES);
+    let record = MAX_RECORD_KEY_BYTES + MAX_CONTENT_TYPE_BYTES + MAX_RECORD_VALUE_BYTES;
+    assert!(record + 1024 < MAX_TX_BYTES);
     assert!(MAX_TX_BYTES <= MAX_BLOCK_TX_BYTES);
     assert!(
         MAX_BLOCK_TX_BYTES + MAX_BLOCK_TXS * 8 + MAX_ORGS * SIGNER_BYTES + 64 * 1024
@@ -152,6 +155,6 @@ const _: () = {
     // The longest values of the state, a register and a record, fit in a chunk.
     let node = 32 + 8 + MAX_NAME_LEN + 1 + 8 + MAX_ADDRESSES_PER_NODE * (8 + MAX_ADDRESS_LEN);
     assert!(MAX_NODES * node + 1024 < MAX_CHUNK_BYTES);
-    assert!(MAX_RECORD_KEY_BYTES + MAX_RECORD_VALUE_BYTES + 1024 < MAX_CHUNK_BYTES);
+    assert!(record + 1024 < MAX_CHUNK_BYTES);
     assert!(MAX_MANIFEST_BYTES < MAX_ENCODED_BYTES);
 };

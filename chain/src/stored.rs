@@ -42,6 +42,8 @@ enum Tail {
     Number,
     /// A number's complement, likewise, so that the greatest comes first.
     Falling,
+    /// Text with slashes in it.
+    Text,
     /// The bytes of a public key.
     Key,
     /// Text, a slash, and the bytes of a public key.
@@ -93,6 +95,7 @@ table! {
     "consortium/closed" Nothing: "closed organisations", BTreeMap<OrgName, Closed>;
     "consortium/docket" Nothing: "docket", Docket;
     "consortium/motion/" Number: "motion", Motion;
+    "consortium/address/" Text: "node at an address", PublicKey;
     "consortium/invited/" Name: "used invitations", Vec<UsedInvitation>;
     "standby/seats" Nothing: "seats", BTreeMap<OrgName, SeatState>;
     "standby/table/" Falling: "role table", RoleTable;
@@ -119,7 +122,7 @@ pub fn key_text(key: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     match tail {
         Tail::Nothing => (*prefix).to_owned(),
-        Tail::Name => format!("{prefix}{}", String::from_utf8_lossy(rest)),
+        Tail::Name | Tail::Text => format!("{prefix}{}", String::from_utf8_lossy(rest)),
         Tail::Number => format!("{prefix}{}", number()),
         Tail::Falling => format!("{prefix}{}", !number()),
         Tail::Key => format!("{prefix}{}", hex::encode_upper(rest)),
@@ -143,7 +146,7 @@ pub fn key_of_text(text: &str) -> Result<Vec<u8>, Error> {
         let (name, behind) = rest.split_once('/').unwrap_or((rest, ""));
         let found = match tail {
             Tail::Nothing => rest.is_empty().then(Vec::new),
-            Tail::Name => Some(rest.as_bytes().to_vec()),
+            Tail::Name | Tail::Text => Some(rest.as_bytes().to_vec()),
             Tail::Number => rest.parse().ok().map(number),
             Tail::Falling => rest.parse().ok().map(|n: u64| number(!n)),
             Tail::Key => rest.parse().ok().map(|key: PublicKey| key.0.to_vec()),
@@ -190,6 +193,7 @@ fn is_under(key: &[u8], prefix: &str, tail: Tail) -> bool {
     match tail {
         Tail::Nothing => rest.is_empty(),
         Tail::Name => is_name(rest) && !rest.contains(&b'/'),
+        Tail::Text => is_name(rest),
         Tail::Number | Tail::Falling => rest.len() == 8,
         Tail::Key => rest.len() == PublicKey::LEN,
         Tail::NameAndKey => is_name(name) && behind.len() == PublicKey::LEN,
@@ -229,6 +233,10 @@ mod tests {
                 b"standby/table/\xff\xff\xff\xff\xff\xff\xff\xfe".to_vec(),
             ),
             ("consortium/org/alpha".to_owned(), b"consortium/org/alpha".to_vec()),
+            (
+                "consortium/address//ip4/192.0.2.1/tcp/1".to_owned(),
+                b"consortium/address//ip4/192.0.2.1/tcp/1".to_vec(),
+            ),
             (format!("consortium/key/{key}"), with_key("consortium/key/")),
             (format!("consortium/user/alpha/{key}"), with_key("consortium/user/alpha/")),
             ("records/data/prices/oil/2".to_owned(), b"records/data/prices/oil/2".to_vec()),

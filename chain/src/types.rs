@@ -1,4 +1,4 @@
-//! Newtypes of the chain: heights, rounds, terms, powers, times, hashes, names.
+//! Newtypes of the chain: heights, rounds, terms, powers, times, hashes, names, content types.
 //!
 //! None converts silently from a number: a height and a round that are mixed up do not compile.
 
@@ -13,6 +13,10 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::Error;
 use crate::limits::{MAX_CHAIN_ID_LEN, MAX_NAME_LEN};
+
+mod content_type;
+
+pub use content_type::ContentType;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tandem_chain::genesis::GenesisRole;
-use tandem_chain::types::{ChainId, DataSetName, Hash, OrgName, Power, Term};
+use tandem_chain::types::{ChainId, ContentType, DataSetName, Hash, OrgName, Power, Term};
 use tandem_node::config::duration;
 use tandem_node::genesis_files::parse_role;
 use tandem_node::snapshots::TrustedBlock;
@@ -314,6 +314,9 @@ pub enum RecordTx {
         key: String,
         /// The value: text, @FILE, or - for standard input
         value: String,
+        /// What the value is, such as application/json; nobody checks it
+        #[arg(long, value_name = "TYPE")]
+        content_type: Option<ContentType>,
         /// The version that the record must have; 0 when it must not exist
         #[arg(long, value_name = "VERSION")]
         expect: Option<u64>,
@@ -506,6 +509,7 @@ mod tests {
             "tandem start --genesis-hash xyz",
             "tandem tx record create set --key k --timeout 5",
             "tandem tx record put set key value --key k --key l",
+            "tandem tx record put set key value --key k --content-type json",
             "tandem node invite",
             "tandem node invite --admin-key k --observer --replace n",
             "tandem node invite --admin-key k --valid 0",

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let exit = Exit::of(&error);
-            output::error(json, &format!("{error:#}"), exit);
+            output::error(json, &output::text_of(&error), exit);
             exit.into()
         }
     }

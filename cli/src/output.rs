@@ -46,6 +46,17 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// What an error says, with its causes behind it: those that it has not told itself.
+pub fn text_of(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Says on standard error why the command failed; as JSON it is one object on one line.
 pub fn error(json: bool, text: &str, exit: Exit) {
     if json {

@@ -1,5 +1,5 @@
 //! A node from start to stop: opens what it needs, wires it, and runs until it is told to stop. When it is
-//! empty and far behind, it stops in between, and restores a snapshot that its peers have.
+//! far behind with few blocks or none, it stops in between, and restores a snapshot that its peers have.
 
 mod durable;
 mod opened;
@@ -305,7 +305,7 @@ async fn start(
     if home.join_path().exists() {
         tokio::spawn(end_of_join(home.clone(), me, tip_receiver.clone()));
     }
-    let is_empty = tip.height == Height::ZERO;
+    let restores = restores.from(tip.height);
     let signer = Arc::new(key.clone());
     let replica = Replica::new(ReplicaSetup { signer, tip, certificate, durable });
     let (kept, of) = (storage.clone(), Arc::clone(genesis));
@@ -343,7 +343,7 @@ async fn start(
         view: view_sender,
         snapshots,
         accusations,
-        restores: if is_empty { restores } else { Restores::Never },
+        restores,
     };
     let pruner = Pruner::start(db.clone(), shelf.clone(), Policy::from(&config.storage));
     Ok(Node { network: node_network, driver, rpc, listener, db, maintenance, pruner, indexer })

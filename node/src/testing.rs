@@ -144,9 +144,15 @@ impl Chain {
 
     /// A user's transaction that writes a record.
     pub fn put(&self, nonce: u64, key: &str, value: &[u8]) -> Tx {
+        self.put_as(nonce, key, None, value)
+    }
+
+    /// As [`Chain::put`], with a content type.
+    pub fn put_as(&self, nonce: u64, key: &str, content_type: Option<&str>, value: &[u8]) -> Tx {
         let call = records::Call::Put {
             data_set: "set".parse().expect("a name"),
             key: key.into(),
+            content_type: content_type.map(|text| text.parse().expect("a content type")),
             value: value.to_vec(),
             expected: None,
         };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::ledger::Ledger;
-use crate::ledger::tests::kit::{genesis, genesis_with, key};
+use crate::ledger::tests::kit::{address, genesis, genesis_with, key};
 use crate::modules::consortium::Threshold;
 use crate::store::MemoryStore;
 
@@ -27,7 +27,7 @@ fn no_point() -> PublicKey {
 #[test]
 fn every_fault_is_named() {
     type Change = fn(&mut Genesis);
-    let cases: [(&str, Change); 21] = [
+    let cases: [(&str, Change); 22] = [
         ("there is no organisation", |g| g.organizations.clear()),
         ("two organisations are named b", |g| g.organizations[0].name = "b".parse().unwrap()),
         ("101 organisations, at most 100", |g| {
@@ -62,6 +62,9 @@ fn every_fault_is_named() {
         }),
         ("is there twice: node of a, node of b", |g| {
             g.organizations[1].nodes[2].key = key("a2");
+        }),
+        ("address /dns4/a2.example.com/tcp/26656 is there twice: node", |g| {
+            g.organizations[1].nodes[2].addresses.push(address("a2"));
         }),
         (", node ", |g| g.organizations[0].nodes[1].addresses = vec!["localhost".to_owned()]),
         ("parameter failover_blocks is 0", |g| g.parameters.failover_blocks = 0),

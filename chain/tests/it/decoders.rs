@@ -14,6 +14,7 @@ use tandem_chain::modules::consortium::{
     Closed, Decision, Docket, Motion, Opened, Outcome, Policy, User, UserRole,
 };
 use tandem_chain::modules::parameters::Parameters;
+use tandem_chain::modules::records::Stored;
 use tandem_chain::modules::rights::{Grant, Range, Right};
 use tandem_chain::modules::standby::{Reason, Run, SeatState, Switch};
 use tandem_chain::permit::Permit;
@@ -63,6 +64,8 @@ fn kinds() -> Vec<Kind> {
         Grant { range, right, height: Height(7) }
     });
     let grants = grants.to_vec();
+    let content_type = Some("text/csv; charset=utf-8".parse().expect("a content type"));
+    let stored = Stored { version: 3, is_deleted: false, content_type, value: b"42".to_vec() };
     let leaf = Some((samples::hash(3), samples::hash(4)));
     let proof = Proof { siblings: vec![samples::hash(1), samples::hash(2)], leaf };
     let mut kinds = vec![
@@ -95,6 +98,7 @@ fn kinds() -> Vec<Kind> {
         Kind::new::<Policy>("policy", &Policy::default()),
         Kind::new::<User>("user", &User { role: UserRole::Auditor, since: Height(7) }),
         Kind::new::<Vec<Grant>>("grants", &grants),
+        Kind::new::<Stored>("record", &stored),
         Kind::new::<Permit>("permit", &samples::permits()[0]),
         Kind::new::<Permit>("token", &samples::permits()[1]),
     ];

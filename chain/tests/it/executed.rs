@@ -199,14 +199,15 @@ pub fn with_every_call() -> Chain {
     let mut chain = Chain::new();
     let data_set = || "prices.eu".parse().expect("a name");
     let (key, expected) = (b"2026-11-22".to_vec(), None);
-    let put = |value: &[u8]| R::Put {
+    let put = |content_type: Option<&str>, value: &[u8]| R::Put {
         data_set: data_set(),
         key: key.clone(),
+        content_type: content_type.map(|text| text.parse().expect("a content type")),
         value: value.to_vec(),
         expected,
     };
     let proof = consortium::registration_proof(&chain_id(), &org("alpha"), &secret(41));
-    let addresses = vec!["/ip4/192.0.2.41/tcp/26656".to_owned()];
+    let at = |n: u8| vec![format!("/ip4/192.0.2.{n}/tcp/26656")];
     let switch = standby::Call::Switch { seat: org("delta"), target: public(14), term: Term(0) };
     let parameters = parameters::Parameters { failover_blocks: 12, ..genesis().parameters };
     let (force, expires) = (false, time(86_400_000));
@@ -235,8 +236,8 @@ pub fn with_every_call() -> Chain {
     let blocks: [Vec<(u8, Call)>; 5] = [
         vec![
             (101, Call::Records(R::Create { data_set: data_set() })),
-            (101, Call::Records(put(b"41"))),
-            (31, Call::Records(put(b"42"))),
+            (101, Call::Records(put(None, b"41"))),
+            (31, Call::Records(put(None, b"42"))),
             (101, Call::Consortium(add)),
             (101, Call::Consortium(C::RemoveUser { user: public(31) })),
         ],
@@ -247,17 +248,17 @@ pub fn with_every_call() -> Chain {
                     node: public(41),
                     proof,
                     pair: false,
-                    addresses: addresses.clone(),
+                    addresses: at(41),
                 }),
             ),
             (102, Call::Consortium(C::RemoveNode { node: public(22) })),
             (103, Call::Consortium(C::SetPartner { node: public(23) })),
-            (1, Call::Consortium(C::SetAddresses { addresses })),
+            (1, Call::Consortium(C::SetAddresses { addresses: at(51) })),
         ],
         vec![
             (104, Call::Standby(switch)),
             (101, Call::Records(R::Delete { data_set: data_set(), key: key.clone(), expected })),
-            (101, Call::Records(put(b"43"))),
+            (101, Call::Records(put(Some("text/plain"), b"43"))),
             (101, Call::Consortium(C::SetRole { user: public(51), role: UserRole::Auditor })),
             grant(Grantee::Members, Range::all(), Right::Read),
             grant(Grantee::Org(org("beta")), Range::prefix(b"2026-"), Right::Write),

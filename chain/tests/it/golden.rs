@@ -241,6 +241,11 @@ fn errors() -> Vec<(&'static str, Error)> {
         ("Suspended", Error::Suspended { org: samples::org("alpha") }),
         ("NotFound", Error::NotFound { what, name: name() }),
         ("Exists", Error::Exists { what, name: name() }),
+        ("KeyTaken", Error::KeyTaken { key: sender, role: "", org: samples::org("alpha") }),
+        (
+            "AddressTaken",
+            Error::AddressTaken { address: name(), node: sender, org: samples::org("alpha") },
+        ),
         ("NotAllowed", Error::NotAllowed { sender, needed: "" }),
         ("Version", Error::Version { expected, got }),
         (
@@ -322,8 +327,8 @@ fn every_page_of_the_tree_is_shown() {
 
 proptest::proptest! {
     #[test]
-    fn any_key_of_the_state_comes_back_from_its_text(key: Vec<u8>, prefix in 0usize..6) {
-        let prefixes = ["", "recent/", "consortium/key/", "consortium/user/a/", "records/data/a/", "records/set/"];
+    fn any_key_of_the_state_comes_back_from_its_text(key: Vec<u8>, prefix in 0usize..7) {
+        let prefixes = ["", "recent/", "consortium/key/", "consortium/user/a/", "consortium/address/", "records/data/a/", "records/set/"];
         let key = [prefixes[prefix].as_bytes(), &key].concat();
         proptest::prop_assert_eq!(stored::key_of_text(&stored::key_text(&key)), Ok(key));
     }

@@ -270,8 +270,19 @@ pub fn calls() -> Vec<(&'static str, Call)> {
             Call::Records(R::Put {
                 data_set: data_set(),
                 key: key.clone(),
+                content_type: None,
                 value: b"42".to_vec(),
                 expected: Some(3),
+            }),
+        ),
+        (
+            "records.put with a content type",
+            Call::Records(R::Put {
+                data_set: data_set(),
+                key: key.clone(),
+                content_type: Some("text/csv; charset=utf-8".parse().expect("a content type")),
+                value: b"42".to_vec(),
+                expected: None,
             }),
         ),
         ("records.delete", Call::Records(R::Delete { data_set: data_set(), key, expected: None })),

@@ -1,6 +1,7 @@
 //! Arbitrary values of every type that is sent or stored, for proptest.
 
 use proptest::collection::{btree_map, vec};
+use proptest::option;
 use proptest::prelude::*;
 use tandem_chain::block::{Block, Certificate, Commit, CommitSig, Header};
 use tandem_chain::evidence::Evidence;
@@ -14,7 +15,8 @@ use tandem_chain::permit::{Part, Permit, PermitBody};
 use tandem_chain::roles::{NodeEntry, Register, RoleTable, Seat};
 use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::{
-    Address, ChainId, DataSetName, Hash, Height, OrgName, Power, Round, Term, Timestamp,
+    Address, ChainId, ContentType, DataSetName, Hash, Height, OrgName, Power, Round, Term,
+    Timestamp,
 };
 use tandem_chain::vote::{Vote, VoteKind};
 
@@ -30,6 +32,13 @@ fn org_name() -> impl Strategy<Value = OrgName> {
 
 fn data_set_name() -> impl Strategy<Value = DataSetName> {
     "[a-z0-9._-]{1,32}".prop_map(|text| text.parse().expect("a name"))
+}
+
+fn content_type() -> impl Strategy<Value = ContentType> {
+    let name = "[A-Za-z0-9][A-Za-z0-9.+-]{0,9}";
+    let value = "([a-z0-9]{1,9}|\"[a-z0-9 ;=/]{0,9}\")";
+    let text = proptest::string::string_regex(&format!("{name}/{name}( ?; ?a={value})?"));
+    text.expect("a pattern").prop_map(|text| text.parse().expect("a content type"))
 }
 
 fn hash() -> impl Strategy<Value = Hash> {
@@ -76,8 +85,8 @@ pub fn observation() -> impl Strategy<Value = Observation> {
 pub fn vote() -> impl Strategy<Value = Vote> {
     let kind = prop_oneof![Just(VoteKind::Prevote), Just(VoteKind::Precommit)];
     let who = (any::<u16>(), address(), signature());
-    let what = (height(), round(), proptest::option::of(hash()), time());
-    (kind, what, who, proptest::option::of(observation())).prop_map(
+    let what = (height(), round(), option::of(hash()), time());
+    (kind, what, who, option::of(observation())).prop_map(
         |(kind, (height, round, block, timestamp), who, observation)| Vote {
             kind,
             height,
@@ -100,18 +109,18 @@ pub fn evidence() -> impl Strategy<Value = Evidence> {
 fn commit() -> impl Strategy<Value = Commit> {
     let sig = (address(), time(), signature())
         .prop_map(|(address, timestamp, signature)| CommitSig { address, timestamp, signature });
-    let signatures = vec(proptest::option::of(sig), 0..6);
-    (height(), round(), proptest::option::of(hash()), signatures)
+    let signatures = vec(option::of(sig), 0..6);
+    (height(), round(), option::of(hash()), signatures)
         .prop_map(|(height, round, block, signatures)| Commit { height, round, block, signatures })
 }
 
 pub fn certificate() -> impl Strategy<Value = Certificate> {
-    (commit(), vec(proptest::option::of(observation()), 0..6))
+    (commit(), vec(option::of(observation()), 0..6))
         .prop_map(|(commit, observations)| Certificate { commit, observations })
 }
 
 pub fn record() -> impl Strategy<Value = SignedRecord> {
-    let observations = vec(proptest::option::of(observation()), 0..6);
+    let observations = vec(option::of(observation()), 0..6);
     (height(), vec(any::<bool>(), 0..40), observations, signature()).prop_map(
         |(height, alive, observations, signature)| SignedRecord {
             record: LivenessRecord { height, alive: alive.into_iter().collect(), observations },
@@ -153,7 +162,7 @@ fn call() -> impl Strategy<Value = Call> {
     use consortium::Call as C;
     use records::Call as R;
     let bytes = || vec(any::<u8>(), 0..50);
-    let expected = || proptest::option::of(any::<u64>());
+    let expected = || option::of(any::<u64>());
     prop_oneof![
         (public_key(), signature(), any::<bool>(), addresses()).prop_map(
             |(node, proof, pair, addresses)| Call::Consortium(C::RegisterNode {
@@ -183,10 +192,11 @@ fn call() -> impl Strategy<Value = Call> {
             Call::Consortium(C::RegisterInvited { invitation, claim, addresses })
         }),
         data_set_name().prop_map(|data_set| Call::Records(R::Create { data_set })),
-        (data_set_name(), bytes(), bytes(), expected()).prop_map(
-            |(data_set, key, value, expected)| Call::Records(R::Put {
+        (data_set_name(), bytes(), option::of(content_type()), bytes(), expected()).prop_map(
+            |(data_set, key, content_type, value, expected)| Call::Records(R::Put {
                 data_set,
                 key,
+                content_type,
                 value,
                 expected
             })
@@ -225,10 +235,10 @@ fn range() -> impl Strategy<Value = Range> {
 }
 
 pub fn permit() -> impl Strategy<Value = Permit> {
-    let node = proptest::option::of(public_key());
+    let node = option::of(public_key());
     let part = (data_set_name(), range()).prop_map(|(data_set, range)| Part { data_set, range });
-    let only = proptest::option::of(part);
-    (chain_id(), node, proptest::option::of(hash()), time(), only).prop_map(
+    let only = option::of(part);
+    (chain_id(), node, option::of(hash()), time(), only).prop_map(
         |(chain_id, node, request, ends, only)| {
             let key = secret(1);
             let reader = key.public();
@@ -274,7 +284,7 @@ pub fn tx() -> impl Strategy<Value = Tx> {
 
 fn header() -> impl Strategy<Value = Header> {
     let hashes = proptest::array::uniform8(hash());
-    (chain_id(), height(), time(), proptest::option::of(hash()), hashes, address()).prop_map(
+    (chain_id(), height(), time(), option::of(hash()), hashes, address()).prop_map(
         |(chain_id, height, time, last_block_id, hashes, proposer_address)| Header {
             chain_id,
             height,

@@ -102,7 +102,7 @@ fn shown(family: FamilyName, key: &[u8], value: &[u8]) -> (Value, Option<tandem_
         }
         Err(error) => {
             shown["error"] = error.to_string().into();
-            shown["value"] = content::show(value);
+            shown["value"] = content::show(value, None);
             (shown, Some(error))
         }
     }

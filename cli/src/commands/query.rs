@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tandem_chain::types::{DataSetName, Height, OrgName};
+use tandem_chain::types::{ContentType, DataSetName, Height, OrgName};
 use tandem_node::client::{Client, QueryAnswer};
 use tandem_node::decode::content::{self, Content};
 use tandem_node::decode::terminal::visible;
@@ -176,10 +176,11 @@ fn show_record(global: &Global, answer: QueryAnswer) -> anyhow::Result<()> {
         bail!("{}", answer.log);
     }
     if global.json {
-        let QueryAnswer { value, version, height, .. } = answer;
+        let QueryAnswer { value, version, content_type, height, .. } = answer;
         let value = json!({
             "value": hex::encode(&value),
-            "content": content::show(&value),
+            "content_type": content_type,
+            "content": content::show(&value, content_type.as_ref()),
             "text": String::from_utf8(value).ok(),
             "version": version.to_string(),
             "height": height.to_string(),
@@ -189,15 +190,16 @@ fn show_record(global: &Global, answer: QueryAnswer) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if out.is_terminal() {
         drop(out);
-        return output::print(&for_terminal(&answer.value));
+        return output::print(&for_terminal(&answer.value, answer.content_type.as_ref()));
     }
     // As it is: it may be a file.
     out.write_all(&answer.value).context("cannot write the value")
 }
 
-/// A value for people, by what is in it; nothing that a terminal would act on.
-fn for_terminal(value: &[u8]) -> String {
-    match Content::of(value) {
+/// A value for people, by what is in it, below what it is claimed to be; nothing that a terminal would
+/// act on.
+fn for_terminal(value: &[u8], content_type: Option<&ContentType>) -> String {
+    let shown = match Content::of(value, content_type) {
         Content::Json(value) => output::json_text(&value),
         Content::Text(text) => visible(&text),
         Content::Cbor(notation) => visible(&notation),
@@ -206,6 +208,10 @@ fn for_terminal(value: &[u8]) -> String {
             ("hex", hex::encode_upper(&bytes)),
             ("base64", STANDARD.encode(&bytes)),
         ]),
+    };
+    match content_type {
+        Some(content_type) => format!("content type: {content_type}\n\n{shown}"),
+        None => shown,
     }
 }
 
@@ -213,10 +219,12 @@ fn records_text(page: &RecordsPage) -> String {
     let row = |record: &RecordEntry| {
         let key = hex::decode(&record.key).map_or(record.key.clone(), |key| output::readable(&key));
         let digest = record.digest.to_string();
-        [key, record.version.to_string(), record.size.to_string(), digest]
+        let content_type = record.content_type.as_ref().map_or("-", ContentType::as_str);
+        let (version, size) = (record.version.to_string(), record.size.to_string());
+        [key, version, size, digest, content_type.to_owned()]
     };
-    let mut text =
-        output::table(["KEY", "VERSION", "BYTES", "SHA-256"], page.records.iter().map(row));
+    let heads = ["KEY", "VERSION", "BYTES", "SHA-256", "CONTENT TYPE"];
+    let mut text = output::table(heads, page.records.iter().map(row));
     if page.next.is_some() {
         text += "\nthere are more: use --prefix or --limit";
     }
@@ -306,7 +314,11 @@ mod tests {
             (b"\xa1\x61\x7f\x01", "{\"\\u{7f}\": 1}"),
             (b"\x1b[2J", "bytes   4\nhex     1B5B324A\nbase64  G1sySg=="),
         ] {
-            assert_eq!(for_terminal(value), expected);
+            assert_eq!(for_terminal(value, None), expected);
         }
+        let claimed = |text: &str, value| for_terminal(value, Some(&text.parse().unwrap()));
+        assert_eq!(claimed("text/csv", b"[1]"), "content type: text/csv\n\n[1]");
+        let expected = "content type: application/json\n\nbytes   1\nhex     FF\nbase64  /w==";
+        assert_eq!(claimed("application/json", b"\xff"), expected);
     }
 }

@@ -152,13 +152,16 @@ fn restore(global: &Global, args: SnapshotFolder) -> anyhow::Result<()> {
         .filter(|begun| begun.manifest() == manifest && begun.above() == above);
     let restore = match begun {
         Some(restore) => restore,
-        None => Restore::begin(db.clone(), manifest.clone(), above.clone())?,
+        None => Restore::begin(db.clone(), manifest.clone(), above.clone())
+            .map_err(SnapshotError::stopped)?,
     };
     for index in restore.missing()? {
-        let put = restore.put(index, &folder.chunk(index)?);
-        put.with_context(|| format!("chunk {index} of {}", folder.path().display()))?;
+        match restore.put(index, &folder.chunk(index)?).map_err(SnapshotError::stopped) {
+            Err(error @ SnapshotError::Disk { .. }) => return Err(error.into()),
+            put => put.with_context(|| format!("chunk {index} of {}", folder.path().display()))?,
+        }
     }
-    let height = restore.finish(&genesis, folder.block())?;
+    let height = restore.finish(&genesis, folder.block()).map_err(SnapshotError::stopped)?;
     report(global, &folder, height)
 }
 

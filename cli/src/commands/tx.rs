@@ -102,9 +102,9 @@ async fn grantee(
 fn record_call(tx: RecordTx) -> anyhow::Result<(records::Call, Sending)> {
     Ok(match tx {
         RecordTx::Create { set, sending } => (records::Call::Create { data_set: set }, sending),
-        RecordTx::Put { set, key, value, expect, sending } => {
+        RecordTx::Put { set: data_set, key, value, content_type, expect: expected, sending } => {
             let (key, value) = (input::record_key(&key)?, input::value(&value)?);
-            (records::Call::Put { data_set: set, key, value, expected: expect }, sending)
+            (records::Call::Put { data_set, key, content_type, value, expected }, sending)
         }
         RecordTx::Delete { set, key, expect, sending } => {
             let key = input::record_key(&key)?;

@@ -26,7 +26,9 @@ async fn an_item_is_decoded_from_text_from_a_file_and_by_its_kind() {
     let desk = Desk::new();
     desk.network(&["alpha"]).await;
     let node = desk.start("alpha", "").await;
-    let put = format!("tx record put prices oil {{\"usd\":81.2}} {KEY} --sign-only --json");
+    let put = format!(
+        "tx record put prices oil 81.2 --content-type application/json {KEY} --sign-only --json"
+    );
     let signed = node.run(&put).await.json();
     let digits = signed["tx"].as_str().unwrap();
     let bytes = hex::decode(digits).unwrap();
@@ -50,7 +52,8 @@ async fn an_item_is_decoded_from_text_from_a_file_and_by_its_kind() {
         assert_eq!((kind, &value["hash"]), ("transaction", &signed["hash"]));
         let put = &value["body"]["call"]["Records"]["Put"];
         assert_eq!(put["key"], json!({ "bytes": "3", "text": "oil" }));
-        assert_eq!(put["value"], json!({ "bytes": "12", "json": { "usd": 81.2 } }));
+        assert_eq!(put["content_type"], "application/json");
+        assert_eq!(put["value"], json!({ "bytes": "4", "json": 81.2 }));
     }
 
     // Transactions and the liveness record as the RPC has them.
@@ -174,14 +177,16 @@ async fn read_beside(desk: &Desk) {
         .await;
         desk.fail("decode --home alpha --family blocks --key x", 2, &["a height"]).await;
         // The node has taken no notice, and what it does next is seen.
-        send(&node, &format!("record put prices oil {run}")).await;
+        send(&node, &format!("record put prices oil {run} --content-type application/cbor")).await;
         let oil = decode("state --key records/data/prices/oil".to_owned()).await.json();
-        assert_eq!(oil["value"]["value"]["text"], run.to_string());
+        assert_eq!(oil["value"]["content_type"], "application/cbor");
+        // The digits are items of CBOR, too.
+        assert_eq!(oil["value"]["value"]["cbor"], format!("-{}", run + 17));
         if run == 0 {
             node.run("db compact --home alpha").await.done();
         }
     }
     node.stop().await;
     let oil = decode("state --key records/data/prices/oil".to_owned()).await.json();
-    assert_eq!(oil["value"]["value"]["text"], "2");
+    assert_eq!(oil["value"]["value"]["cbor"], "-19");
 }

@@ -30,7 +30,7 @@ async fn a_ledger_is_written_beside_its_node_and_a_node_is_made_from_it() {
     let genesis = desk.network(&["alpha"]).await;
     let node = desk.start("alpha", "").await;
     send(&node, "record create prices").await;
-    let put = send(&node, "record put prices oil 81.20").await;
+    let put = send(&node, "record put prices oil 81.20 --content-type text/plain").await;
     let height = put["height"].as_str().unwrap();
 
     let written = desk.run("export blocks.jsonl --home alpha --json").await.json();
@@ -47,7 +47,11 @@ async fn a_ledger_is_written_beside_its_node_and_a_node_is_made_from_it() {
     let line = &all[height.parse::<usize>().unwrap()];
     let content = &line["content"]["block"]["txs"][0];
     assert_eq!((&line["height"], &content["hash"]), (&json!(height), &put["hash"]));
-    assert_eq!(content["body"]["call"]["Records"]["Put"]["value"]["text"], "81.20");
+    let call = &content["body"]["call"]["Records"]["Put"];
+    assert_eq!(
+        (&call["content_type"], &call["value"]["text"]),
+        (&json!("text/plain"), &json!("81.20"))
+    );
 
     desk.fail("export blocks.jsonl --home alpha", 1, &["blocks.jsonl exists already"]).await;
     assert_eq!(desk.read("blocks.jsonl"), file);
@@ -72,6 +76,7 @@ async fn a_ledger_is_written_beside_its_node_and_a_node_is_made_from_it() {
     let record = &records[2];
     assert_eq!((&record["key"], &record["version"]), (&json!("6F696C"), &json!("1")));
     assert_eq!(record["content"]["value"], json!({ "bytes": "5", "text": "81.20" }));
+    assert_eq!(record["content_type"], "text/plain");
 
     home(&desk, "copy").await;
     let imported = desk.run("import blocks.jsonl --home copy --json").await.json();
@@ -92,6 +97,8 @@ async fn a_ledger_is_written_beside_its_node_and_a_node_is_made_from_it() {
     // A node starts from it, and has what the other had.
     let copy = desk.start("copy", "").await;
     assert_eq!(copy.run("query record prices oil").await.done(), "81.20");
+    let oil = copy.run("query record prices oil --json").await.json();
+    assert_eq!(oil["content_type"], "text/plain");
     let found =
         copy.run(&format!("query tx {} --json", put["hash"].as_str().unwrap())).await.json();
     assert_eq!(found, put);

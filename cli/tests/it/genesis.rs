@@ -11,7 +11,8 @@ async fn part(desk: &Desk, org: &str, standby: bool) {
     desk.run(&format!("keys new {org}-admin.json")).await.done();
     let init = |node, role, more: String| {
         let org_part = format!("--org-part {org}.json --org {org} --role {role}");
-        format!("init --home {org}-{node} --address /ip4/10.0.0.1/tcp/26656 {org_part} {more}")
+        let address = format!("/dns4/{org}-{node}.example.org/tcp/26656");
+        format!("init --home {org}-{node} --address {address} {org_part} {more}")
     };
     let admin = format!("--admin-key {org}-admin.json");
     desk.run(&init("a", "validator", admin)).await.done();

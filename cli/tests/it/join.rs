@@ -213,7 +213,13 @@ async fn grow(desk: &Desk, node: &Node<'_>, blocks: u64) {
     let until = std::time::Instant::now() + Duration::from_secs(120);
     for number in 0_u32.. {
         let (key, value) = (number.to_be_bytes().to_vec(), b"small".to_vec());
-        let put = records::Call::Put { data_set: data_set(), key, value, expected: None };
+        let put = records::Call::Put {
+            data_set: data_set(),
+            key,
+            content_type: None,
+            value,
+            expected: None,
+        };
         let tx = prepare(put).await.unwrap();
         assert_eq!(client.broadcast_tx_sync(tx.bytes()).await.unwrap().code, 0);
         if number.is_multiple_of(32)
@@ -242,6 +248,12 @@ async fn a_machine_that_joins_a_long_chain_restores_a_snapshot_and_follows() {
     desk.run(&format!("join {token} {} {options}", at(other))).await.json();
     assert!(desk.read("a2/config/config.toml").contains(taken["proof"].as_str().unwrap()));
     json_log(&desk, "a2");
+    // On a full disk it ends in the midst of the restore, and goes on when there is room.
+    let error = desk.run_bounded("start --home a2", 128).await.stderr(1);
+    for word in ["the restore has stopped", "File too large", "make room", "goes on"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    desk.fail("db stats --home a2", 1, &["a part of the state"]).await;
     let newcomer = desk.start("a2", "").await;
     let height: u64 = taken["height"].as_str().unwrap().parse().unwrap();
     // It is gone for a moment, while it restores.

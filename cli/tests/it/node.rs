@@ -152,16 +152,29 @@ async fn a_record_is_written_and_read() {
     assert_eq!(put["events"][0]["type"], "record_put");
     assert_eq!(put["events"][0]["attributes"]["version"], "1");
     desk.write("report", "two\nlines\n");
-    send(&node, &format!("record put prices 0x00ff @report {KEY}")).await;
+    send(&node, &format!("record put prices 0x00ff @report --content-type text/csv {KEY}")).await;
+    let other = format!("tx record put prices oil 1 {KEY} --content-type");
+    for bad in
+        ["json", "text/", "t\u{e4}xt/plain", "text/<b>", &format!("text/{}", "x".repeat(123))]
+    {
+        let words = ["--content-type", "text/csv or application/json", "at most 127"];
+        node.fail(&format!("{other} {bad}"), 2, &words).await;
+    }
 
     let (text, record) = node.ask("query record prices oil").await;
     assert_eq!(text, "81.20", "the value as it is, with no line feed behind it");
     assert_eq!((&record["text"], &record["version"]), (&json!("81.20"), &json!("1")));
     assert_eq!(record["value"], "38312e3230");
-    assert_eq!(node.run("query record prices 0x00ff").await.done(), "two\nlines\n");
+    assert_eq!(record["content_type"], Value::Null);
+    let (text, record) = node.ask("query record prices 0x00ff").await;
+    assert_eq!(text, "two\nlines\n", "the value alone, into a pipe");
+    assert_eq!(record["content_type"], "text/csv");
     let (text, found) = node.ask("query records prices").await;
     assert_eq!(found["records"].as_array().map(Vec::len), Some(2));
     assert!(text.contains("oil") && text.contains("0x00ff"), "{text}");
+    assert!(text.contains("CONTENT TYPE") && text.contains("text/csv"), "{text}");
+    let types = [&found["records"][0], &found["records"][1]].map(|record| &record["content_type"]);
+    assert_eq!(types, [&json!("text/csv"), &Value::Null]);
     let (_, found) = node.ask("query records prices --prefix o").await;
     assert_eq!(found["records"].as_array().map(Vec::len), Some(1));
     let (text, found) = node.ask("query data-sets").await;

@@ -47,6 +47,18 @@ async fn a_snapshot_is_taken_verified_and_restored_elsewhere() {
         desk.fail(&format!("{verify} --trust {trust}"), code, words).await;
     }
     desk.fail("snapshot verify none --home beta", 1, &["none/manifest"]).await;
+    // A home of another chain: what is there is not looked at any further, and nothing is made.
+    desk.run("init --home gamma").await.done();
+    let mut other: Value = serde_json::from_str(&desk.read("genesis.json")).unwrap();
+    other["chain_id"] = "cli-2".into();
+    desk.write("gamma/config/genesis.json", &other.to_string());
+    for command in ["verify", "restore"] {
+        for trust in [String::new(), format!("--trust {above}:{hash}")] {
+            let line = format!("snapshot {command} {folder} --home gamma {trust}");
+            desk.fail(&line, 1, &["cli-1", "cli-2"]).await;
+        }
+    }
+    assert!(!desk.path("gamma/data/CURRENT").exists());
     let (_, verified) = desk.ask(&verify).await;
     let by_hash = desk.run(&format!("{verify} --trust {above}:{hash} --json")).await.json();
     assert_eq!(verified, by_hash);
@@ -103,8 +115,10 @@ async fn a_full_disk_ends_a_restore_which_goes_on_when_there_is_room() {
     node.stop().await;
     desk.run("init --home beta --genesis genesis.json").await.done();
     let restore = format!("snapshot restore alpha/snapshots/{height} --home beta");
-    let error = desk.run_bounded(&restore, 64).await.stderr(1);
-    assert!(error.contains("File too large"), "{error}");
+    let error = desk.run_bounded(&restore, 64).await.failed(1);
+    for word in ["the restore has stopped", "File too large", "beta/data", "make room", "goes on"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
     desk.fail("db stats --home beta", 1, &["a part of the state"]).await;
     desk.run(&restore).await.done();
     let (_, stats) = desk.ask("db stats --home beta").await;

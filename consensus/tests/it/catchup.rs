@@ -538,7 +538,7 @@ fn tx_of(length: usize) -> Tx {
     let with = |value: usize| {
         let data_set = "data".parse().expect("a name");
         let (key, value) = (vec![1], vec![0; value]);
-        let call = records::Call::Put { data_set, key, value, expected: None };
+        let call = records::Call::Put { data_set, key, content_type: None, value, expected: None };
         WORLD.tx(&WORLD.admin(0), 1, 10, Call::Records(call))
     };
     let tx = with(length - with(0).bytes().len());

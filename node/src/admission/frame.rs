@@ -101,6 +101,7 @@ mod tests {
         let call = Call::Records(records::Call::Put {
             data_set: "set".parse().unwrap(),
             key: b"key".to_vec(),
+            content_type: None,
             value: vec![0; bytes],
             expected: None,
         });

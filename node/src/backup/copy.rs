@@ -24,18 +24,32 @@ pub(super) fn copy(
     max: u64,
     stop: &AtomicBool,
 ) -> Result<(u64, Hash), BackupError> {
-    // A pipe would keep whoever opens it.
-    if !std::fs::metadata(from).map_err(io_error("open", from))?.is_file() {
-        return Err(io_error("read", from)(io::Error::other("it is no file")).into());
-    }
-    let source = File::open(from).map_err(io_error("open", from))?;
-    let mut source = source.take(max.saturating_add(1));
     let mut target = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(to)
         .map_err(io_error("create", to))?;
+    let write = |bytes: &[u8]| Ok(target.write_all(bytes).map_err(io_error("write", to))?);
+    let copied = read(from, max, stop, write)?;
+    target.sync_all().map_err(io_error("write", to))?;
+    Ok(copied)
+}
+
+/// Reads a file part by part, of one that is longer than `max` bytes no more than one byte beyond that.
+/// Returns length and SHA-256 of what was read.
+pub(super) fn read(
+    from: &Path,
+    max: u64,
+    stop: &AtomicBool,
+    mut take: impl FnMut(&[u8]) -> Result<(), BackupError>,
+) -> Result<(u64, Hash), BackupError> {
+    // A pipe would keep whoever opens it.
+    if !std::fs::metadata(from).map_err(io_error("open", from))?.is_file() {
+        return Err(io_error("read", from)(io::Error::other("it is no file")).into());
+    }
+    let source = File::open(from).map_err(io_error("open", from))?;
+    let mut source = source.take(max.saturating_add(1));
     let mut hasher = Sha256::new();
     let mut bytes = 0u64;
     let mut buffer = vec![0; AT_ONCE];
@@ -48,10 +62,9 @@ pub(super) fn copy(
             break;
         }
         hasher.update(&buffer[..read]);
-        target.write_all(&buffer[..read]).map_err(io_error("write", to))?;
+        take(&buffer[..read])?;
         bytes += read as u64;
     }
-    target.sync_all().map_err(io_error("write", to))?;
     Ok((bytes, Hash(hasher.finalize().into())))
 }
 

@@ -1,15 +1,16 @@
 //! Putting a backup in the place of a home's database.
 
 use std::fs::{File as OpenFile, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use tandem_chain::keys::PublicKey;
+use tandem_chain::types::Hash;
 use zeroize::Zeroizing;
 
-use super::copy::{copy, file_names, rename};
-use super::manifest::{CONFIG_FILE, DATA, GENESIS_FILE, KEY_FILE, Manifest, place};
+use super::copy::{copy, file_names, read, rename};
+use super::manifest::{CONFIG_FILE, DATA, File, GENESIS_FILE, KEY_FILE, Manifest, place};
 use super::{BackupError, create, genesis_hash};
 use crate::config::Config;
 use crate::home::files::{self, io_error, remove_folder, sync_folder};
@@ -66,8 +67,18 @@ pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, Ba
         if home.config_path().exists() { home.config_path() } else { folder.join(CONFIG_FILE) };
     // A key that is wrong or missing is told before anything is copied.
     let storage = home.storage(&Config::load(&config)?)?;
-    let height =
-        Database::open_read_only(&folder.join(DATA), manifest.genesis_hash, &storage)?.height();
+    let opened = Database::open_read_only(&folder.join(DATA), manifest.genesis_hash, &storage);
+    if let Err(
+        storage::Error::Damaged { .. }
+        | storage::Error::Open { .. }
+        | storage::Error::None { .. }
+        | storage::Error::Content { .. },
+    ) = &opened
+    {
+        // Which of its files is damaged, if it was whole when it was made.
+        check_all(&manifest, folder)?;
+    }
+    let height = opened?.height();
     if height != manifest.height {
         let reason = format!("the database in it ends at height {height}, not {}", manifest.height);
         return Err(BackupError::Damaged { path: folder.to_owned(), reason });
@@ -114,13 +125,7 @@ fn copy_all(manifest: &Manifest, folder: &Path, to: &Path) -> Result<(), BackupE
     for file in &manifest.files {
         let from = place(folder, file);
         let copied = copy(&from, &place(to, file), file.bytes, &AtomicBool::new(false))?;
-        if copied != (file.bytes, file.sha256) {
-            let reason = match copied.0 {
-                bytes if bytes > file.bytes => format!("it has more than {} bytes", file.bytes),
-                bytes => format!("it has {bytes} bytes and SHA-256 {}", copied.1),
-            };
-            return Err(BackupError::Damaged { path: from, reason });
-        }
+        check(file, from, copied)?;
     }
     if genesis_hash(&to.join(GENESIS_FILE))? != Some(manifest.genesis_hash) {
         let reason = "its hash is not that of backup.json".to_owned();
@@ -128,6 +133,28 @@ fn copy_all(manifest: &Manifest, folder: &Path, to: &Path) -> Result<(), BackupE
     }
     sync_folder(&to.join(DATA))?;
     Ok(())
+}
+
+/// Compares every byte of a backup with what `backup.json` says.
+fn check_all(manifest: &Manifest, folder: &Path) -> Result<(), BackupError> {
+    for file in &manifest.files {
+        let from = place(folder, file);
+        let found = read(&from, file.bytes, &AtomicBool::new(false), |_| Ok(()))?;
+        check(file, from, found)?;
+    }
+    Ok(())
+}
+
+/// Refuses a file that has another length or SHA-256 than `backup.json` says.
+fn check(file: &File, path: PathBuf, found: (u64, Hash)) -> Result<(), BackupError> {
+    if found == (file.bytes, file.sha256) {
+        return Ok(());
+    }
+    let reason = match found.0 {
+        bytes if bytes > file.bytes => format!("it has more than {} bytes", file.bytes),
+        bytes => format!("it has {bytes} bytes and SHA-256 {}", found.1),
+    };
+    Err(BackupError::Damaged { path, reason })
 }
 
 /// Ends a restore that was interrupted when all of it was copied. It is called before a home's

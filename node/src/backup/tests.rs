@@ -205,6 +205,9 @@ fn a_backup_that_is_given_up_leaves_nothing_and_is_made_anew() {
     restore(&setting.other_home(), &setting.folder(), false).unwrap();
 }
 
+/// Places at which each file of a backup is damaged.
+const PLACES: usize = 4;
+
 /// Whatever is missing from a backup, or is another byte in it: it is refused, and the home is what
 /// it was.
 #[test]
@@ -219,11 +222,14 @@ fn a_backup_that_is_not_whole_or_damaged_changes_nothing() {
     for file in files {
         let good = fs::read(&file).unwrap();
         // A log may have nothing in it: then one that has is as bad.
-        let mut other = if good.is_empty() { vec![0] } else { good.clone() };
-        let middle = other.len() / 2;
-        other[middle] ^= 1;
+        let some = if good.is_empty() { vec![0] } else { good.clone() };
+        let flipped = (0..PLACES).map(|i| {
+            let mut flipped = some.clone();
+            flipped[i * (some.len() - 1) / (PLACES - 1)] ^= 1 << (i % 8);
+            Some(flipped)
+        });
         let cut = good.split_last().map(|(_, cut)| cut.to_vec());
-        for bad in [None, Some(other)].into_iter().chain(cut.map(Some)) {
+        for bad in [None].into_iter().chain(flipped).chain(cut.map(Some)) {
             match &bad {
                 None => fs::remove_file(&file).unwrap(),
                 Some(bad) => fs::write(&file, bad).unwrap(),
@@ -232,7 +238,10 @@ fn a_backup_that_is_not_whole_or_damaged_changes_nothing() {
             // One bit of backup.json's own text may change nothing that counts, such as the time.
             let harmless = file.ends_with(BACKUP_FILE) && bad.is_some();
             if !harmless {
-                assert!(restored.is_err(), "{}: {restored:?}", file.display());
+                let error = restored.unwrap_err().to_string();
+                let name = file.file_name().unwrap().to_str().unwrap();
+                assert!(error.contains(folder.to_str().unwrap()), "{name}: {error}");
+                assert!(error.contains(name), "{name}: {error}");
                 assert_eq!(tree(&home.root().join("config")), before, "{}", file.display());
                 assert!(!home.data_path().join("CURRENT").exists());
             } else if restored.is_ok() {

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Deserialize as DeserializeDerive, Serialize};
 use tandem_chain::Error as ChainError;
 use tandem_chain::ledger::{Event, Receipt};
-use tandem_chain::types::{ChainId, Hash, Height, Timestamp, TxHash};
+use tandem_chain::types::{ChainId, ContentType, Hash, Height, Timestamp, TxHash};
 
 use crate::rpc::shapes::tandem::OwnStatus;
 use crate::rpc::shapes::text;
@@ -137,6 +137,9 @@ pub struct QueryAnswer {
     /// A record's version.
     #[serde(with = "text")]
     pub version: u64,
+    /// What a record's value is, as who wrote it said; none for other answers, and of a node that does not
+    /// tell.
+    pub content_type: Option<ContentType>,
     /// Height of the state.
     #[serde(with = "text")]
     pub height: Height,

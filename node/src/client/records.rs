@@ -10,7 +10,7 @@ use crate::rpc::shapes::records::RecordHistory;
 use crate::rpc::shapes::tandem::{DataSets, RecordsPage};
 
 impl Client {
-    /// The value and version of a record.
+    /// The value of a record, with its version and content type.
     ///
     /// # Errors
     /// [`ClientError`]; what is not found is an answer with a code.

@@ -313,6 +313,16 @@ impl Config {
         Self::default().to_toml()
     }
 
+    /// What is allowed, and should be known.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let prunes = !pruning::Policy::from(&self.storage).is_archive();
+        let text = "old blocks are taken away (storage.keep_blocks, storage.keep_days), and no snapshots are \
+                    taken (snapshots.interval is 0): a new node that reaches only such nodes has nothing to \
+                    begin with; set snapshots.interval, or be sure that another member keeps all blocks";
+        (prunes && self.snapshots.interval == 0).then(|| text.to_owned()).into_iter().collect()
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -503,6 +513,17 @@ mod tests {
             for word in words {
                 assert!(error.contains(word), "{text}: {word:?} is not in {error:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_node_that_leaves_newcomers_nothing_is_warned_of() {
+        let warnings = |text: &str| Config::parse(text, "test").unwrap().warnings();
+        let prunes = "storage.keep_days = 7";
+        let warned = warnings(&format!("{prunes}\nsnapshots.interval = 0"));
+        assert!(warned.len() == 1 && warned[0].contains("snapshots.interval"), "{warned:?}");
+        for text in ["", prunes, "snapshots.interval = 0"] {
+            assert_eq!(warnings(text), [""; 0], "{text}");
         }
     }
 

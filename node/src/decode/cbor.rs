@@ -21,16 +21,22 @@ struct Open {
     close: &'static str,
 }
 
-/// The notation of an array, a map or a tagged value that all of `bytes` are; none for other bytes.
-/// (Any byte at all begins some CBOR: a number or a text is none that could be told by its look.) What
-/// is nested deeper than anyone reads is none, either.
+/// The notation of the one item that all of `bytes` are; none for other bytes. What is nested deeper than
+/// anyone reads is none, either.
 /// Memory is in proportion to the bytes; nothing is recursive.
 #[must_use]
 pub fn diagnostic(bytes: &[u8]) -> Option<String> {
+    written(bytes).ok().flatten()
+}
+
+/// As [`diagnostic`], of an array, a map or a tagged value alone: any byte at all begins some CBOR, and
+/// a number or a text is none that could be told by its look.
+#[must_use]
+pub fn structured(bytes: &[u8]) -> Option<String> {
     let kind = Decoder::new(bytes).datatype().ok()?;
     let is_structured =
         matches!(kind, Type::Array | Type::ArrayIndef | Type::Map | Type::MapIndef | Type::Tag);
-    if is_structured { written(bytes).ok().flatten() } else { None }
+    if is_structured { diagnostic(bytes) } else { None }
 }
 
 fn written(bytes: &[u8]) -> Result<Option<String>, Error> {
@@ -189,7 +195,7 @@ mod tests {
     use super::*;
 
     fn of(digits: &str) -> Option<String> {
-        diagnostic(&hex::decode(digits).unwrap())
+        structured(&hex::decode(digits).unwrap())
     }
 
     /// Examples of RFC 8949, appendix A.
@@ -253,6 +259,27 @@ mod tests {
     }
 
     #[test]
+    fn other_items_are_written_where_they_are_asked_for() {
+        for (digits, expected) in [
+            ("01", Some("1")),
+            ("3903e7", Some("-1000")),
+            ("6449455446", Some("\"IETF\"")),
+            ("7f657374726561646d696e67ff", Some("(_ \"strea\", \"ming\")")),
+            ("4401020304", Some("h'01020304'")),
+            ("f6", Some("null")),
+            ("f97e00", Some("NaN")),
+            ("83010203", Some("[1, 2, 3]")),
+            ("", None),
+            ("0101", None),
+            ("ff", None),
+            ("61", None),
+            ("1c", None),
+        ] {
+            assert_eq!(diagnostic(&hex::decode(digits).unwrap()).as_deref(), expected, "{digits}");
+        }
+    }
+
+    #[test]
     fn depth_takes_no_stack_and_length_is_bounded() {
         let of_depth = |depth| diagnostic(&[vec![0x81; depth], vec![0x80]].concat());
         assert!(of_depth(MAX_DEPTH - 1).is_some_and(|text| text.starts_with("[[[[")));
@@ -264,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_none_or_written(bytes: Vec<u8>, first in 0x80u8..0xdf) {
+        fn any_bytes_are_none_or_written(bytes: Vec<u8>, first: u8) {
             let bytes = [vec![first], bytes].concat();
             if let Some(text) = diagnostic(&bytes) {
                 prop_assert!(text.len() <= (MAX_CHARS_PER_BYTE + 6) * bytes.len(), "{text:?}");

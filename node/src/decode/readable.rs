@@ -5,7 +5,7 @@ use std::cell::Cell;
 use serde::Serialize;
 use serde::ser::{self, Serializer};
 use serde_json::{Map, Value};
-use tandem_chain::types::Timestamp;
+use tandem_chain::types::{ContentType, Timestamp};
 
 use super::content;
 
@@ -14,12 +14,13 @@ use super::content;
 const MAX_VALUES: usize = 1_000_000;
 
 /// A value as JSON, in the manner of the RPC: integers of 64 bits are strings, times RFC 3339, hashes,
-/// keys and signatures upper-case hex; bytes are what [`content::show`] makes of them. What has more than
-/// a million members and items, which no block has, is a text that says so.
+/// keys and signatures upper-case hex; bytes are what [`content::show`] makes of them, and of a content
+/// type that stands before them. What has more than a million members and items, which no block has, is a
+/// text that says so.
 #[must_use]
 pub fn readable<T: Serialize + ?Sized>(value: &T) -> Value {
-    let left = Cell::new(MAX_VALUES);
-    value.serialize(Readable(&left)).unwrap_or_else(|Fault(reason)| Value::String(reason))
+    let reading = Reading { left: Cell::new(MAX_VALUES), claimed: Cell::new(None) };
+    value.serialize(Readable(&reading)).unwrap_or_else(|Fault(reason)| Value::String(reason))
 }
 
 /// Why a value is not shown; that a type says so, none of the chain's does.
@@ -33,17 +34,24 @@ impl ser::Error for Fault {
     }
 }
 
-/// With the number of members and items that may still come.
+/// What is known from what came before.
+struct Reading {
+    /// Members and items that may still come.
+    left: Cell<usize>,
+    /// What the next bytes are claimed to be.
+    claimed: Cell<Option<ContentType>>,
+}
+
 #[derive(Clone, Copy)]
-struct Readable<'a>(&'a Cell<usize>);
+struct Readable<'a>(&'a Reading);
 
 impl Readable<'_> {
     /// A member or an item is to come.
     fn count(self) -> Result<Self, Fault> {
-        let left = self.0.get().checked_sub(1);
+        let left = self.0.left.get().checked_sub(1);
         let left =
             left.ok_or_else(|| Fault(format!("more than {MAX_VALUES} values: not shown")))?;
-        self.0.set(left);
+        self.0.left.set(left);
         Ok(self)
     }
 }
@@ -98,7 +106,7 @@ impl<'a> Serializer for Readable<'a> {
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<Value, Fault> {
-        Ok(content::show(bytes))
+        Ok(content::show(bytes, self.0.claimed.take().as_ref()))
     }
 
     fn serialize_none(self) -> Result<Value, Fault> {
@@ -132,11 +140,18 @@ impl<'a> Serializer for Readable<'a> {
         value: &T,
     ) -> Result<Value, Fault> {
         let shown = value.serialize(self)?;
-        let nanoseconds = shown.as_str().filter(|_| name == "Timestamp").map(str::parse);
-        Ok(match nanoseconds {
-            Some(Ok(nanoseconds)) => Value::String(Timestamp(nanoseconds).to_rfc3339()),
-            _ => shown,
-        })
+        let text = shown.as_str().unwrap_or_default();
+        match name {
+            "Timestamp" => {
+                let time = text.parse().map(|nanoseconds| Timestamp(nanoseconds).to_rfc3339());
+                Ok(time.map_or(shown, Value::String))
+            }
+            "ContentType" => {
+                self.0.claimed.set(text.parse().ok());
+                Ok(shown)
+            }
+            _ => Ok(shown),
+        }
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -341,16 +356,40 @@ mod tests {
         let call = tandem_chain::modules::Call::Records(records::Call::Put {
             data_set: "prices".parse().unwrap(),
             key: b"oil".to_vec(),
+            content_type: None,
             value: b"{\"usd\": 81.2}".to_vec(),
             expected: None,
         });
         let put = json!({
             "data_set": "prices",
             "key": { "bytes": "3", "text": "oil" },
+            "content_type": null,
             "value": { "bytes": "13", "json": { "usd": 81.2 } },
             "expected": null,
         });
         assert_eq!(readable(&call), json!({ "Records": { "Put": put } }));
+    }
+
+    #[test]
+    fn bytes_behind_a_content_type_are_shown_by_it_and_no_others_are() {
+        let stored = |content_type: Option<&str>| records::Stored {
+            version: 7,
+            is_deleted: false,
+            content_type: content_type.map(|text| text.parse().unwrap()),
+            value: b"[1]".to_vec(),
+        };
+        let shown = |content_type, value| {
+            json!({
+                "version": "7",
+                "is_deleted": false,
+                "content_type": content_type,
+                "value": value,
+            })
+        };
+        let (text, json) =
+            (json!({ "bytes": "3", "text": "[1]" }), json!({ "bytes": "3", "json": [1] }));
+        let (typed, plain) = (shown(Some("Text/Plain"), text), shown(None, json));
+        assert_eq!(readable(&[stored(Some("Text/Plain")), stored(None)]), json!([typed, plain]));
     }
 
     #[test]

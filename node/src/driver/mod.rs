@@ -253,7 +253,7 @@ impl Driver {
         Ok(true)
     }
 
-    /// Asks the peers of an empty node for their snapshots, where one may be worth it.
+    /// Asks the peers of a node that has few blocks for their snapshots, where one may be worth it.
     fn look_for_snapshots(&mut self) {
         let (tip, claim) = (self.replica.tip().height, self.replica.best_claim());
         let is_out_of_reach = self.replica.out_of_reach().is_some();

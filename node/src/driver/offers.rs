@@ -1,4 +1,5 @@
-//! When an empty node asks its peers for their snapshots, and which of them it restores.
+//! When a node that has few blocks or none asks its peers for their snapshots, and which of them it
+//! restores.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +7,9 @@ use tandem_chain::types::Height;
 
 /// Blocks that a snapshot must be ahead to be worth restoring, where the blocks are to be had.
 pub(super) const WORTH_RESTORING: u64 = 1_000;
+/// Blocks that a node gives up for a snapshot: they are fetched again as quickly. One that has more of them
+/// keeps what it has.
+const FEW: u64 = WORTH_RESTORING;
 /// Times that peers are asked before the node goes on block by block.
 const ASKED: u32 = 3;
 /// Time between them.
@@ -16,12 +20,20 @@ const APART_OUT_OF_REACH: Duration = Duration::from_secs(10);
 /// When a node restores a snapshot that its peers have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restores {
-    /// Never: it has a state, or its configuration says so.
+    /// Never: it has more blocks than a few, or its configuration says so.
     Never,
     /// When nobody has the next block any more.
     OutOfReach,
     /// When it is far behind, too.
     Behind,
+}
+
+impl Restores {
+    /// The same for a node that starts at this height.
+    #[must_use]
+    pub fn from(self, tip: Height) -> Self {
+        if tip.0 > FEW { Self::Never } else { self }
+    }
 }
 
 /// What is left to be asked.
@@ -37,15 +49,16 @@ impl Offers {
         Self { restores, left, next: Instant::now() }
     }
 
-    /// Whether peers are to be asked now, by a node at height `tip` where the others are at `claim`.
+    /// Whether peers are to be asked now, by a node at height `tip` where the others are at `claim`: below
+    /// `tip` as long as too few have told.
     pub fn ask(&mut self, tip: Height, claim: Height, is_out_of_reach: bool, now: Instant) -> bool {
         let is_far = is_worth_it(tip, claim, false);
-        if tip > Height::ZERO && !is_far {
+        if tip > Height::ZERO && claim >= tip && !is_far {
             // It has come so far by itself: what it has is not given up any more.
             self.left = 0;
         }
-        let is_only_way = is_out_of_reach && tip == Height::ZERO;
-        let may = is_only_way && self.restores != Restores::Never || is_far && self.left > 0;
+        let may = is_only_way(tip, is_out_of_reach) && self.restores != Restores::Never
+            || is_far && self.left > 0;
         if !may || now < self.next {
             return false;
         }
@@ -57,8 +70,13 @@ impl Offers {
 
 /// Whether a node at height `tip` is to restore a snapshot of height `of`.
 pub(super) fn is_worth_it(tip: Height, of: Height, is_out_of_reach: bool) -> bool {
-    let is_only_way = is_out_of_reach && tip == Height::ZERO;
-    of.0.saturating_sub(tip.0) > if is_only_way { 0 } else { WORTH_RESTORING }
+    let least = if is_only_way(tip, is_out_of_reach) { 0 } else { WORTH_RESTORING };
+    of.0.saturating_sub(tip.0) > least
+}
+
+/// Whether a node at height `tip` gets no further but by a snapshot.
+fn is_only_way(tip: Height, is_out_of_reach: bool) -> bool {
+    is_out_of_reach && tip.0 <= FEW
 }
 
 #[cfg(test)]
@@ -94,8 +112,9 @@ mod tests {
             (69, 0, 1, true, false),
             (70, 0, 1, true, true),
             (80, 0, 1, false, false),
-            (80, 1, far + 9, true, false),
-            (80, 0, far, true, true),
+            (80, FEW + 1, FEW + far + 9, true, false),
+            (80, FEW, FEW + 1, true, true),
+            (89, 0, far, true, false),
         ];
         check(Restores::Behind, &[&few[..], &on].concat());
         check(Restores::OutOfReach, &[(0, 0, far, false, false)]);
@@ -103,6 +122,18 @@ mod tests {
         check(Restores::Never, &[(0, 0, far, false, false), (0, 0, far, true, false)]);
         // Who was near the tip once keeps what it has, however far behind it falls.
         check(Restores::Behind, &[(0, 1, far, false, false), (9, 1, far + 1, false, false)]);
+        // Who starts with blocks does not know at first how far behind it is.
+        check(Restores::Behind, &[(0, 9, 0, false, false), (1, 9, 9 + far, false, true)]);
+    }
+
+    #[test]
+    fn a_node_with_few_blocks_gives_them_up_and_one_with_more_keeps_them() {
+        for (tip, expected) in
+            [(0, Restores::Behind), (FEW, Restores::Behind), (FEW + 1, Restores::Never)]
+        {
+            assert_eq!(Restores::Behind.from(Height(tip)), expected, "{tip}");
+        }
+        assert_eq!(Restores::Never.from(Height(1)), Restores::Never);
     }
 
     #[test]
@@ -115,7 +146,9 @@ mod tests {
             (5, 3, false, false),
             (0, 0, true, false),
             (0, 1, true, true),
-            (1, WORTH_RESTORING, true, false),
+            (1, WORTH_RESTORING, true, true),
+            (FEW, FEW + 1, true, true),
+            (FEW + 1, FEW + 2, true, false),
         ] {
             let found = is_worth_it(Height(tip), Height(of), is_out_of_reach);
             assert_eq!(found, expected, "{tip} {of} {is_out_of_reach}");

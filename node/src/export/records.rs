@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tandem_chain::limits::MAX_LIST;
 use tandem_chain::modules::records::{self, DataSet, Record};
-use tandem_chain::types::{DataSetName, Hash, OrgName};
+use tandem_chain::types::{ContentType, DataSetName, Hash, OrgName};
 
 use super::lines::Kind;
 use super::{ExportError, Exported, begin};
@@ -29,6 +29,9 @@ enum Line<'a> {
         key: String,
         #[serde(with = "text")]
         version: u64,
+        /// What the value is, as its writer said; left out where it said nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content_type: Option<&'a ContentType>,
         /// In base64.
         value: String,
         sha256: Hash,
@@ -58,17 +61,22 @@ pub fn export(reader: &Reader, is_compact: bool, out: impl Write) -> Result<Expo
         let mut after = None;
         loop {
             let page = records::list(reader, &name, b"", after.as_deref(), MAX_LIST)?;
-            for Record { key, version, value, digest } in page.records {
+            for Record { key, version, content_type, value, digest } in page.records {
                 let (Some(value), Some(sha256)) = (value, digest) else { continue };
+                let content_type = content_type.as_ref();
                 let line = |content| Line::Record {
                     data_set: &name,
                     key: hex::encode_upper(&key),
                     version,
+                    content_type,
                     value: STANDARD.encode(&value),
                     sha256,
                     content,
                 };
-                let shown = || Shown { key: content::show(&key), value: content::show(&value) };
+                let shown = || Shown {
+                    key: content::show(&key, None),
+                    value: content::show(&value, content_type),
+                };
                 writer.line(&line((!is_compact).then(shown)), || line(None))?;
             }
             after = page.next;

@@ -10,6 +10,8 @@
 //! <home>/snapshots/              snapshots of the state, a folder for each
 //! ```
 
+#[cfg(test)]
+mod damage;
 pub mod files;
 mod guard_file;
 mod key_file;

@@ -6,8 +6,8 @@
 //! say before is no more than that. From then on the same command starts the node.
 //!
 //! Of the members in a token one may be stuck, or lie. So each is visited for a short time, one after
-//! another, and what one of them says ends the join only when it is good: a refusal does when all say
-//! the same.
+//! another, and what one of them says ends the join only when it is good: a refusal does when more than
+//! half of them say so, and none of the others has taken the registration.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -139,7 +139,8 @@ pub enum JoinError {
         /// What each said, or did not.
         reasons: Vec<String>,
     },
-    /// The members refuse the registration, all of them; or one does, and no other has been reached.
+    /// Members refuse the registration: more than half of them, or one that is the only one reached in
+    /// the time that there was.
     #[error("refused: {reason} (code {code})")]
     Refused {
         /// As in receipts.
@@ -268,11 +269,12 @@ impl Newcomer<'_> {
             let reason = text(&member.key, &fault);
             self.tell(Progress::NotReached { reason: reason.clone() });
             faults[at] = Some((reason, fault));
-            let is_refusal = |said: &Option<(String, Fault)>| {
-                said.as_ref().is_some_and(|(_, fault)| matches!(fault, Fault::Refused { .. }))
-            };
-            let all_called = faults.iter().all(Option::is_some);
-            if faults.iter().all(is_refusal) || (all_called && start.elapsed() >= patience) {
+            let said = || faults.iter().flatten().map(|(_, fault)| fault);
+            let refusals = said().filter(|fault| matches!(fault, Fault::Refused { .. })).count();
+            let is_waiting = said().any(|fault| matches!(fault, Fault::Waiting));
+            let is_refused = refusals > members / 2 && !is_waiting;
+            let all_called = said().count() == members;
+            if all_called && (is_refused || start.elapsed() >= patience) {
                 return Err(verdict(faults.into_iter().flatten(), start.elapsed()));
             }
             if all_called {

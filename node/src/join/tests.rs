@@ -333,7 +333,9 @@ async fn what_cannot_be_joined_is_named() {
     for token in [forged, other_genesis, other_chain] {
         let (error, told) = refused(token).await;
         assert!(matches!(error, Err(JoinError::Unreachable { .. })), "{error:?}");
-        assert!(text(error).contains("without a word"), "{told:?}");
+        let error = text(error);
+        assert!(error.contains("without a word: it does not know the invitation"), "{told:?}");
+        assert!(error.contains("ask for a new one"), "{error}");
     }
     assert_eq!(member.network.counters().guests_received.get(), 0);
 
@@ -365,8 +367,19 @@ async fn what_cannot_be_joined_is_named() {
     let elsewhere = Token { genesis: Hash([1; 32]), ..member.token(5, 100) };
     let error = home.join(&elsewhere).await.0;
     assert!(text(error).contains("under way"));
-    // A new token in the place of one that has expired.
-    let joined = member.committing(home.join(&member.token(6, 100))).await.0.unwrap();
+    // A new token in the place of one that has expired; at the address that it was to have, another node
+    // is by now, which it is told before anything is registered.
+    let token = member.token(6, 100);
+    let (refused, told) = member.committing(home.join(&token)).await;
+    assert!(matches!(refused, Err(JoinError::Refused { code: 11, .. })), "{refused:?}");
+    let words = format!("address /ip4/192.0.2.9/tcp/26656 is that of node {}", machine.key());
+    assert!(text(refused).contains(&words), "{told:?}");
+    assert!(!member.is_registered(&key));
+    let mut moved = config();
+    moved.p2p.addresses = vec!["/ip4/192.0.2.10/tcp/26656".to_owned()];
+    std::fs::write(home.home().config_path(), moved.to_toml()).unwrap();
+    let joining = home.join_as(&token, moved, LIMIT / 3);
+    let joined = member.committing(joining).await.0.unwrap();
     assert_eq!((joined.node, member.is_registered(&key)), (key, true));
 }
 

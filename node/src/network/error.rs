@@ -19,8 +19,9 @@ pub enum Error {
     #[error("node {peer} is not reachable: {reason}")]
     Unreachable { peer: PublicKey, reason: String },
     #[error(
-        "node {peer} closed the connection without a word: it does not know the invitation (is its \
-         chain up to date, is its protocol this program's?), or receives too many guests now"
+        "node {peer} closed the connection without a word: it does not know the invitation (is that of \
+         its chain, signed by a member's admin key; is its chain up to date, its protocol this \
+         program's?), or receives too many guests now: try again, or ask for a new one"
     )]
     NotReceived { peer: PublicKey },
     #[error("node {peer} did not answer in time")]

@@ -33,6 +33,9 @@ impl Opened {
         for warning in warnings {
             warn!(%warning, "genesis");
         }
+        for warning in config.warnings() {
+            warn!(%warning, "config.toml");
+        }
         if genesis.genesis_time > wall_clock() {
             warn!(
                 genesis_time = genesis.genesis_time.to_rfc3339(),

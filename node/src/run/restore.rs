@@ -46,7 +46,7 @@ pub(super) async fn restore(opened: &Opened, db: Database) -> Result<(), NodeErr
             | SnapshotError::Unfit { .. }
             | SnapshotError::NoPeer { .. }),
         ) => warn!(%error, "no snapshot is restored: blocks are fetched from the first on"),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error.stopped().into()),
     }
     Ok(())
 }

@@ -12,11 +12,11 @@ use crate::storage;
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// A file holds something else than belongs there.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}; take another snapshot, or get another copy of this one", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// What is wrong.
         reason: String,
     },
     /// A folder is encrypted, and not with the key that there is.
@@ -73,7 +73,27 @@ pub enum SnapshotError {
         /// Does what.
         what: &'static str,
     },
+    /// The database that a state is restored to cannot be written.
+    #[error(
+        "the restore has stopped: {fault}; make room, or mend the disk, and do the same again: it goes \
+         on where it stopped"
+    )]
+    Disk {
+        /// The database's fault.
+        fault: tandem_chain::Error,
+    },
     /// It was told to stop.
     #[error("stopped")]
     Stopped,
+}
+
+impl SnapshotError {
+    /// The same, as who restores is to read it: a database that fails is one that cannot be written.
+    #[must_use]
+    pub fn stopped(self) -> Self {
+        match self {
+            Self::Chain(fault @ tandem_chain::Error::Storage { .. }) => Self::Disk { fault },
+            other => other,
+        }
+    }
 }

@@ -478,13 +478,14 @@ impl Work {
         }
     }
 
-    fn done(&self, index: u32) {
+    /// One that turns out wrong is missing in the next round.
+    fn has_come(&self, index: u32) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
     }
 }
 
 /// Asks one peer for chunk after chunk, until none is missing, or it does not have them or answer. Whether
-/// any did not come in time.
+/// any did not come in time. While a chunk is checked and written, the next one is on its way.
 ///
 /// # Errors
 /// When it sends something else, or the database fails.
@@ -496,6 +497,7 @@ async fn fetch_chunks(
 ) -> Result<bool, SnapshotError> {
     let manifest = restore.manifest().hash();
     let (mut failures, mut late) = (0, false);
+    let mut writing = JoinSet::new();
     while failures < MAX_FAILURES
         && let Some(index) = work.next()
     {
@@ -517,15 +519,22 @@ async fn fetch_chunks(
             break;
         }
         failures = 0;
+        work.has_come(index);
+        written(&mut writing).await?;
         let to = Arc::clone(restore);
-        let written = blocking(move || to.put(index, &unpack(&packed)?)).await;
-        if let Err(error) = written {
-            work.release(index);
-            return Err(error);
-        }
-        work.done(index);
+        writing.spawn(blocking(move || to.put(index, &unpack(&packed)?)));
     }
+    written(&mut writing).await?;
     Ok(late)
+}
+
+/// Waits until what has come is written.
+async fn written(writing: &mut JoinSet<Result<(), SnapshotError>>) -> Result<(), SnapshotError> {
+    match writing.join_next().await {
+        None => Ok(()),
+        Some(Ok(result)) => result,
+        Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Runs what takes the processor or the disk off the async threads.

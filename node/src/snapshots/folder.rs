@@ -135,10 +135,8 @@ impl Folder {
         if self.sums.get(index as usize) == Some(&Hash::of(&bytes)) {
             Ok(bytes)
         } else {
-            let reason =
-                "its sum is another than stands in the file sums: one of them is damaged; \
-                          take another snapshot"
-                    .to_owned();
+            let reason = "its sum is another than stands in the file sums: one of them is damaged"
+                .to_owned();
             Err(SnapshotError::Content { path: self.files.path.join(name), reason })
         }
     }
@@ -273,7 +271,6 @@ fn chunk_name(index: u32) -> String {
     format!("chunk-{index:05}")
 }
 
-/// Takes a folder away, if it is there.
 fn content(path: &Path, source: &ChainError) -> SnapshotError {
     SnapshotError::Content { path: path.to_owned(), reason: source.to_string() }
 }

@@ -1,8 +1,9 @@
 //! Snapshots of a real chain in a real database, through files; through the network in `fetch`.
 
 mod fetch;
+mod lies;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -186,20 +187,17 @@ fn chunks_that_are_not_what_they_must_be_are_refused() {
     let restore = begin(&snapped, Target::new(&snapped, "target").open());
     let chunk = |index| snapped.folder.chunk(index).unwrap();
     let all = u32::try_from(snapped.folder.manifest().tiles().len()).unwrap();
-    let mut shorter = chunk(0).items().to_vec();
-    shorter.pop();
-    let cases = [
-        ("swapped", 0, chunk(1)),
-        ("an entry is missing", 0, Chunk::new(shorter)),
-        ("empty", 0, Chunk::default()),
-        ("one too many", all, chunk(0)),
-        ("of no index", u32::MAX, chunk(0)),
-    ];
-    for (name, index, chunk) in cases {
-        let refused = restore.put(index, &chunk).unwrap_err();
-        let SnapshotError::Chain(ChainError::Snapshot { .. }) = refused else {
-            panic!("{name}: {refused}")
-        };
+    for lies::Lie { name, words, packed } in lies::chunks(&snapped) {
+        for index in 0..all {
+            let put = unpack(&packed(index)).map_err(SnapshotError::from);
+            let refused = put.and_then(|chunk| restore.put(index, &chunk)).unwrap_err();
+            let SnapshotError::Chain(error) = &refused else { panic!("{name}: {refused}") };
+            assert!(!error.is_of_store() && error.to_string().contains(words), "{name}: {error}");
+        }
+    }
+    for index in [all, u32::MAX] {
+        let refused = restore.put(index, &chunk(0)).unwrap_err().to_string();
+        assert!(refused.contains("it has no chunk of this index"), "{refused}");
     }
     let missing = |restore: &Restore| u32::try_from(restore.missing().unwrap().len()).unwrap();
     assert_eq!(missing(&restore), all, "nothing was written");
@@ -320,6 +318,23 @@ fn a_folder_is_verified_by_genesis_or_by_a_hash_that_is_trusted() {
     }
 }
 
+/// Whether a folder is not trusted, or its block is refused at the end of a restore, or both are what they
+/// were.
+fn is_refused_or_right(snapped: &Snapped, path: &Path) -> bool {
+    let (folder, genesis) = (Folder::open(path, None).unwrap(), &snapped.chain.genesis);
+    if verify_folder(&folder, genesis, None, now(), PERIOD).is_err() {
+        return true;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let open = Database::open_to_restore(dir.path(), genesis.hash(), &StorageConfig::default());
+    let (manifest, above) = (folder.manifest(), &folder.above().header);
+    let restore = Restore::begin(open.unwrap(), manifest.clone(), above.clone()).unwrap();
+    for index in restore.missing().unwrap() {
+        restore.put(index, &folder.chunk(index).unwrap()).unwrap();
+    }
+    restore.finish(genesis, folder.block()).is_err() || folder.block() == snapped.folder.block()
+}
+
 #[test]
 fn a_damaged_folder_names_its_file() {
     let snapped = snapped();
@@ -332,14 +347,21 @@ fn a_damaged_folder_names_its_file() {
             let all = u32::try_from(folder.manifest().tiles().len()).unwrap();
             (0..all).try_for_each(|index| folder.chunk(index).map(|_| ()))
         };
-        let mut flipped = bytes.clone();
-        flipped[bytes.len() / 2] ^= 0x40;
-        for changed in [flipped, bytes[..bytes.len() - 1].to_vec(), [&bytes[..], &[0]].concat()] {
+        let flips = (0..8).map(|i| {
+            let mut flipped = bytes.clone();
+            flipped[i * (bytes.len() - 1) / 7] ^= 1 << i;
+            flipped
+        });
+        let lengths = [bytes[..bytes.len() - 1].to_vec(), [&bytes[..], &[0]].concat(), Vec::new()];
+        for changed in flips.chain(lengths) {
             std::fs::write(&file, changed).unwrap();
             // A bit within a signature is found when trust is asked for.
-            match found() {
-                Err(error) => assert!(error.to_string().contains(name), "{error}"),
-                Ok(()) => assert_eq!(name, "blocks"),
+            match found().map_err(|error| error.to_string()) {
+                Err(error) => {
+                    assert!(error.contains(name), "{error}");
+                    assert!(error.contains("another copy of this one"), "{error}");
+                }
+                Ok(()) => assert!(name == "blocks" && is_refused_or_right(&snapped, &path)),
             }
         }
         std::fs::remove_file(&file).unwrap();

@@ -21,6 +21,14 @@ pub fn verify_folder(
     now: Timestamp,
     period: Duration,
 ) -> Result<(), SnapshotError> {
+    let (got, expected) = (folder.manifest().chain_id(), &genesis.chain_id);
+    if got != expected {
+        let what = format!(
+            "the snapshot is of chain {got}, the home's genesis is that of {expected}: take a home of \
+             that chain, or a snapshot of this one"
+        );
+        return Err(SnapshotError::Unfit { what });
+    }
     let above = folder.above();
     let height = above.header.height;
     let Some(trust) = trust else {

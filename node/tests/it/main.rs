@@ -1,4 +1,5 @@
 //! Tests of the crate from outside.
 
+mod cases;
 mod decode;
 mod imports;

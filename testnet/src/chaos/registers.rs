@@ -342,6 +342,7 @@ impl Client {
         let call = records::Call::Put {
             data_set: self.shared.data_set.clone(),
             key: register.as_bytes().to_vec(),
+            content_type: None,
             value: value.to_be_bytes().to_vec(),
             expected,
         };

@@ -43,6 +43,7 @@ pub fn sample(number: u64, random: &mut Random) -> Sample {
         let call = records::Call::Put {
             data_set: "shipments".parse().expect("a name"),
             key: key.clone().into_bytes(),
+            content_type: None,
             value: value.clone().into_bytes(),
             expected: None,
         };

@@ -88,6 +88,7 @@ impl Signer {
         let call = records::Call::Put {
             data_set: data_set.clone(),
             key: [self.made.to_be_bytes(), nonce.to_be_bytes()].concat(),
+            content_type: None,
             value,
             expected: None,
         };

@@ -77,7 +77,7 @@ impl World {
         } else {
             let key = self.random.below(20).to_be_bytes().to_vec();
             let value = vec![0x5a; self.random.index(64)];
-            records::Call::Put { data_set, key, value, expected: None }
+            records::Call::Put { data_set, key, content_type: None, value, expected: None }
         };
         let body = TxBody {
             chain_id: self.genesis.chain_id.clone(),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::block::{Block, Commit, Header};
+use crate::codec;
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
@@ -33,6 +34,11 @@ pub(crate) fn key(name: &str) -> PublicKey {
     secret(name).public()
 }
 
+/// Where the node of a name is.
+pub(crate) fn address(name: &str) -> String {
+    format!("/dns4/{name}.example.com/tcp/26656")
+}
+
 pub(crate) fn org(name: &str) -> OrgName {
     name.parse().unwrap()
 }
@@ -40,11 +46,8 @@ pub(crate) fn org(name: &str) -> OrgName {
 /// Organisations with these names and powers: nodes `a1` (validator), `a2` (standby), `a3`
 /// (observer), admin key `a-admin`, user `a-user`.
 pub(crate) fn genesis_with(orgs: &[(&str, u64)]) -> Genesis {
-    let node = |name: String, role| GenesisNode {
-        key: key(&name),
-        role,
-        addresses: vec!["/ip4/127.0.0.1/tcp/26656".to_owned()],
-    };
+    let node =
+        |name: String, role| GenesisNode { key: key(&name), role, addresses: vec![address(&name)] };
     let organizations = orgs.iter().map(|(name, power)| GenesisOrg {
         name: org(name),
         admin_key: key(&format!("{name}-admin")),
@@ -291,6 +294,29 @@ impl Chain {
         let state = self.store().entries(crate::store::Column::State);
         let entries = state.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
         assert_eq!(tree::root_of(entries), self.ledger.tip().app_hash);
+        self.check_addresses();
+    }
+
+    /// Each address of a node leads to that node alone, and no other leads anywhere.
+    fn check_addresses(&self) {
+        let under = |prefix: &'static str| {
+            let state = self.store().entries(crate::store::Column::State).iter();
+            state.filter_map(|(key, value)| Some((key.strip_prefix(prefix.as_bytes())?, value)))
+        };
+        let mut expected = BTreeMap::new();
+        for (_, bytes) in under("consortium/org/") {
+            let org: consortium::Org = codec::decode("organisation", bytes, bytes.len()).unwrap();
+            for (key, node) in org.nodes {
+                for address in node.addresses {
+                    let before = expected.insert(address.into_bytes(), key);
+                    assert_eq!(before, None, "two nodes are at one address");
+                }
+            }
+        }
+        let found = under("consortium/address/").map(|(address, bytes)| {
+            (address.to_vec(), codec::decode("node at an address", bytes, bytes.len()).unwrap())
+        });
+        assert_eq!(found.collect::<BTreeMap<_, _>>(), expected);
     }
 }
 
@@ -304,7 +330,7 @@ pub(crate) fn register(org_name: &str, node: &str, pair: bool) -> Call {
         node: key(node),
         proof: consortium::registration_proof(&chain_id, &org(org_name), &secret(node)),
         pair,
-        addresses: vec!["/dns4/example.com/tcp/26656".to_owned()],
+        addresses: vec![address(node)],
     })
 }
 
@@ -346,7 +372,7 @@ pub(crate) fn invited(node: &str, invitation: &consortium::Invitation) -> Call {
     Call::Consortium(consortium::Call::RegisterInvited {
         invitation: invitation.clone(),
         claim: claim(node, invitation),
-        addresses: vec!["/dns4/example.com/tcp/26656".to_owned()],
+        addresses: vec![address(node)],
     })
 }
 
@@ -411,9 +437,20 @@ pub(crate) fn create(data_set: &str) -> Call {
 }
 
 pub(crate) fn put(data_set: &str, key: &str, value: &str, expected: Option<u64>) -> Call {
+    put_as(data_set, key, None, value, expected)
+}
+
+pub(crate) fn put_as(
+    data_set: &str,
+    key: &str,
+    content_type: Option<&str>,
+    value: &str,
+    expected: Option<u64>,
+) -> Call {
     Call::Records(records::Call::Put {
         data_set: data_set.parse().unwrap(),
         key: key.into(),
+        content_type: content_type.map(|text| text.parse().unwrap()),
         value: value.into(),
         expected,
     })

@@ -45,7 +45,11 @@ fn call(chain: &mut Chain, (kind, one, two, three): Step) -> (String, Call) {
         0 => (admin, register(org_name, &node, two % 2 == 0)),
         1 => (admin, remove(&node)),
         2 => (admin, set_partner(&node)),
-        3 => (node, Call::Consortium(consortium::Call::SetAddresses { addresses: vec![] })),
+        3 => {
+            let mut addresses = vec![address(&format!("{name}{}", 1 + two % 6))];
+            addresses.truncate(usize::from(one / 4 % 4));
+            (node, Call::Consortium(consortium::Call::SetAddresses { addresses }))
+        }
         4 => (admin, add_user(org_name, &user, role)),
         5 if three % 2 == 0 => (admin, set_role(&user, role)),
         5 => (admin, remove_user(&user)),

@@ -18,6 +18,10 @@ fn the_previous_register_survives_a_restart_for_exactly_one_block() {
     assert!(!left);
 }
 
+/// Keys of the state that are looked at when they are asked for.
+const LAZY: [&str; 4] =
+    ["consortium/address/", "consortium/key/", "consortium/user/", "consortium/policy"];
+
 #[test]
 fn stores_of_another_chain_or_with_damage_are_refused() {
     let chain = Chain::new();
@@ -33,10 +37,9 @@ fn stores_of_another_chain_or_with_damage_are_refused() {
     for (key, value) in keys.iter().flat_map(|key| [(key, None), (key, Some(vec![0xff; 3]))]) {
         let mut store = chain.store().clone();
         store.apply(&Batch(vec![(Column::State, key.clone(), value)]));
-        // Keys, users and the policy are looked at when they are asked for.
         let text = String::from_utf8_lossy(key);
         let is_lazy = |prefix: &&str| text.starts_with(*prefix);
-        if ["consortium/key/", "consortium/user/", "consortium/policy"].iter().any(is_lazy) {
+        if LAZY.iter().any(is_lazy) {
             continue;
         }
         // Seats are read when a block is executed.

@@ -7,7 +7,7 @@ use crate::ledger::Event;
 use crate::ledger::context::Context;
 use crate::limits::MAX_NODES_PER_ORG;
 use crate::modules::consortium::state::{
-    check_new_key, delete_key, key_entry, org, put_key, put_org,
+    check_free, check_new_key, delete_key, key_entry, org, put_key, put_org,
 };
 use crate::modules::consortium::{
     Call, KeyRole, Node, Org, change, check_addresses, invitations, motions, registration_bytes,
@@ -67,11 +67,12 @@ fn register_node(
 ) -> Result<Vec<u8>, Error> {
     check_new_key(&mut ctx.state, node)?;
     check_addresses(addresses)?;
+    check_free(&mut ctx.state, addresses, node)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
     check_room(&entry, pair)?;
     check_proof(ctx, sender, node, proof)?;
     entry.nodes.insert(*node, Node { pair, addresses: addresses.to_vec() });
-    put_org(&mut ctx.state, &sender.org, &entry);
+    put_org(&mut ctx.state, &sender.org, &entry)?;
     put_key(&mut ctx.state, node, &sender.org, KeyRole::Node);
     ctx.events.push(node_event("node_registered", sender, node));
     if pair { pair_changed(ctx, sender, Some(node)) } else { Ok(Vec::new()) }
@@ -134,7 +135,7 @@ fn remove_node(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<V
     let mut entry = org(&mut ctx.state, &sender.org)?;
     let removed = entry.nodes.remove(node).ok_or_else(|| not_found("node", node))?;
     check_no_holder(ctx, sender, node)?;
-    put_org(&mut ctx.state, &sender.org, &entry);
+    put_org(&mut ctx.state, &sender.org, &entry)?;
     delete_key(&mut ctx.state, node)?;
     ctx.events.push(node_event("node_removed", sender, node));
     if removed.pair { pair_changed(ctx, sender, None) } else { Ok(Vec::new()) }
@@ -159,7 +160,7 @@ fn set_partner(ctx: &mut Context, sender: &Sender, node: &PublicKey) -> Result<V
     for (key, other) in &mut entry.nodes {
         other.pair = key == node || (other.pair && holder == Some(*key));
     }
-    put_org(&mut ctx.state, &sender.org, &entry);
+    put_org(&mut ctx.state, &sender.org, &entry)?;
     pair_changed(ctx, sender, Some(node))
 }
 
@@ -191,10 +192,11 @@ fn set_addresses(
         return Err(Error::NotAllowed { sender: sender.key, needed: "a registered node" });
     }
     check_addresses(addresses)?;
+    check_free(&mut ctx.state, addresses, &sender.key)?;
     let mut entry = org(&mut ctx.state, &sender.org)?;
     let node = entry.nodes.get_mut(&sender.key).ok_or_else(|| not_found("node", &sender.key))?;
     node.addresses = addresses.to_vec();
-    put_org(&mut ctx.state, &sender.org, &entry);
+    put_org(&mut ctx.state, &sender.org, &entry)?;
     ctx.events.push(node_event("node_addresses", sender, &sender.key));
     Ok(Vec::new())
 }

@@ -239,7 +239,7 @@ fn add(
     put_org_names(state, &names);
     let since = ctx.height;
     let org = Org { admin_key, power, nodes: BTreeMap::new(), users: 0, since };
-    put_org(state, name, &org);
+    put_org(state, name, &org)?;
     put_key(state, &admin_key, name, KeyRole::Admin);
     standby::open_seat(ctx, name)?;
     let attributes = [("org", name.to_string()), ("power", power.to_string())];
@@ -249,7 +249,7 @@ fn add(
 fn set_power(ctx: &mut Context, name: &OrgName, power: Power) -> Result<Height, Error> {
     let mut entry = org(&mut ctx.state, name)?;
     entry.power = power;
-    put_org(&mut ctx.state, name, &entry);
+    put_org(&mut ctx.state, name, &entry)?;
     standby::power_changed(ctx, name)?;
     let effective = ctx.effective();
     let attributes = [
@@ -269,7 +269,7 @@ pub(super) fn replace_admin_key(
 ) -> Result<Height, Error> {
     let mut entry = org(&mut ctx.state, name)?;
     let old = std::mem::replace(&mut entry.admin_key, key);
-    put_org(&mut ctx.state, name, &entry);
+    put_org(&mut ctx.state, name, &entry)?;
     delete_key(&mut ctx.state, &old)?;
     put_key(&mut ctx.state, &key, name, KeyRole::Admin);
     let attributes = [("org", name.to_string()), ("key", key.to_string())];

@@ -94,7 +94,7 @@ pub(super) fn remove(ctx: &mut Context, name: &OrgName) -> Result<Height, Error>
     entry.nodes.retain(|key, _| last == Some(*key));
     delete_key(&mut ctx.state, &entry.admin_key)?;
     entry.users = 0;
-    put_org(&mut ctx.state, name, &entry);
+    put_org(&mut ctx.state, name, &entry)?;
     take_users(&mut ctx.state, name)?;
     set(&mut ctx.state, name, Some(Closed { is_removed: true, last }))?;
     if last.is_none() {
@@ -127,6 +127,6 @@ fn forget(state: &mut State, name: &OrgName) -> Result<(), Error> {
     let mut names = org_names(state)?;
     names.retain(|other| other != name);
     put_org_names(state, &names);
-    delete_org(state, name);
+    delete_org(state, name)?;
     set(state, name, None)
 }

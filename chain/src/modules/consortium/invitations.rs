@@ -31,8 +31,8 @@ use crate::modules::consortium::calls::{
 };
 use crate::modules::consortium::change::refused;
 use crate::modules::consortium::state::{
-    check_new_key, delete_key, find_org, key_entry, put_key, put_org, put_used_invitations,
-    used_invitations,
+    check_free, check_new_key, delete_key, find_org, key_entry, put_key, put_org,
+    put_used_invitations, used_invitations,
 };
 use crate::modules::consortium::{KeyRole, Node, Org, check_addresses, closed};
 use crate::store::Store;
@@ -280,6 +280,11 @@ fn admit(
             org.nodes.remove(lost).ok_or_else(|| not_found("node", lost))?.pair
         }
     };
+    let replaced = match part {
+        InvitedAs::Replacement { lost } => lost,
+        InvitedAs::Standby | InvitedAs::Observer => node,
+    };
+    check_free(state, addresses, replaced)?;
     check_room(&org, pair)?;
     org.nodes.insert(*node, Node { pair, addresses: addresses.to_vec() });
     invitation.verify(&org.admin_key)?;
@@ -303,7 +308,7 @@ pub(super) fn register(
         delete_key(&mut ctx.state, lost)?;
         ctx.events.push(node_event("node_removed", sender, lost));
     }
-    put_org(&mut ctx.state, &sender.org, &admitted.org);
+    put_org(&mut ctx.state, &sender.org, &admitted.org)?;
     put_key(&mut ctx.state, &node, &sender.org, KeyRole::Node);
     put_used_invitations(&mut ctx.state, &sender.org, &admitted.used);
     ctx.events.push(node_event("node_registered", sender, &node));

@@ -20,6 +20,7 @@
 //! | `consortium/org/NAME` | [`Org`] |
 //! | `consortium/key/KEY` | [`KeyEntry`] of every key that has or had a role |
 //! | `consortium/user/NAME/KEY` | [`User`]: the organisation's users |
+//! | `consortium/address/ADDRESS` | key of the node whose address it is: each leads to one |
 //! | `consortium/invited/NAME` | list of [`UsedInvitation`] of the organisation |
 //! | `consortium/closed` | name -> [`Closed`] of those that are suspended, or removed and about to go |
 //!

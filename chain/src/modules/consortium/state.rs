@@ -1,5 +1,7 @@
 //! What the module keeps in the state.
 
+use std::collections::BTreeMap;
+
 use crate::codec;
 use crate::error::Error;
 use crate::genesis::{Genesis, GenesisRole};
@@ -21,6 +23,7 @@ const POLICY: &str = "consortium/policy";
 const KEY: &str = "consortium/key/";
 const USER: &str = "consortium/user/";
 const INVITED: &str = "consortium/invited/";
+const ADDRESS: &str = "consortium/address/";
 
 pub(crate) fn genesis(state: &mut State, genesis: &Genesis) {
     let mut names: Vec<&OrgName> = genesis.organizations.iter().map(|org| &org.name).collect();
@@ -40,7 +43,10 @@ pub(crate) fn genesis(state: &mut State, genesis: &Genesis) {
             users: org.users.len() as u64,
             since: Height::ZERO,
         };
-        put_org(state, name, &entry);
+        state.write(org_key(name), &entry);
+        for (address, node) in addresses(&entry) {
+            put_address(state, address, node);
+        }
         put_key(state, &org.admin_key, name, KeyRole::Admin);
         for node in &org.nodes {
             put_key(state, &node.key, name, KeyRole::Node);
@@ -74,7 +80,11 @@ pub(crate) fn org(state: &mut State, name: &OrgName) -> Result<Org, Error> {
 }
 
 pub(super) fn find_org(state: &mut State, name: &OrgName) -> Result<Option<Org>, Error> {
-    state.read("organisation", &key_of(ORG, name.as_str().as_bytes()))
+    state.read("organisation", &org_key(name))
+}
+
+fn org_key(name: &OrgName) -> Vec<u8> {
+    key_of(ORG, name.as_str().as_bytes())
 }
 
 /// The block that made an organisation a member; none when it is no member.
@@ -85,12 +95,58 @@ pub(crate) fn member_since(state: &mut State, name: &OrgName) -> Result<Option<H
     Ok(find_org(state, name)?.map(|org| org.since))
 }
 
-pub(super) fn put_org(state: &mut State, name: &OrgName, org: &Org) {
-    state.write(key_of(ORG, name.as_str().as_bytes()), org);
+/// Writes an organisation, and which node each address of its nodes leads to.
+pub(super) fn put_org(state: &mut State, name: &OrgName, org: &Org) -> Result<(), Error> {
+    let before = find_org(state, name)?;
+    let before = before.as_ref().map(addresses).unwrap_or_default();
+    let after = addresses(org);
+    for address in before.keys().filter(|address| !after.contains_key(*address)) {
+        state.delete(address_key(address));
+    }
+    for (address, node) in &after {
+        if before.get(address) != Some(node) {
+            put_address(state, address, node);
+        }
+    }
+    state.write(org_key(name), org);
+    Ok(())
 }
 
-pub(super) fn delete_org(state: &mut State, name: &OrgName) {
-    state.delete(key_of(ORG, name.as_str().as_bytes()));
+pub(super) fn delete_org(state: &mut State, name: &OrgName) -> Result<(), Error> {
+    for address in find_org(state, name)?.iter().flat_map(addresses).map(|(address, _)| address) {
+        state.delete(address_key(address));
+    }
+    state.delete(org_key(name));
+    Ok(())
+}
+
+/// The addresses of an organisation's nodes, and whose each is.
+fn addresses(org: &Org) -> BTreeMap<&str, &PublicKey> {
+    let nodes = org.nodes.iter();
+    nodes.flat_map(|(key, node)| node.addresses.iter().map(move |at| (at.as_str(), key))).collect()
+}
+
+fn address_key(address: &str) -> Vec<u8> {
+    key_of(ADDRESS, address.as_bytes())
+}
+
+fn put_address(state: &mut State, address: &str, node: &PublicKey) {
+    state.write(address_key(address), node);
+}
+
+/// Refuses addresses of nodes other than `own`, one of which may be about to go.
+pub(super) fn check_free(
+    state: &mut State,
+    addresses: &[String],
+    own: &PublicKey,
+) -> Result<(), Error> {
+    for address in addresses {
+        let found: Option<PublicKey> = state.read("node at an address", &address_key(address))?;
+        let Some(node) = found.filter(|node| node != own) else { continue };
+        let entry = key_entry(state, &node)?.ok_or_else(|| missing("key of a node"))?;
+        return Err(Error::AddressTaken { address: address.clone(), node, org: entry.org });
+    }
+    Ok(())
 }
 
 /// Refuses keys that may not enter the chain.
@@ -101,7 +157,14 @@ pub(super) fn check_new_key(state: &mut State, key: &PublicKey) -> Result<(), Er
         Some(entry) if entry.role == KeyRole::Barred => {
             Err(Error::Refused { reason: format!("key {key} signed twice and is barred for ever") })
         }
-        Some(_) => Err(Error::Exists { what: "key", name: key.to_string() }),
+        Some(KeyEntry { org, role }) => {
+            let role = match role {
+                KeyRole::Admin => "the admin key",
+                KeyRole::Node | KeyRole::Barred => "a node",
+                KeyRole::User => "a user",
+            };
+            Err(Error::KeyTaken { key: *key, role, org })
+        }
     }
 }
 
@@ -165,7 +228,7 @@ pub(super) fn delete_user(
 ) -> Result<(), Error> {
     let mut entry = org(state, name)?;
     entry.users -= 1;
-    put_org(state, name, &entry);
+    put_org(state, name, &entry)?;
     delete_key(state, user)?;
     state.delete(user_key(name, user));
     Ok(())
@@ -263,7 +326,7 @@ pub(crate) fn bar(
             let mut entry = org(state, &name)?;
             let node = entry.nodes.get_mut(key).ok_or_else(|| missing("node"))?;
             was_pair = std::mem::replace(&mut node.pair, false);
-            put_org(state, &name, &entry);
+            put_org(state, &name, &entry)?;
         }
         Some(KeyRole::User) => delete_user(state, &name, key)?,
         // An organisation whose admin key is barred has none until the others give it one.
@@ -288,7 +351,7 @@ pub(crate) fn unregister(
         && let Some(mut entry) = find_org(state, name)?
         && entry.nodes.remove(key).is_some()
     {
-        put_org(state, name, &entry);
+        put_org(state, name, &entry)?;
     }
     Ok(false)
 }

@@ -1,6 +1,7 @@
 mod closed;
 mod motions;
 mod paper;
+mod taken;
 
 use crate::keys::{PublicKey, Signature};
 use crate::ledger::state::State;

@@ -135,7 +135,7 @@ pub(super) fn add(
         return Err(Error::TooMany { what: "users", max, got: max + 1 });
     }
     entry.users += 1;
-    put_org(&mut ctx.state, &sender.org, &entry);
+    put_org(&mut ctx.state, &sender.org, &entry)?;
     put_user(&mut ctx.state, &sender.org, key, User { role, since: ctx.height });
     tell(ctx, "user_added", sender, key, role);
     Ok(Vec::new())

@@ -11,14 +11,14 @@ use crate::modules::records::state::{
 use crate::modules::records::{Call, Stored};
 use crate::modules::{Sender, rights};
 use crate::stored::Plain;
-use crate::types::DataSetName;
+use crate::types::{ContentType, DataSetName};
 
 /// Executes a call. Data of a put and a delete is the record's version; that of the rest is empty.
 pub(crate) fn execute(ctx: &mut Context, sender: &Sender, call: &Call) -> Result<Vec<u8>, Error> {
     match call {
         Call::Create { data_set } => create(ctx, sender, data_set),
-        Call::Put { data_set, key, value, expected } => {
-            put(ctx, sender, data_set, key, value, *expected)
+        Call::Put { data_set, key, content_type, value, expected } => {
+            put(ctx, sender, data_set, key, content_type.as_ref(), value, *expected)
         }
         Call::Delete { data_set, key, expected } => delete(ctx, sender, data_set, key, *expected),
     }
@@ -47,6 +47,7 @@ fn put(
     sender: &Sender,
     data_set: &DataSetName,
     key: &[u8],
+    content_type: Option<&ContentType>,
     value: &[u8],
     expected: Option<u64>,
 ) -> Result<Vec<u8>, Error> {
@@ -59,7 +60,8 @@ fn put(
     let before = record(&mut ctx.state, &state_key)?;
     check_version(before.as_ref(), expected)?;
     let version = before.map_or(0, |record| record.version) + 1;
-    ctx.state.write(state_key, &Stored { version, is_deleted: false, value: value.to_vec() });
+    let (content_type, value) = (content_type.cloned(), value.to_vec());
+    ctx.state.write(state_key, &Stored { version, is_deleted: false, content_type, value });
     ctx.events.push(event("record_put", data_set, key, version));
     Ok(codec::encode(&version))
 }
@@ -78,7 +80,8 @@ fn delete(
         return Err(Error::NotFound { what: "record", name: Plain(key).to_string() });
     };
     check_version(before.as_ref(), expected)?;
-    ctx.state.write(state_key, &Stored { version, is_deleted: true, value: Vec::new() });
+    let (content_type, value) = (None, Vec::new());
+    ctx.state.write(state_key, &Stored { version, is_deleted: true, content_type, value });
     ctx.events.push(event("record_deleted", data_set, key, version));
     Ok(codec::encode(&version))
 }

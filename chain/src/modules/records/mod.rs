@@ -4,6 +4,10 @@
 //! also after it was deleted. A record that does not exist, or was deleted, counts as version 0
 //! where a call names the version that it expects.
 //!
+//! A value is any bytes. Its writer may say with a content type what they are; nobody checks that, and a
+//! value that is written without one has none. A record's digest is of its value alone, as
+//! `sha256sum` gives it; version, content type and value are all under the state commitment.
+//!
 //! Who may write where is the business of [`crate::modules::rights`].
 //!
 //! | state key | value |
@@ -21,7 +25,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
-use crate::types::DataSetName;
+use crate::types::{ContentType, DataSetName};
 
 pub(crate) use calls::execute;
 pub use queries::{DataSet, Page, Record, data_sets, get, list, list_within};
@@ -44,6 +48,8 @@ pub enum Call {
         /// The record's key: 1 to [`crate::limits::MAX_RECORD_KEY_BYTES`] bytes.
         #[serde(with = "codec::bytes")]
         key: Vec<u8>,
+        /// What the value is, as its writer says.
+        content_type: Option<ContentType>,
         /// Its new value: up to [`crate::limits::MAX_RECORD_VALUE_BYTES`] bytes.
         #[serde(with = "codec::bytes")]
         value: Vec<u8>,
@@ -69,6 +75,8 @@ pub struct Stored {
     pub version: u64,
     /// Whether it was deleted since: what is left is its version.
     pub is_deleted: bool,
+    /// What its value is, as who wrote it said; none when it was deleted.
+    pub content_type: Option<ContentType>,
     /// Its value; empty when it was deleted.
     #[serde(with = "codec::bytes")]
     pub value: Vec<u8>,

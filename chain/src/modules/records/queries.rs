@@ -9,7 +9,7 @@ use crate::modules::records::Stored;
 use crate::modules::records::state::{SET, must_be_owned, record, state_key};
 use crate::modules::rights::{Range, Reach};
 use crate::store::{Column, Store};
-use crate::types::{DataSetName, Hash, OrgName};
+use crate::types::{ContentType, DataSetName, Hash, OrgName};
 
 /// A data set, as an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Record {
     pub key: Vec<u8>,
     /// How often it was written.
     pub version: u64,
+    /// What its value is, as who wrote it said; none when it said nothing, or it was deleted.
+    pub content_type: Option<ContentType>,
     /// Its value; none when it was deleted.
     pub value: Option<Vec<u8>>,
     /// SHA-256 of the value; none when it was deleted.
@@ -35,9 +37,10 @@ pub struct Record {
 
 impl Record {
     fn new(key: Vec<u8>, stored: Stored) -> Self {
-        let value = (!stored.is_deleted).then_some(stored.value);
+        let Stored { version, is_deleted, content_type, value } = stored;
+        let value = (!is_deleted).then_some(value);
         let digest = value.as_deref().map(Hash::of);
-        Self { key, version: stored.version, value, digest }
+        Self { key, version, content_type, value, digest }
     }
 }
 

@@ -1,11 +1,15 @@
+use std::collections::BTreeSet;
+
 use crate::ledger::Receipt;
 use crate::ledger::tests::kit::*;
 use crate::limits::{
-    MAX_DATA_SETS_PER_ORG, MAX_LIST, MAX_LIST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_VALUE_BYTES,
+    MAX_CONTENT_TYPE_BYTES, MAX_DATA_SETS_PER_ORG, MAX_LIST, MAX_LIST_BYTES, MAX_RECORD_KEY_BYTES,
+    MAX_RECORD_VALUE_BYTES,
 };
 use crate::modules::Call;
 use crate::modules::records::{self, DataSet, data_sets, get, list, state_key};
 use crate::tree;
+use crate::tx::Tx;
 use crate::types::{DataSetName, Hash};
 
 fn set(name: &str) -> DataSetName {
@@ -212,11 +216,84 @@ fn records_are_proved_against_the_state_commitment() {
     assert!(chain.send("a-user", put("set", "k", "v", None)).is_ok());
     let root = chain.ledger.tip().app_hash;
     let key = state_key(&set("set"), b"k");
-    let stored = records::Stored { version: 1, is_deleted: false, value: b"v".to_vec() };
+    let (content_type, value) = (None, b"v".to_vec());
+    let stored = records::Stored { version: 1, is_deleted: false, content_type, value };
     let bytes = crate::codec::encode(&stored);
     assert!(tree::prove(chain.store(), &key).unwrap().verify(&root, &key, Some(&bytes)));
     let absent = state_key(&set("set"), b"l");
     assert!(tree::prove(chain.store(), &absent).unwrap().verify(&root, &absent, None));
+}
+
+#[test]
+fn a_content_type_stays_with_its_value_and_is_under_the_state_commitment() {
+    let mut chain = with_set();
+    let found = |chain: &Chain| {
+        let record = get(chain.store(), &set("set"), b"k").unwrap().unwrap();
+        let listed = list(chain.store(), &set("set"), b"k", None, 1).unwrap().records;
+        assert!(record.value.is_none() || listed == [record.clone()]);
+        record.content_type.map(|content_type| content_type.to_string())
+    };
+    let mut commitments = BTreeSet::new();
+    // Each write says anew what it writes; one that says nothing leaves nothing.
+    let writes = [(1, None), (2, Some("text/csv")), (3, Some("Text/CSV")), (4, None)];
+    for (version, content_type) in writes {
+        assert!(chain.send("a-user", put_as("set", "k", content_type, "v", None)).is_ok());
+        assert_eq!(found(&chain).as_deref(), content_type);
+        let record = get(chain.store(), &set("set"), b"k").unwrap().unwrap();
+        assert_eq!(record.digest, Some(Hash::of(b"v")), "of the value alone");
+
+        let root = chain.ledger.tip().app_hash;
+        let key = state_key(&set("set"), b"k");
+        let proof = tree::prove(chain.store(), &key).unwrap();
+        let proves = |content_type: Option<&str>| {
+            let content_type = content_type.map(|text| text.parse().unwrap());
+            let value = b"v".to_vec();
+            let stored = records::Stored { version, is_deleted: false, content_type, value };
+            proof.verify(&root, &key, Some(&crate::codec::encode(&stored)))
+        };
+        for other in [None, Some("text/csv"), Some("Text/CSV"), Some("text/plain")] {
+            assert_eq!(proves(other), other == content_type, "{content_type:?} {other:?}");
+        }
+        commitments.insert(root);
+    }
+    assert_eq!(commitments.len(), writes.len());
+    assert!(chain.send("a-user", put_as("set", "k", Some("text/csv"), "v", None)).is_ok());
+    assert!(chain.send("a-user", delete("set", "k", None)).is_ok());
+    assert_eq!(found(&chain), None, "nothing is left of a deleted record but its version");
+}
+
+/// The longest key, content type and value go into a transaction; one that is no content type does not.
+#[test]
+fn a_transaction_with_a_content_type_that_is_none_is_refused_as_a_whole() {
+    let mut chain = with_set();
+    let content_type = format!("text/{}", "x".repeat(MAX_CONTENT_TYPE_BYTES - 5));
+    let (key, value) = ("k".repeat(MAX_RECORD_KEY_BYTES), "v".repeat(MAX_RECORD_VALUE_BYTES));
+    let tx = chain.tx("a-user", put_as("set", &key, Some(&content_type), &value, Some(0)));
+    assert!(Tx::decode(tx.bytes().to_vec()).is_ok());
+    let at = tx.bytes().windows(5).position(|bytes| bytes == b"text/").unwrap();
+    let changed = |to: &[u8]| {
+        let mut bytes = tx.bytes().to_vec();
+        bytes.splice(at..at + content_type.len(), to.iter().copied());
+        bytes[at - 8..at].copy_from_slice(&(to.len() as u64).to_le_bytes());
+        bytes
+    };
+    assert_eq!(changed(content_type.as_bytes()), tx.bytes());
+    let longer = format!("{content_type}x");
+    let rule = "content type must be a media type";
+    for (to, reason) in [
+        (longer.as_bytes(), rule),
+        (b"", rule),
+        (b"text", rule),
+        (b"text/\x1b[2J", rule),
+        (b"text/html; a=\"<b>\"", rule),
+        ("text/\u{fc}".as_bytes(), rule),
+        (b"text/\xff", "not UTF-8"),
+    ] {
+        let error = Tx::decode(changed(to)).unwrap_err();
+        assert_eq!(error.code(), 1);
+        assert!(error.to_string().contains(reason), "{error}");
+        assert!(!error.to_string().contains('\u{1b}'));
+    }
 }
 
 #[test]
@@ -226,12 +303,16 @@ fn calls_are_encoded_as_lists_of_bytes_are() {
     struct Put {
         data_set: &'static str,
         key: Vec<u8>,
+        content_type: Option<&'static str>,
         value: Vec<u8>,
         expected: Option<u64>,
     }
-    let Call::Records(call) = put("set", "key", "value", Some(7)) else { unreachable!() };
-    let slow =
-        Put { data_set: "set", key: b"key".into(), value: b"value".into(), expected: Some(7) };
+    let (content_type, expected) = (Some("text/csv"), Some(7));
+    let Call::Records(call) = put_as("set", "key", content_type, "value", expected) else {
+        unreachable!()
+    };
+    let (key, value) = (b"key".to_vec(), b"value".to_vec());
+    let slow = Put { data_set: "set", key, content_type, value, expected };
     let slow = [&1u32.to_le_bytes()[..], &crate::codec::encode(&slow)].concat();
     assert_eq!(crate::codec::encode(&call), slow);
     assert_eq!(crate::codec::decode::<records::Call>("call", &slow, 1_000), Ok(call));

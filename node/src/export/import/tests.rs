@@ -22,7 +22,7 @@ impl Source {
         let mut chain = Chain::new();
         let create = chain.create(1);
         chain.commit(vec![create]);
-        let put = chain.put(2, "oil", b"{\"usd\":81.2}");
+        let put = chain.put_as(2, "oil", Some("application/json"), b"81.2");
         chain.commit(vec![put]);
         chain.commit(Vec::new());
         let put = chain.put(3, "gas", b"\x1b[2J");
@@ -358,10 +358,15 @@ fn golden_lines_of_records() {
         "\"value\":{\"base64\":\"G1sySg==\",\"bytes\":\"4\",\"hex\":\"1B5B324A\"}}}",
     );
     assert_eq!(lines[2], gas);
-    let content = concat!(
-        "\"content\":{\"key\":{\"bytes\":\"3\",\"text\":\"oil\"},",
-        "\"value\":{\"bytes\":\"12\",\"json\":{\"usd\":81.2}}}}",
+    let oil = format!(
+        concat!(
+            "{{\"data_set\":\"set\",\"key\":\"6F696C\",\"version\":\"1\",",
+            "\"content_type\":\"application/json\",\"value\":\"ODEuMg==\",\"sha256\":\"{}\",",
+            "\"content\":{{\"key\":{{\"bytes\":\"3\",\"text\":\"oil\"}},",
+            "\"value\":{{\"bytes\":\"4\",\"json\":81.2}}}}}}",
+        ),
+        Hash::of(b"81.2"),
     );
-    assert!(lines[3].ends_with(content), "{}", lines[3]);
+    assert_eq!(lines[3], oil);
     assert_eq!(lines.len(), 5);
 }

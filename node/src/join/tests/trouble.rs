@@ -107,7 +107,7 @@ async fn one_member_that_lies_or_is_stuck_does_not_stop_a_join() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_final_when_all_members_say_so() {
+async fn a_refusal_is_final_when_more_than_half_of_the_members_say_so() {
     let member = Member::start().await;
     (0..5).for_each(|_| member.commit(Vec::new()));
     let refuses = || Liar {
@@ -120,7 +120,14 @@ async fn a_refusal_is_final_when_all_members_say_so() {
     assert!(matches!(refused, Err(JoinError::Refused { code: 4, .. })), "{refused:?}");
     let calls = told.iter().filter(|step| matches!(step, Progress::NotReached { .. })).count();
     assert_eq!(calls, 2, "once each: {told:?}");
-    // One that is not reached may say otherwise: it is waited for.
+    // Of three, one that nobody reaches does not hold it up.
+    let mut three = expired.clone();
+    three.members.splice(..0, nowhere());
+    let (refused, told) = Machine::new().join_as(&three, config(), LIMIT).await;
+    assert!(matches!(refused, Err(JoinError::Refused { code: 4, .. })), "{refused:?}");
+    let calls = told.iter().filter(|step| matches!(step, Progress::NotReached { .. })).count();
+    assert_eq!(calls, 3, "once each: {told:?}");
+    // Of two, the one that is not reached may say otherwise: it is waited for.
     let mut token = expired;
     token.members[1].addresses = vec!["/ip4/127.0.0.1/tcp/1".to_owned()];
     let (refused, told) = Machine::new().fail(&token).await;

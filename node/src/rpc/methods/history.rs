@@ -74,9 +74,11 @@ fn version(
     let block = load(state, height)?.block;
     let place = (index as usize).checked_sub(1);
     let tx = place.and_then(|place| block.txs.get(place));
-    let (tx, value) = match tx.map(|tx| (tx, &tx.body().call)) {
-        Some((tx, TxCall::Records(records::Call::Put { value, .. }))) => (tx, Some(value)),
-        Some((tx, TxCall::Records(records::Call::Delete { .. }))) => (tx, None),
+    let (tx, content_type, value) = match tx.map(|tx| (tx, &tx.body().call)) {
+        Some((tx, TxCall::Records(records::Call::Put { content_type, value, .. }))) => {
+            (tx, content_type.clone(), Some(value))
+        }
+        Some((tx, TxCall::Records(records::Call::Delete { .. }))) => (tx, None, None),
         _ => {
             return Err(RpcError::internal(format!(
                 "the index names transaction {index} of block {height}, which writes no record: it is \
@@ -92,6 +94,7 @@ fn version(
         time: block.header.time.to_rfc3339(),
         tx: tx.hash(),
         sender: tx.body().sender,
+        content_type,
         value: value.map(|value| comet::base64(value)),
         digest: value.map(|value| Hash::of(value)),
     })

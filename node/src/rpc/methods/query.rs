@@ -14,7 +14,7 @@ use tandem_chain::Error as ChainError;
 use tandem_chain::modules::records;
 use tandem_chain::modules::rights::Reach;
 use tandem_chain::store::Store;
-use tandem_chain::types::{DataSetName, Height, escaped};
+use tandem_chain::types::{ContentType, DataSetName, Height, escaped};
 
 use super::Call;
 use crate::rpc::error::RpcError;
@@ -32,6 +32,8 @@ struct Answer {
     value: Vec<u8>,
     /// The record's version; 0 for other answers.
     version: u64,
+    /// What the record's value is, as who wrote it said.
+    content_type: Option<ContentType>,
 }
 
 /// `abci_query`.
@@ -78,6 +80,7 @@ pub(super) async fn abci_query(state: &Arc<RpcState>, call: Call) -> Result<Valu
             "key": base64(&answer.key),
             "value": base64(&answer.value),
             "version": comet::number(answer.version),
+            "content_type": answer.content_type,
             "proofOps": null,
             "height": comet::number(height),
             "codespace": comet::codespace(code),
@@ -120,11 +123,12 @@ fn answer(
         }
         Question::Get { data_set, key } => {
             let found = records::get(store, data_set, key)?;
-            let Some(records::Record { version, value: Some(value), .. }) = found else {
+            let Some(records::Record { version, content_type, value: Some(value), .. }) = found
+            else {
                 let name = record_name(data_set, key);
                 return Err(ChainError::NotFound { what: "record", name });
             };
-            Ok(Answer { key: key.clone(), value, version })
+            Ok(Answer { key: key.clone(), value, version, content_type })
         }
     }
 }
@@ -141,7 +145,8 @@ pub(super) fn entries(found: Vec<records::Record>) -> impl Iterator<Item = Recor
     found.into_iter().filter_map(|record| {
         let size = record.value.as_ref()?.len() as u64;
         let (key, digest) = (hex::encode_upper(&record.key), record.digest?);
-        Some(RecordEntry { key, version: record.version, size, digest })
+        let records::Record { version, content_type, .. } = record;
+        Some(RecordEntry { key, version, content_type, size, digest })
     })
 }
 

@@ -117,6 +117,7 @@ pub(super) async fn proof(state: &Arc<RpcState>, call: Call) -> Result<Value, Rp
                 data_set,
                 key: hex::encode_upper(&key),
                 version: record.as_ref().map(|record| record.version),
+                content_type: record.as_ref().and_then(|record| record.content_type.clone()),
                 value: record.and_then(|record| record.value).map(|value| comet::base64(&value)),
                 state_key: hex::encode_upper(&state_key),
                 state_value: stored.map(|value| comet::base64(&value)),

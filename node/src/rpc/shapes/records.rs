@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tree::Proof;
-use tandem_chain::types::{DataSetName, Hash, Height, OrgName, TxHash};
+use tandem_chain::types::{ContentType, DataSetName, Hash, Height, OrgName, TxHash};
 
 use super::tandem::RecordEntry;
 use super::text;
@@ -42,6 +42,8 @@ pub struct ProofInfo {
     /// How often the record was written; none when it never was.
     #[serde(with = "text::option")]
     pub version: Option<u64>,
+    /// What the value is, as its writer says; none where nothing is said.
+    pub content_type: Option<ContentType>,
     /// Its value in base64; none when it never was written, or is deleted.
     pub value: Option<String>,
     /// Its key in the state, in hex: what the proof is of.
@@ -115,6 +117,8 @@ pub struct RecordVersion {
     pub tx: TxHash,
     /// Who sent it.
     pub sender: PublicKey,
+    /// What the value is, as its writer says; none where nothing is said, and of a deletion.
+    pub content_type: Option<ContentType>,
     /// The value in base64; none of a deletion.
     pub value: Option<String>,
     /// SHA-256 of the value.

@@ -9,7 +9,7 @@ use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{KeyRole, Organization, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{SeatView, Switch};
-use tandem_chain::types::{Address, DataSetName, Hash, Height, OrgName, Power, Term};
+use tandem_chain::types::{Address, ContentType, DataSetName, Hash, Height, OrgName, Power, Term};
 
 use super::text;
 
@@ -504,6 +504,8 @@ pub struct RecordEntry {
     /// How often it was written.
     #[serde(with = "text")]
     pub version: u64,
+    /// What its value is, as who wrote it said.
+    pub content_type: Option<ContentType>,
     /// Bytes of its value.
     #[serde(with = "text")]
     pub size: u64,

@@ -99,21 +99,37 @@ async fn records_are_queried() {
     let node = node().await;
     let txs = {
         let chain = node.chain();
-        let put = |nonce, key, value: &[u8]| chain.put(nonce, key, value);
-        vec![chain.create(1), put(2, "a/1", b"one"), put(3, "a/2", b"two"), put(4, "b\u{1}", b"")]
+        let put =
+            |nonce, key, content_type, value: &[u8]| chain.put_as(nonce, key, content_type, value);
+        let csv = Some("text/csv; header=absent");
+        vec![
+            chain.create(1),
+            put(2, "a/1", None, b"one"),
+            put(3, "a/2", csv, b"two"),
+            put(4, "b\u{1}", None, b""),
+        ]
     };
     node.commit(txs);
     let set = "set".parse().unwrap();
     let one = node.client.record(&set, b"a/1").await.unwrap();
     assert_eq!((one.value, one.version, one.height), (b"one".to_vec(), 1, Height(1)));
+    assert_eq!(one.content_type, None);
+    let two = node.client.record(&set, b"a/2").await.unwrap();
+    let csv = Some("text/csv; header=absent".parse().unwrap());
+    assert_eq!((two.value, &two.content_type), (b"two".to_vec(), &csv));
     let query = json!({ "path": "/records/set/a%2F1", "data": "", "height": "0" });
     let answer = node.call("abci_query", query).await;
     assert_eq!(answer["response"]["value"], "b25l");
+    assert_eq!(answer["response"].get("content_type"), Some(&json!(null)));
+    let answer = node.call("abci_query", json!({ "path": "/records/set/a%2F2" })).await;
+    assert_eq!(answer["response"]["content_type"], "text/csv; header=absent");
 
     let page = node.client.records(&set, b"a/", None, 1).await.unwrap();
     assert_eq!((page.records.len(), page.records[0].key.as_str()), (1, "612F31"));
+    assert_eq!(page.records[0].content_type, None);
     let rest = node.client.records(&set, b"a/", page.next.as_deref(), 10).await.unwrap();
     assert_eq!((rest.records.len(), rest.records[0].size, rest.next), (1, 3, None));
+    assert_eq!(rest.records[0].content_type, csv);
     assert_eq!(node.client.records(&set, b"", None, 10).await.unwrap().records.len(), 3);
     let sets = node.client.data_sets().await.unwrap().data_sets;
     assert_eq!(sets[0].owner.as_str(), testing::ORGS[0]);

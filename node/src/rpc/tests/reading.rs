@@ -63,8 +63,9 @@ async fn limited() -> (Node, TxHash) {
         txs.push(sign(&admin, Call::Records(create)));
         for key in RECORDS {
             let value = format!("{name}/{key}").into_bytes();
-            let (key, expected) = (key.into(), None);
-            let put = records::Call::Put { data_set: set(name), key, value, expected };
+            let (data_set, key) = (set(name), key.into());
+            let (content_type, expected) = (None, None);
+            let put = records::Call::Put { data_set, key, content_type, value, expected };
             txs.push(sign(&admin, Call::Records(put)));
         }
         let (to, range) = (Grantee::Org("alpha".parse().unwrap()), Range::all());

@@ -166,14 +166,15 @@ async fn the_history_of_a_record_is_what_was_written_there() {
     };
     let put = |nonce, value: &[u8]| node.chain().put(nonce, "a", value);
     let fails = {
-        let (data_set, key) = ("set".parse().unwrap(), b"a".to_vec());
-        sign(3, records::Call::Put { data_set, key, value: vec![], expected: Some(9) })
+        let (data_set, key, value) = ("set".parse().unwrap(), b"a".to_vec(), Vec::new());
+        let (content_type, expected) = (None, Some(9));
+        sign(3, records::Call::Put { data_set, key, content_type, value, expected })
     };
     let other = node.chain().put(4, "ab", b"other");
     let create = node.chain().create(1);
     node.commit(vec![create, put(2, b"one"), fails, other]);
     node.commit(vec![put(5, b"two"), delete(6)]);
-    let last = put(7, b"");
+    let last = node.chain().put_as(7, "a", Some("text/csv"), b"");
     node.commit(vec![last.clone()]);
     let ask = async |mut params: Value| -> RecordHistory {
         params["data_set"] = json!("set");
@@ -197,6 +198,9 @@ async fn the_history_of_a_record_is_what_was_written_there() {
     let newest = &all.versions[0];
     assert_eq!((newest.tx, newest.sender), (last.hash(), testing::user().public()));
     assert_eq!(newest.digest, Some(Hash::of(b"")));
+    let types: Vec<_> =
+        all.versions.iter().map(|v| v.content_type.as_ref().map(ToString::to_string)).collect();
+    assert_eq!(types, [Some("text/csv".to_owned()), None, None, None]);
     let (mut parts, mut before) = (Vec::new(), None);
     loop {
         let part = ask(json!({ "limit": 1, "before": before })).await;

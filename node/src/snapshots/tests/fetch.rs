@@ -26,7 +26,7 @@ type Answer = dyn Fn(&Question, Vec<u8>) -> Option<Vec<u8>> + Send + Sync;
 
 /// How often a peer was asked for its snapshots, with which each round of questions begins.
 #[derive(Clone)]
-struct Rounds(watch::Sender<u32>);
+pub(super) struct Rounds(watch::Sender<u32>);
 
 impl Default for Rounds {
     fn default() -> Self {
@@ -35,17 +35,17 @@ impl Default for Rounds {
 }
 
 impl Rounds {
-    fn count(&self, question: &Question) {
+    pub(super) fn count(&self, question: &Question) {
         self.0.send_modify(|count| *count += u32::from(matches!(question, Question::List)));
     }
 
-    async fn reach(&self, count: u32) {
+    pub(super) async fn reach(&self, count: u32) {
         self.0.subscribe().wait_for(|seen| *seen >= count).await.unwrap();
     }
 }
 
 /// A node that answers from a snapshot; `change` may answer something else, or nothing.
-async fn serve(
+pub(super) async fn serve(
     snapped: &Snapped,
     secret: &SecretKey,
     change: impl Fn(&Question, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
@@ -54,7 +54,7 @@ async fn serve(
 }
 
 /// The same, from another shelf.
-async fn serve_from(
+pub(super) async fn serve_from(
     snapped: &Snapped,
     shelf: Shelf,
     secret: &SecretKey,
@@ -89,7 +89,7 @@ async fn start(snapped: &Snapped, secret: &SecretKey) -> (Network, Events) {
 }
 
 /// Links a new node with the others and has it restore; how that ended.
-async fn fetch(
+pub(super) async fn fetch(
     snapped: &Snapped,
     db: Database,
     servers: &[(SecretKey, &Network)],
@@ -142,7 +142,7 @@ async fn restored(
     db
 }
 
-fn keys() -> [SecretKey; 2] {
+pub(super) fn keys() -> [SecretKey; 2] {
     [testing::validator(0), testing::validator(1)]
 }
 

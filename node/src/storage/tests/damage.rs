@@ -1,5 +1,7 @@
 //! Files in which bytes are other than they were written.
 
+use std::collections::BTreeMap;
+
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -7,7 +9,19 @@ use super::encrypted::files;
 use super::*;
 
 /// Places at which each file is damaged, beside its first and last bytes.
-const PLACES: u64 = 6;
+const PLACES: u64 = 10;
+/// Kinds of files in a database's folder that something depends on, by which their names begin or end.
+const KINDS: [&str; 5] = ["CURRENT", "MANIFEST", "log", "sst", SYNCED_FILE];
+/// Those that it goes on without: what the options were, which database it is, RocksDB's own text log.
+const KINDS_OF_NO_MATTER: [&str; 3] = ["IDENTITY", "LOG", "OPTIONS"];
+
+/// What kind of file it is.
+fn kind(path: &Path) -> String {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let of_entries = extension.filter(|extension| ["log", "sst"].contains(extension));
+    of_entries.unwrap_or_else(|| name.split('-').next().unwrap()).to_owned()
+}
 
 /// A database with entries in tables, and in a log that begins with what was made durable.
 fn fill(path: &Path, config: &StorageConfig) {
@@ -59,22 +73,24 @@ fn is_right(path: &Path, config: &StorageConfig) -> Result<(), String> {
 
 #[test]
 fn a_flipped_byte_is_an_error_or_harmless() {
-    flip(&StorageConfig::default());
+    flip(&StorageConfig::default(), &KINDS);
 }
 
 #[test]
 fn a_flipped_byte_of_an_encrypted_database_is_an_error_or_harmless() {
-    flip(&encrypted::config(1));
+    flip(&encrypted::config(1), &[&KINDS[..], &[ENCRYPTION_FILE]].concat());
 }
 
 /// Each file of a small database is damaged at many places, one at a time: in every case it does not
-/// open, or reading gives an error, or all that is read is right. Nothing ever panics.
-fn flip(config: &StorageConfig) {
+/// open, or reading gives an error, or all that is read is right. Nothing ever panics. Of each of `kinds`
+/// some damage is noticed.
+fn flip(config: &StorageConfig, kinds: &[&str]) {
     let home = Home::new();
     fill(&home.path(), config);
     let whole = files(&home.path());
     let mut random = StdRng::seed_from_u64(1);
-    let (mut errors, mut harmless) = (0, 0);
+    // Errors and harmless ones, by the kind of file.
+    let mut counts = BTreeMap::<String, (u32, u32)>::new();
     for (file, bytes) in whole.iter().filter(|(_, bytes)| !bytes.is_empty()) {
         let length = bytes.len() as u64;
         let ends = [0, 1, 4, 5, 6, length / 2, length - 1];
@@ -91,9 +107,9 @@ fn flip(config: &StorageConfig) {
                 std::fs::write(copy.path().join(path.file_name().unwrap()), bytes).unwrap();
             }
             match is_right(&copy.path(), config) {
-                Ok(()) => harmless += 1,
+                Ok(()) => counts.entry(kind(file)).or_default().1 += 1,
                 Err(text) => {
-                    errors += 1;
+                    counts.entry(kind(file)).or_default().0 += 1;
                     let place = format!("{} at {place}: {text}", file.display());
                     let named = text.contains(copy.path().to_str().unwrap());
                     assert!(named || text.contains("tandem db restore"), "{place}");
@@ -101,8 +117,17 @@ fn flip(config: &StorageConfig) {
             }
         }
     }
-    // Lists of options, names and RocksDB's own text log count for nothing; all else does.
-    assert!(errors > harmless, "{errors} errors, {harmless} harmless");
+    for kind in kinds {
+        let (errors, harmless) = counts.remove(*kind).unwrap_or_default();
+        assert!(errors > harmless, "{kind}: {errors} errors, {harmless} harmless; {counts:?}");
+    }
+    for kind in KINDS_OF_NO_MATTER {
+        assert!(
+            counts.remove(kind).is_some_and(|(_, harmless)| harmless > 0),
+            "{kind}; {counts:?}"
+        );
+    }
+    assert!(counts.is_empty(), "files of a kind that nobody has thought of: {counts:?}");
 }
 
 /// A log that ends before what was made durable is no crash: somebody took votes away.

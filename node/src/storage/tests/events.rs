@@ -162,6 +162,7 @@ fn golden_keys() {
     let put = tandem_chain::modules::Call::Records(records::Call::Put {
         data_set: "set".parse().unwrap(),
         key: b"k".to_vec(),
+        content_type: None,
         value: Vec::new(),
         expected: None,
     });

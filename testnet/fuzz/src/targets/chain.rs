@@ -20,7 +20,9 @@ use tandem_chain::permit::Permit;
 use tandem_chain::roles::{Register, RoleTable};
 use tandem_chain::tree::Proof;
 use tandem_chain::tx::{Tx, TxBody};
-use tandem_chain::types::{Address, ChainId, DataSetName, Hash, OrgName, Timestamp, escaped};
+use tandem_chain::types::{
+    Address, ChainId, ContentType, DataSetName, Hash, OrgName, Timestamp, escaped,
+};
 use tandem_chain::vote::{Vote, VoteKind};
 
 use crate::decoded::decoded;
@@ -171,6 +173,12 @@ pub fn text(bytes: &[u8]) {
     if let Ok(name) = text.parse::<DataSetName>() {
         assert_eq!(name.as_str(), text);
     }
+    if let Ok(content_type) = text.parse::<ContentType>() {
+        assert_eq!(content_type.as_str(), text);
+        assert!(text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
+        assert!(!text.contains(['<', '>', '\'', '`', '\\']));
+        assert!(content_type.media_type().parse::<ContentType>().is_ok());
+    }
     if let Ok(hash) = text.parse::<Hash>() {
         assert_eq!(hash.to_string().parse(), Ok(hash));
     }
@@ -218,6 +226,7 @@ pub fn text_seeds() -> Vec<Vec<u8>> {
         Right::Admin.to_string(),
         samples::permits()[1].to_string(),
         "prices.eu-1_x".to_owned(),
+        "Text/csv; charset=\"UTF-8\" ;header=absent".to_owned(),
         "\u{1b}[31m\u{202e}".to_owned(),
     ];
     texts.into_iter().map(String::into_bytes).collect()

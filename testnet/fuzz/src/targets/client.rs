@@ -63,7 +63,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let query = |value: &Value| {
         let value = STANDARD.encode(value.to_string());
         json!({ "response": {
-            "code": 0, "log": "", "value": value, "version": "3", "height": "7"
+            "code": 0, "log": "", "value": value, "version": "3", "height": "7",
+            "content_type": "text/csv"
         } })
     };
     let event = json!({ "type": "switch", "attributes": [{ "key": "seat", "value": "a" }] });
@@ -141,7 +142,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
         json!({ "organization": "a", "role": "user" }),
         query(&json!({ "data_sets": [{ "name": "prices", "owner": "a" }] })),
         query(&json!({
-            "records": [{ "key": "6b", "version": "1", "size": "2", "digest": hash }],
+            "records": [
+                { "key": "6b", "version": "1", "size": "2", "digest": hash, "content_type": null },
+            ],
             "next": "6b"
         })),
     ];

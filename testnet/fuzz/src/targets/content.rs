@@ -1,11 +1,20 @@
 //! Bytes of users, as they are shown.
 
+use tandem_chain::types::ContentType;
+
 use crate::decode::content::show;
 use crate::decode::terminal::{harmless, visible};
 
-/// What is shown of them is JSON, which a terminal is shown with the same meaning.
+/// What is shown of them is JSON, which a terminal is shown with the same meaning, whatever is claimed.
 pub fn run(bytes: &[u8]) {
-    let shown = show(bytes);
+    check(bytes, None);
+    for claimed in ["application/json", "application/cbor", "text/plain"] {
+        check(bytes, Some(&claimed.parse().expect("a content type")));
+    }
+}
+
+fn check(bytes: &[u8], claimed: Option<&ContentType>) {
+    let shown = show(bytes, claimed);
     let text = harmless(shown.to_string());
     let is_safe = |c: char| c == ' ' || c.is_ascii_graphic() || !c.is_ascii() && !c.is_control();
     assert!(text.chars().all(is_safe), "{text:?}");

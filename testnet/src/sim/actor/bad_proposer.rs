@@ -123,6 +123,7 @@ fn own_tx(scene: &mut Scene, valid_until: Height, bytes: usize) -> Tx {
     let call = records::Call::Put {
         data_set: "none".parse().expect("a name"),
         key: vec![0],
+        content_type: None,
         value: vec![0; bytes],
         expected: None,
     };

@@ -91,6 +91,21 @@ impl Forger {
     }
 }
 
+/// A transaction with a content type in which there is the end of a line.
+fn with_bad_content_type(forger: &Forger) -> Result<Vec<u8>> {
+    let call = records::Call::Put {
+        data_set: "bad-input".parse()?,
+        key: b"key".to_vec(),
+        content_type: Some("text/plain".parse()?),
+        value: b"value".to_vec(),
+        expected: None,
+    };
+    let mut bytes = forger.sign(TxBody { call: Call::Records(call), ..forger.body() });
+    let at = bytes.windows(10).position(|part| part == b"text/plain");
+    bytes[at.context("the content type stands in it as it is")? + 4] = b'\n';
+    Ok(bytes)
+}
+
 async fn bad_transactions(stage: &Stage, watcher: &Watcher) -> Result<usize> {
     let layout = stage.net().layout();
     let key = layout.users(&layout.orgs[0]).remove(0);
@@ -110,6 +125,7 @@ async fn bad_transactions(stage: &Stage, watcher: &Watcher) -> Result<usize> {
         ("a transaction that is cut", good[..good.len() - 1].to_vec(), 1),
         ("bytes behind a transaction", [good.as_slice(), &[0]].concat(), 1),
         ("too long a transaction", vec![0; MAX_TX_BYTES + 1], 1),
+        ("a content type that is none", with_bad_content_type(&forger)?, 1),
         ("a wrong signature", changed(good.len() - 1), 2),
         ("another chain's", forger.sign(TxBody { chain_id: "other".parse()?, ..forger.body() }), 3),
         ("an expired one", forger.sign(TxBody { valid_until: Height(1), ..forger.body() }), 4),
@@ -140,7 +156,8 @@ async fn bad_calls(stage: &Stage, watcher: &Watcher) -> Result<usize> {
     let (user, other) = (layout.users(alpha).remove(0), layout.users(bravo).remove(0));
     let put = |set: &str, expected| -> Result<Call> {
         let (data_set, key, value) = (set.parse()?, b"key".to_vec(), b"value".to_vec());
-        Ok(Call::Records(records::Call::Put { data_set, key, value, expected }))
+        let content_type = None;
+        Ok(Call::Records(records::Call::Put { data_set, key, content_type, value, expected }))
     };
     let create = Call::Records(records::Call::Create { data_set: "bad-input".parse()? });
     let target = layout.pair(alpha).nth(1).context("a pair has two nodes")?.key;

@@ -7,6 +7,7 @@
 
 mod backups;
 mod joins;
+mod prunes;
 mod scene;
 mod snapshots;
 
@@ -28,6 +29,7 @@ use crate::stats::ms;
 
 use backups::{Backup, PutBack};
 use joins::Join;
+use prunes::Prune;
 use scene::{OBSERVER, Scene};
 use snapshots::{Fetch, Restore, Snapshot};
 
@@ -112,8 +114,9 @@ fn kinds(is_short: bool) -> Vec<(&'static str, Box<dyn Step>)> {
         ("put_back", Box::<PutBack>::default()),
         ("restore", Box::<Restore>::default()),
     ];
-    // It takes a chain of a thousand blocks.
+    // They take chains of eleven thousand blocks, and of a thousand. After the second the node has few.
     if !is_short {
+        kinds.push(("prune", Box::<Prune>::default()));
         kinds.push(("fetch", Box::<Fetch>::default()));
     }
     kinds

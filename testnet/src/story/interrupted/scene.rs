@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use super::super::Stage;
 use super::super::machine::tandem;
 use super::super::scene::{READY, SOON};
 use crate::control::Command;
+use crate::load::Plan;
 use crate::network::owned;
 use crate::process::{Process, log_tail};
 use crate::rpc::Rpc;
@@ -25,6 +27,10 @@ pub const VICTIM: &str = "delta-a";
 pub const OBSERVER: &str = "obs-1";
 /// The validator that is not harmed: through it others join, and it has the snapshots that they restore.
 pub const SOURCE: &str = "alpha-a";
+/// Transactions under way at once while the chain is to grow: with few, blocks come quickly.
+const AT_ONCE: usize = 8;
+/// Blocks that a machine that is busy makes in a second, then, at least.
+const BLOCKS_PER_S: u64 = 20;
 /// Lines of a command's output in an error.
 const TAIL_LINES: usize = 10;
 
@@ -131,6 +137,19 @@ impl Scene<'_> {
         let others = until(&what, SOON, || async { source.block(height).await }).await?;
         let same = own.id == others.id && own.app_hash == others.app_hash;
         ensure!(same, "{name} has another block {height} than {SOURCE}");
+        Ok(())
+    }
+
+    /// Has the chain grow to a height.
+    pub async fn grow_to(&self, height: Height) -> Result<()> {
+        let left = height.0.saturating_sub(self.watcher.height().0);
+        if left == 0 {
+            return Ok(());
+        }
+        let load = self.stage.load(self.watcher, Plan::saturating(AT_ONCE)).await?;
+        let deadline = READY + Duration::from_secs(left / BLOCKS_PER_S);
+        self.watcher.reached(height, deadline).await?;
+        load.finish(READY).await?;
         Ok(())
     }
 

@@ -6,11 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tandem_chain::types::Height;
 
-use super::super::scene::{READY, SOON};
+use super::super::scene::SOON;
 use super::scene::{OBSERVER, SOURCE, Scene, VICTIM, names_in};
 use super::{Doing, Moment, Step};
 use crate::control::Command;
-use crate::load::Plan;
 use crate::network::owned;
 use crate::process::Process;
 use crate::rpc::height;
@@ -19,8 +18,6 @@ use crate::until::until;
 /// Blocks by which a snapshot must be ahead of an empty node to be restored by it, and those that it may fetch
 /// before it has asked its peers.
 const BLOCKS_MIN: u64 = 1_500;
-/// Transactions under way at once while these blocks are made: with few, blocks come quickly.
-const AT_ONCE: usize = 8;
 /// What the log of a node says when it begins to restore a snapshot of its peers.
 const RESTORING: &str = "a snapshot is being restored";
 /// What it says when it has.
@@ -217,9 +214,7 @@ impl Step for Fetch {
     fn ready<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
         Box::pin(async {
             if !self.is_offered {
-                let load = scene.stage.load(scene.watcher, Plan::saturating(AT_ONCE)).await?;
-                scene.watcher.reached(Height(BLOCKS_MIN), 3 * READY).await?;
-                load.finish(READY).await?;
+                scene.grow_to(Height(BLOCKS_MIN)).await?;
                 let nodes = scene.stage.net().layout().nodes.iter();
                 for node in nodes.filter(|node| node.name != OBSERVER) {
                     scene.take_snapshot(&node.name).await?;

@@ -247,7 +247,7 @@ fn the_invited_node_is_what_the_invitation_says() {
     assert_eq!(consortium::key(chain.store(), &key("a2")).unwrap(), None);
     let entry = chain.ledger.tip().register.nodes[&key("a4")].clone();
     assert_eq!((entry.org, entry.pair), (org("a"), true));
-    assert_eq!(entry.addresses, ["/dns4/example.com/tcp/26656"]);
+    assert_eq!(entry.addresses, [address("a4")]);
     // In the place of an observer it is one.
     let receipt = chain.send("a5", invited("a5", &invitation("a", 2, replaces("a3"), 50)));
     assert_eq!(

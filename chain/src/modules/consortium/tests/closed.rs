@@ -10,14 +10,14 @@ use crate::modules::standby::{Reason, history};
 use crate::store::{Column, Store};
 use crate::types::Height;
 
-fn started() -> Chain {
+pub(super) fn started() -> Chain {
     let mut chain = Chain::new();
     chain.run_many(3, &Next::default());
     chain
 }
 
 /// Carries a change by as many of a, b and c as it takes.
-fn done(chain: &mut Chain, change: Change) -> Height {
+pub(super) fn done(chain: &mut Chain, change: Change) -> Height {
     let receipts = chain.carry(change, &ALL[..3], Next::default());
     let mut good = receipts.iter().filter(|receipt| receipt.is_ok());
     good.find_map(|receipt| decision(receipt).effective).expect("it is carried")

@@ -107,7 +107,7 @@ fn who_may_not_move_or_vote_is_refused() {
         ("by a user", "a-user", propose(add("e")), 12, "admin key"),
         ("by a stranger", "stranger", propose(add("e")), 7, "no registered key"),
         ("one that is there", "a-admin", propose(add("b")), 11, "organisation b exists"),
-        ("with a key that is used", "a-admin", propose(new("e", key("b1"), 1)), 11, "exists"),
+        ("with a key that is used", "a-admin", propose(new("e", key("b1"), 1)), 11, "a node of b"),
         ("with a weak key", "a-admin", propose(new("e", PublicKey(weak), 1)), 18, "small order"),
         ("without power", "a-admin", propose(new("e", key("x"), 0)), 17, "would be 0"),
         (
