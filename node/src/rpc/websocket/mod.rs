@@ -36,10 +36,6 @@ use super::state::RpcState;
 #[cfg(test)]
 pub use events::BlockEvents;
 pub use hub::Hub;
-#[cfg(test)]
-pub use hub::MAX_BLOCKS;
-#[cfg(test)]
-pub use session::PING_EVERY;
 
 /// Where a WebSocket is opened.
 pub const PATH: &str = "/websocket";
