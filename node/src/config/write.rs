@@ -35,6 +35,11 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ),
     (
         "rpc",
+        "explorer",
+        "Whether pages for a browser are served below /explorer, to those who may read here.",
+    ),
+    (
+        "rpc",
         "cors_origins",
         "Origins whose pages in a browser may ask, such as \"https://explorer.example.org\".",
     ),

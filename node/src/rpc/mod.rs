@@ -7,6 +7,7 @@
 mod alive;
 mod answer;
 pub mod error;
+mod explorer;
 pub mod methods;
 pub mod params;
 mod path;

@@ -1,7 +1,7 @@
 //! Reading that is limited: the table of `docs/rights.md`, cell by cell, and permits that are no good.
 
 mod bad;
-mod table;
+pub mod table;
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const USERS: [(u8, UserRole); 4] = [
 /// Records of the data sets; all members may read those that begin with `a/`.
 const RECORDS: [&str; 5] = ["a", "a/1", "a/2", "a0", "b"];
 
-fn set(name: &str) -> tandem_chain::types::DataSetName {
+pub fn set(name: &str) -> tandem_chain::types::DataSetName {
     name.parse().unwrap()
 }
 
@@ -42,7 +42,7 @@ fn members() -> Grantee {
 /// A node whose reading is limited, of a chain with users of every role, the data sets `set` and
 /// `set2` with [`RECORDS`] each, of which all members may read those with `a/` in `set`, and the
 /// organisation delta, which is suspended. And the transaction that wrote `b` in `set`.
-async fn limited() -> (Node, TxHash) {
+pub async fn limited() -> (Node, TxHash) {
     let node = node_with(|config| config.rpc.reading = Reading::Limited).await;
     let mut nonce = 0;
     let mut sign = |key: &SecretKey, call: Call| {
@@ -110,7 +110,7 @@ fn body(key: &SecretKey) -> PermitBody {
     }
 }
 
-fn token(key: &SecretKey) -> Permit {
+pub fn token(key: &SecretKey) -> Permit {
     Permit::sign(body(key), key)
 }
 
@@ -128,7 +128,7 @@ fn shows(request: RequestBuilder, header: Option<&str>) -> RequestBuilder {
     }
 }
 
-fn header(permit: &Permit) -> String {
+pub fn header(permit: &Permit) -> String {
     format!("Tandem-Permit {permit}")
 }
 
@@ -163,7 +163,7 @@ async fn record(node: &Node, permit: &Permit, path: &str) -> (StatusCode, Value)
 }
 
 /// A permit that is for a request alone.
-fn signed(key: &SecretKey, request: &[u8]) -> Permit {
+pub fn signed(key: &SecretKey, request: &[u8]) -> Permit {
     let node = Some(testing::validator(0).public());
     let request = Some(Hash::of(request));
     Permit::sign(PermitBody { node, request, ends: now(60), ..body(key) }, key)
