@@ -321,7 +321,7 @@ impl World {
             InvitedAs::Observer => Entry::Observer,
             InvitedAs::Replacement { .. } => Entry::Replacement,
         };
-        let (node, is_over) = (guest.node, guest.is_over);
+        let (node, is_over) = (guest.node, guest.is_over || self.healing.is_some());
         let rows = [
             (true, how),
             (of_others, Entry::Elsewhere),
@@ -331,7 +331,8 @@ impl World {
         ];
         rows.into_iter().filter(|(is_so, _)| *is_so).for_each(|(_, row)| self.watch.entry(row));
         if is_over {
-            // All members have refused it, which was too early: its operator learns that it came in.
+            // All members have refused it, which was too early, or nobody may tell it any more: its
+            // operator learns that it came in.
             self.install(node);
         }
         self.tell(|w| format!("{} is registered by its invitation", w.nodes[node].name));

@@ -120,8 +120,9 @@ impl World {
                 (own, one_time)
             }
             Entry::NotAdmin => {
-                let present = self.admin(org).public();
-                let other = self.admins.iter().flatten().find(|key| key.public() != present)?;
+                // Its own organisation's other keys may be the admin key by the time.
+                let mut others = self.admins.iter().enumerate().filter(|(i, _)| *i != org);
+                let other = &others.next()?.1[0];
                 let mut body = invitation.body;
                 body.claim = thief.public();
                 invitation = Invitation::sign(body, other);
@@ -129,10 +130,11 @@ impl World {
             }
             Entry::Late | Entry::TooFar => (own, one_time),
             Entry::KnownKey => {
-                let known = (0..self.nodes.len())
-                    .filter(|node| self.invariants.is_registered(&self.nodes[*node].key));
-                let known: Vec<usize> = known.collect();
-                let node = *known.get(self.random.index(known.len().max(1)))?;
+                let is_known = |node: &usize| {
+                    let node = &self.nodes[*node];
+                    node.org == org && self.invariants.is_registered(&node.key)
+                };
+                let node = (0..self.nodes.len()).find(is_known)?;
                 let key = self.secrets[node].clone();
                 self.invariants.chosen(one_time.public(), key.public());
                 (key, one_time)

@@ -180,6 +180,8 @@ impl Focus {
         let is_loss =
             |fault: &Fault| matches!(fault, Fault::Wipe | Fault::Restore | Fault::Rollback);
         faults.retain(|fault| self.loses() || !is_loss(fault));
+        // Whoever joins has all blocks to fetch.
+        faults.retain(|fault| self != Self::Growth || *fault != Fault::Prune);
         faults
     }
 }
