@@ -120,15 +120,15 @@ pub(super) fn seat_told(seat: &Seat) -> String {
     };
     let mut text = format!("{}, term {}: ", seat.seat, seat.term);
     match seat.holder {
-        Some(_) => text += &format!("holder {}", word(seat.holder_alive)),
+        Some(_) => text.extend(["holder ", word(seat.holder_alive)]),
         None => text += "left out",
     }
     match seat.partner {
-        Some(_) => text += &format!(", partner {}", word(seat.partner_ready)),
+        Some(_) => text.extend([", partner ", word(seat.partner_ready)]),
         None => text += ", no partner",
     }
     if let Some(blocks) = seat.blocks_until_switch {
-        text += &format!(", switch in {blocks} blocks at the earliest");
+        let _ = write!(text, ", switch in {blocks} blocks at the earliest");
     }
     text
 }

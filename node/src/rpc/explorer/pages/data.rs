@@ -139,7 +139,7 @@ fn percent(text: &str) -> String {
         if plain(byte) {
             encoded.push(char::from(byte))
         } else {
-            encoded += &format!("%{byte:02X}")
+            encoded.extend(["%", &hex::encode_upper([byte])])
         }
     }
     encoded
