@@ -62,6 +62,15 @@ impl Unsent {
         Answer { text: response(again, Err(error)).to_string(), room: None }
     }
 
+    /// Room for a text of so many bytes, when it is there.
+    pub async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        if bytes <= SHORT_BYTES {
+            return None;
+        }
+        let bytes = u32::try_from(bytes.min(self.max)).unwrap_or(u32::MAX);
+        self.room.clone().acquire_many_owned(bytes).await.ok()
+    }
+
     /// Waits until nothing is unsent.
     #[cfg(test)]
     pub async fn all_sent(&self) {
@@ -106,6 +115,11 @@ impl Answer {
     /// Bytes so far.
     pub fn len(&self) -> usize {
         self.text.len()
+    }
+
+    /// The text, and its room to be held until that is sent.
+    pub fn into_parts(self) -> (String, Option<OwnedSemaphorePermit>) {
+        (self.text, self.room)
     }
 
     /// As HTTP.
