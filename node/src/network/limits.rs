@@ -41,8 +41,7 @@ pub const MAX_REQUESTS_TO_PEER: usize = 4;
 /// Requests of one link that are served or wait to be; further ones are refused. More than
 /// [`MAX_REQUESTS_TO_PEER`], since the asking side knows sooner that one is done.
 pub const MAX_REQUESTS_OF_PEER: usize = 2 * MAX_REQUESTS_TO_PEER;
-/// Requests of one peer that are served at a time, on all its links; further ones wait. A node that
-/// catches up asks each of its peers for one thing at a time.
+/// Requests of one peer that are served at a time, on all its links; further ones wait.
 pub const MAX_SERVED_OF_PEER: usize = 1;
 /// Requests of all peers that are served at a time; further ones wait. Each may hold an answer in
 /// memory until it is written.

@@ -31,8 +31,10 @@ use crate::storage::Database;
 const ANSWER: Duration = Duration::from_secs(10);
 /// Time between two rounds of questions.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Peers that are asked for chunks at once, where that is not too much for the line of this node.
-const MAX_WORKERS: usize = 8;
+/// Chunks that are asked for at once, where that is not too much for the line of this node.
+const MAX_AT_ONCE: usize = 8;
+/// Those of them that are asked of one peer: the second waits there while the first is on its way.
+const MAX_OF_PEER: usize = 2;
 /// Requests in a row that a peer may leave unanswered.
 const MAX_FAILURES: u32 = 3;
 /// Peers that are asked for one chunk at once: a second one while the first does not answer.
@@ -129,7 +131,7 @@ impl Fetch {
         let mut known = Known::default();
         // Who offers what is being restored, and how many were begun.
         let (mut offering, mut count) = (BTreeSet::new(), 0);
-        let mut pool = Pool { at_once: MAX_WORKERS, late: BTreeMap::new() };
+        let mut pool = Pool { at_once: MAX_AT_ONCE, late: BTreeMap::new() };
         let mut until = Instant::now() + self.patience;
         let mut fault = None;
         loop {
@@ -441,19 +443,19 @@ impl Fetch {
 
 /// Which peers are asked for chunks.
 struct Pool {
-    /// How many at once: fewer where all were late, since that may be too much for the line of this node.
+    /// Chunks at once: fewer where all were late, since that may be too much for the line of this node.
     at_once: usize,
     /// How often each was late.
     late: BTreeMap<PublicKey, u32>,
 }
 
 impl Pool {
-    /// Those that were late least often.
+    /// Those that were late least often, once for each chunk that is asked of them at once.
     fn choose<'a>(&self, from: impl Iterator<Item = &'a PublicKey>) -> Vec<PublicKey> {
         let mut chosen: Vec<PublicKey> = from.copied().collect();
         chosen.sort_by_key(|peer| self.late.get(peer).copied().unwrap_or(0));
-        chosen.truncate(self.at_once);
-        chosen
+        let of_peers = MAX_OF_PEER * chosen.len();
+        chosen.into_iter().cycle().take(self.at_once.min(of_peers)).collect()
     }
 }
 
