@@ -41,11 +41,12 @@ pub const MAX_REQUESTS_TO_PEER: usize = 4;
 /// Requests of one link that are served or wait to be; further ones are refused. More than
 /// [`MAX_REQUESTS_TO_PEER`], since the asking side knows sooner that one is done.
 pub const MAX_REQUESTS_OF_PEER: usize = 2 * MAX_REQUESTS_TO_PEER;
-/// Requests of one peer that are served at a time, on all its links; further ones wait.
-pub const MAX_SERVED_OF_PEER: usize = 1;
+/// Requests of one peer that are served at a time, on all its links; further ones wait. Two, since a
+/// stream by itself has a window of [`STREAM_WINDOW`] alone under way.
+pub const MAX_SERVED_OF_PEER: usize = 2;
 /// Requests of all peers that are served at a time; further ones wait. Each may hold an answer in
 /// memory until it is written.
-pub const MAX_REQUESTS_SERVED: usize = 24;
+pub const MAX_REQUESTS_SERVED: usize = 36;
 
 /// Inbound connections that are in the handshake and have no place of [`MAX_HANDSHAKES_PER_NODE`].
 pub const MAX_HANDSHAKES: usize = 128;

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use super::wire::{Offer, Offers, Question, decode_light};
 use super::{Restore, SnapshotError, TrustedBlock, unpack};
 use crate::driver::wire as blocks;
+use crate::network::limits::MAX_SERVED_OF_PEER;
 use crate::network::{Error as NetworkError, Network};
 use crate::storage::Database;
 
@@ -33,8 +34,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 /// Chunks that are asked for at once, where that is not too much for the line of this node.
 const MAX_AT_ONCE: usize = 8;
-/// Those of them that are asked of one peer: the second waits there while the first is on its way.
-const MAX_OF_PEER: usize = 2;
+/// Those of them that are asked of one peer: one waits there while others are on their way.
+const MAX_OF_PEER: usize = MAX_SERVED_OF_PEER + 1;
 /// Requests in a row that a peer may leave unanswered.
 const MAX_FAILURES: u32 = 3;
 /// Peers that are asked for one chunk at once: a second one while the first does not answer.

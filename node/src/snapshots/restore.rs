@@ -13,6 +13,7 @@ use tandem_chain::tree;
 use tandem_chain::types::Height;
 use tandem_consensus::light::check_restored;
 use tandem_consensus::validate::{Fixed, check_header};
+use tracing::info;
 
 use super::SnapshotError;
 use crate::storage::{Database, Restoring};
@@ -113,6 +114,7 @@ impl Restore {
         certified: &CertifiedBlock,
     ) -> Result<Height, SnapshotError> {
         assert!(self.missing()?.is_empty(), "all chunks are there");
+        info!("all chunks are there: the whole state is checked");
         self.db.restore_top(&self.of.manifest.pages())?;
         let expected = self.of.manifest.app_hash();
         if tree::root_of_state(&self.db)? != expected || tree::root(&self.db)? != expected {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rocksdb::DB;
 use tandem_chain::Error as ChainError;
@@ -104,7 +104,18 @@ impl Database {
     ) -> Self {
         let (height, first) = (AtomicU64::new(0), watch::Sender::new(Height(1)));
         let (path, closed, pruning) = (path.to_owned(), watch::Sender::default(), Mutex::default());
-        Self(Arc::new(Inner { db, ciphers, synced, height, first, pruning, path, closed }))
+        let is_filled = OnceLock::new();
+        Self(Arc::new(Inner {
+            db,
+            ciphers,
+            synced,
+            height,
+            first,
+            pruning,
+            is_filled,
+            path,
+            closed,
+        }))
     }
 
     /// It holds a whole state, or none.

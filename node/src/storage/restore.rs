@@ -18,11 +18,16 @@ use tandem_chain::{Error as ChainError, codec};
 use tandem_consensus::light::ValidatorSet;
 
 use super::columns::{BLOCKS, INDEX, META, RESULTS, STATE, TREE, VALIDATORS};
+use super::family::fault;
 use super::{Database, FIRST_KEY, HEIGHT_KEY, index_key};
 
 const RESTORING_KEY: &[u8] = b"restoring";
 /// Begins the key of each chunk that is written; its index, four bytes, high byte first, follows.
 const RESTORED: &[u8] = b"restored/";
+/// Tables of new entries that gather before they are merged with all others, while a state is filled in:
+/// in no order of their keys, so that each merge writes the whole state again. Fewer than those from which
+/// on RocksDB slows writes down (20), also after the database has been opened anew.
+const TABLES_UNTIL_MERGED: &str = "16";
 
 /// What is being restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,10 +73,23 @@ impl Database {
     /// # Errors
     /// [`ChainError::Storage`].
     pub fn restore_chunk(&self, index: u32, content: &Batch) -> Result<(), ChainError> {
+        self.is_filled()?;
         let mut batch = WriteBatch::default();
         self.add_state(&mut batch, content);
         self.column(META).put(&mut batch, &restored_key(index), &[]);
         self.write(batch, false)
+    }
+
+    /// Has the tables of the state merged seldom, until the database is opened anew.
+    fn is_filled(&self) -> Result<(), ChainError> {
+        if self.0.is_filled.set(()).is_ok() {
+            let option = [("level0_file_num_compaction_trigger", TABLES_UNTIL_MERGED)];
+            for name in [STATE, TREE] {
+                let set = self.0.db.set_options_cf(self.column(name).handle, &option);
+                set.map_err(|source| fault("options", &source))?;
+            }
+        }
+        Ok(())
     }
 
     /// Of what is being restored, the chunks that are not there yet.

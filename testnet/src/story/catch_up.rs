@@ -86,6 +86,8 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     })
     .await?;
     stage.report.holds(format!("{BY_BLOCKS} fetches every block and is at the tip"));
+    // Each of the two has the machine with the members alone.
+    stage.net().stop(&[BY_BLOCKS]).await?;
 
     let node = stage.net().layout().node(&first)?;
     let (home, url) = (stage.net().layout().home(node), node.rpc_url());
@@ -113,6 +115,7 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     stage.report.holds(format!("{BY_SNAPSHOT} restores it, follows, and is at the tip"));
 
     end_load(stage, load, &mut receipts).await?;
+    starts(stage, BY_BLOCKS, watcher.height(), deadline).await?;
     let names = stage.net().names();
     stage.same_state(&names).await?;
     let chain = stage.read_long_chain(BY_BLOCKS, vec![table]).await?;
