@@ -19,10 +19,12 @@ pub enum Column {
     Tree,
 }
 
-/// Changes to be written together or not at all: a value puts, none deletes. A key stands in it at
-/// most once.
+/// A change of one entry: a value puts, none deletes.
+pub type Change = (Column, Vec<u8>, Option<Vec<u8>>);
+
+/// Changes to be written together or not at all. A key stands in it at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch(pub Vec<(Column, Vec<u8>, Option<Vec<u8>>)>);
+pub struct Batch(pub Vec<Change>);
 
 impl Batch {
     /// Adds a value to be written.

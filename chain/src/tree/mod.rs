@@ -148,25 +148,39 @@ pub fn root(store: &dyn Store) -> Result<Hash, Error> {
     Ok(load(store, &[])?.unwrap_or_default().node().hash())
 }
 
-/// The root over all entries, from scratch.
-pub fn root_of<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Hash {
-    let hashed = entries.into_iter().map(|(key, value)| (Hash::of(key), Hash::of(value)));
-    let mut leaves: Vec<(Hash, Hash)> = hashed.collect();
-    leaves.sort_unstable();
-    subtree(&leaves, 0).hash()
+/// Entries, 64 bytes of each, of which the root is to be made from scratch.
+#[derive(Clone, Debug, Default)]
+pub struct Leaves(Vec<(Hash, Hash)>);
+
+impl Leaves {
+    /// Adds an entry; each key once, in any order.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.0.push((Hash::of(key), Hash::of(value)));
+    }
+
+    /// The root over all of them.
+    #[must_use]
+    pub fn root(mut self) -> Hash {
+        self.0.sort_unstable();
+        subtree(&self.0, 0).hash()
+    }
 }
 
-/// The root over all of a store's state, from scratch: what a snapshot is checked with.
+/// The root over all entries, from scratch.
+pub fn root_of<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Hash {
+    let mut leaves = Leaves::default();
+    entries.into_iter().for_each(|(key, value)| leaves.add(key, value));
+    leaves.root()
+}
+
+/// The root over all of a store's state, from scratch.
 ///
 /// # Errors
 /// [`Error::Storage`].
 pub fn root_of_state(store: &dyn Store) -> Result<Hash, Error> {
-    let mut leaves = Vec::new();
-    for_each(store, Column::State, &[], |key, value| {
-        leaves.push((Hash::of(key), Hash::of(value)));
-    })?;
-    leaves.sort_unstable();
-    Ok(subtree(&leaves, 0).hash())
+    let mut leaves = Leaves::default();
+    for_each(store, Column::State, &[], |key, value| leaves.add(key, value))?;
+    Ok(leaves.root())
 }
 
 fn subtree(leaves: &[(Hash, Hash)], depth: usize) -> Node {

@@ -1,6 +1,7 @@
 //! Restoring a state to a database, step by step; wherever its chunks come from.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc;
 
 use tandem_chain::Error as ChainError;
 use tandem_chain::block::{CertifiedBlock, Header};
@@ -9,14 +10,20 @@ use tandem_chain::keys::Strict;
 use tandem_chain::ledger::Ledger;
 use tandem_chain::modules::standby::table_at;
 use tandem_chain::snapshot::{Chunk, Manifest};
-use tandem_chain::tree;
-use tandem_chain::types::Height;
+use tandem_chain::store::{Column, Entry};
+use tandem_chain::tree::{self, Leaves};
+use tandem_chain::types::{Hash, Height};
 use tandem_consensus::light::check_restored;
 use tandem_consensus::validate::{Fixed, check_header};
 use tracing::info;
 
 use super::SnapshotError;
 use crate::storage::{Database, Restoring};
+
+/// Bytes of the state that are read as one, and how many such parts may wait to be hashed.
+const PART_BYTES: usize = 256 * 1024;
+/// See [`PART_BYTES`].
+const READ_AHEAD: usize = 8;
 
 /// A restore under way. All of it stands in the database: it may be dropped, or the process killed, at
 /// any moment.
@@ -117,7 +124,7 @@ impl Restore {
         info!("all chunks are there: the whole state is checked");
         self.db.restore_top(&self.of.manifest.pages())?;
         let expected = self.of.manifest.app_hash();
-        if tree::root_of_state(&self.db)? != expected || tree::root(&self.db)? != expected {
+        if root_of_state(&self.db)? != expected || tree::root(&self.db)? != expected {
             let reason = "it does not hash to the certified state commitment".to_owned();
             return Err(ChainError::Damaged { what: "restored state", reason }.into());
         }
@@ -134,4 +141,31 @@ impl Restore {
         self.db.finish_restore(certified, &tip)?;
         Ok(tip.height)
     }
+}
+
+/// The root over all of the state, from scratch: while one thread reads, another hashes.
+fn root_of_state(db: &Database) -> Result<Hash, ChainError> {
+    std::thread::scope(|scope| {
+        let (read, to_hash) = mpsc::sync_channel::<Vec<Entry>>(READ_AHEAD);
+        let hashed = scope.spawn(move || {
+            let mut leaves = Leaves::default();
+            to_hash.iter().flatten().for_each(|(key, value)| leaves.add(&key, &value));
+            leaves.root()
+        });
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        // Who hashes takes all of it.
+        let pass = |part| read.send(part).expect("nothing that is read is unfit to be hashed");
+        db.snapshot().sweep(Column::State, |key, value| -> Result<(), ChainError> {
+            bytes += key.len() + value.len();
+            part.push((key.to_vec(), value.to_vec()));
+            if bytes >= PART_BYTES {
+                bytes = 0;
+                pass(std::mem::take(&mut part));
+            }
+            Ok(())
+        })?;
+        pass(part);
+        drop(read);
+        Ok(hashed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }

@@ -51,7 +51,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tandem_chain::block::{Block, CertifiedBlock};
 use tandem_chain::ledger::{Event, Execution, Receipt};
-use tandem_chain::store::{Batch, Column, Entry, Store};
+use tandem_chain::store::{Batch, Change, Column, Entry, Store};
 use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tandem_chain::{Error as ChainError, codec};
 use tandem_consensus::light::ValidatorSet;
@@ -162,7 +162,7 @@ impl Database {
             return Err(ChainError::Damaged { what: "state", reason });
         }
         let mut batch = WriteBatch::default();
-        self.add_state(&mut batch, state);
+        self.add_state(&mut batch, &state.0);
         self.column(META).put(&mut batch, HEIGHT_KEY, &codec::encode(&0u64));
         self.write(batch, true)
     }
@@ -186,7 +186,7 @@ impl Database {
         assert_eq!(height, self.height().next(), "blocks are committed in order, once each");
         assert_eq!(execution.tip.height, height, "the execution is of this block");
         let mut batch = WriteBatch::default();
-        self.add_state(&mut batch, &execution.batch);
+        self.add_state(&mut batch, &execution.batch.0);
         let key = height.0.to_be_bytes();
         self.column(BLOCKS).put(&mut batch, &key, &codec::encode(certified));
         let results = (&execution.receipts, &execution.events);
@@ -375,8 +375,8 @@ impl Database {
         }
     }
 
-    fn add_state(&self, batch: &mut WriteBatch, changes: &Batch) {
-        for (column, key, value) in &changes.0 {
+    fn add_state<'a>(&self, batch: &mut WriteBatch, changes: impl IntoIterator<Item = &'a Change>) {
+        for (column, key, value) in changes {
             let column = self.column(column_name(*column));
             match value {
                 Some(value) => column.put(batch, key, value),

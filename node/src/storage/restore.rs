@@ -11,7 +11,7 @@ use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize};
 use tandem_chain::block::{CertifiedBlock, Header};
 use tandem_chain::snapshot::Manifest;
-use tandem_chain::store::Batch;
+use tandem_chain::store::{Batch, Change};
 use tandem_chain::tip::Tip;
 use tandem_chain::types::Height;
 use tandem_chain::{Error as ChainError, codec};
@@ -19,7 +19,7 @@ use tandem_consensus::light::ValidatorSet;
 
 use super::columns::{BLOCKS, INDEX, META, RESULTS, STATE, TREE, VALIDATORS};
 use super::family::fault;
-use super::{Database, FIRST_KEY, HEIGHT_KEY, index_key};
+use super::{Database, FIRST_KEY, HEIGHT_KEY, column_name, index_key};
 
 const RESTORING_KEY: &[u8] = b"restoring";
 /// Begins the key of each chunk that is written; its index, four bytes, high byte first, follows.
@@ -75,6 +75,9 @@ impl Database {
     pub fn restore_chunk(&self, index: u32, content: &Batch) -> Result<(), ChainError> {
         self.is_filled()?;
         let mut batch = WriteBatch::default();
+        // In the order in which they lie: each is found next to the one before.
+        let mut content: Vec<&Change> = content.0.iter().collect();
+        content.sort_unstable_by_key(|(column, key, _)| (column_name(*column), key));
         self.add_state(&mut batch, content);
         self.column(META).put(&mut batch, &restored_key(index), &[]);
         self.write(batch, false)
@@ -112,7 +115,7 @@ impl Database {
     /// [`ChainError::Storage`].
     pub fn restore_top(&self, pages: &Batch) -> Result<(), ChainError> {
         let mut batch = WriteBatch::default();
-        self.add_state(&mut batch, pages);
+        self.add_state(&mut batch, &pages.0);
         self.write(batch, false)
     }
 

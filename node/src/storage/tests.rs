@@ -501,7 +501,7 @@ fn compare(config: &StorageConfig, batches: &[&Batch], keys: &[&[u8]]) {
     for batch in batches.iter().copied() {
         memory.apply(batch);
         let mut write = WriteBatch::default();
-        database.add_state(&mut write, batch);
+        database.add_state(&mut write, &batch.0);
         database.write(write, false).unwrap();
     }
 

@@ -54,7 +54,7 @@ fn fill(database: &Database) {
     let secret = b"a value that is secret ".repeat(20);
     state.put(Column::State, b"records/data/prices/oil".to_vec(), secret);
     let mut batch = WriteBatch::default();
-    database.add_state(&mut batch, &state);
+    database.add_state(&mut batch, &state.0);
     database.write(batch, true).unwrap();
     database.persist(&[("journal", b"journal-of-consensus".to_vec())]).unwrap();
 }
