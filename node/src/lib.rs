@@ -15,6 +15,7 @@ pub mod network;
 pub mod operator;
 mod pairs;
 pub mod pruning;
+pub mod query;
 pub mod rpc;
 pub mod run;
 pub mod snapshots;

@@ -58,6 +58,9 @@ mod network {
         }
     }
 }
+#[path = "../../../node/src/query/mod.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod query;
 #[path = "../../../node/src/rpc"]
 #[allow(dead_code, reason = "a part of it is used")]
 mod rpc {

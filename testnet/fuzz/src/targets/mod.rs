@@ -58,6 +58,7 @@ pub const ALL: &[Target] = &[
     },
     Target { name: "rpc-body", run: rpc::body, seeds: rpc::body_seeds, memory: DECODER },
     Target { name: "rpc-query", run: rpc::query, seeds: rpc::query_seeds, memory: DECODER },
+    Target { name: "events", run: rpc::events, seeds: rpc::events_seeds, memory: DECODER },
     Target { name: "client", run: client::answer, seeds: client::seeds, memory: DECODER },
     Target { name: "content", run: content::run, seeds: content::seeds, memory: PARSER },
 ];

@@ -4,6 +4,7 @@ use serde_json::Value;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tx::Tx;
 
+use crate::query::{Events, MAX_BYTES, MAX_CONDITIONS, Query};
 use crate::rpc::error::RpcError;
 use crate::rpc::params::Params;
 use crate::rpc::path;
@@ -124,6 +125,39 @@ pub fn query_seeds() -> Vec<Vec<u8>> {
         "hash=0x0102&prove=true",
         "path=%22/records/set/a%252Fb%22&data=6162",
         "tx=%22text%22&height=-5",
+    ];
+    queries.iter().map(|query| query.as_bytes().to_vec()).collect()
+}
+
+/// A query on the first line, keys and values of an event on the others, by turns.
+pub fn events(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split('\n');
+    let line = lines.next().unwrap_or_default();
+    let Ok(query) = line.parse::<Query>() else { return };
+    assert!(line.len() <= MAX_BYTES && query.conditions.len() <= MAX_CONDITIONS);
+    let mut events = Events::default();
+    while let (Some(key), Some(value)) = (lines.next(), lines.next()) {
+        events.add(key, value);
+    }
+    let matches = query.matches(&events);
+    for condition in &query.conditions {
+        let _ = query.range(&condition.tag);
+        assert!(!matches || condition.matches(&events));
+    }
+    // Its own spelling may be longer than what came, never with more conditions.
+    match query.to_string() {
+        again if again.len() > MAX_BYTES => assert!(again.parse::<Query>().is_err()),
+        again => assert_eq!(again.parse(), Ok(query)),
+    }
+}
+
+pub fn events_seeds() -> Vec<Vec<u8>> {
+    let queries = [
+        "tm.event='Tx' AND tx.height>5\ntm.event\nTx\ntx.height\n12",
+        "a.b CONTAINS 'c' AND a EXISTS AND a.b = ''\na.b\nccc",
+        "a.t>=TIME 2026-11-22T23:09:21.5Z AND a.d<DATE 2026-11-22\na.t\n2027-11-22T23:09:21Z",
+        "a.n<=00.50 AND a.n > 0\na.n\n.5\na.n\n0.49999",
     ];
     queries.iter().map(|query| query.as_bytes().to_vec()).collect()
 }
