@@ -113,6 +113,12 @@ pub struct Rpc {
     pub max_body_bytes: usize,
     /// Requests in one batch.
     pub max_batch: usize,
+    /// WebSockets at once; 0 for none.
+    pub max_websockets: usize,
+    /// Of those, from one address, or from one network of IPv6 (/64).
+    pub max_websockets_per_client: usize,
+    /// Subscriptions of one WebSocket.
+    pub max_subscriptions: usize,
     /// Time to read a request and answer it.
     #[serde(with = "duration")]
     pub request_timeout: Duration,
@@ -130,6 +136,9 @@ impl Default for Rpc {
             max_connections: 512,
             max_body_bytes: 1_000_000,
             max_batch: 10,
+            max_websockets: 100,
+            max_websockets_per_client: 50,
+            max_subscriptions: 5,
             request_timeout: Duration::from_secs(20),
             broadcast_commit_timeout: Duration::from_secs(10),
         }
@@ -338,6 +347,9 @@ impl Config {
         range("rpc.max_connections", rpc.max_connections, 1, 100_000)?;
         range("rpc.max_body_bytes", rpc.max_body_bytes, 1_000, 100_000_000)?;
         range("rpc.max_batch", rpc.max_batch, 1, 1_000)?;
+        range("rpc.max_websockets", rpc.max_websockets, 0, 100_000)?;
+        range("rpc.max_websockets_per_client", rpc.max_websockets_per_client, 1, 100_000)?;
+        range("rpc.max_subscriptions", rpc.max_subscriptions, 1, 1_000)?;
         let ms = |duration: Duration| usize::try_from(duration.as_millis()).unwrap_or(usize::MAX);
         range("rpc.request_timeout (ms)", ms(rpc.request_timeout), 100, 600_000)?;
         let commit = ms(rpc.broadcast_commit_timeout);
@@ -461,6 +473,9 @@ mod tests {
             ("rpc.max_batch = \"ten\"", &["max_batch", "invalid type"]),
             ("rpc.max_batch = 0", &["rpc.max_batch is 0", "1 to 1000"]),
             ("rpc.max_batch = -1", &["max_batch", "-1"]),
+            ("rpc.max_subscriptions = 0", &["rpc.max_subscriptions is 0", "1 to 1000"]),
+            ("rpc.max_websockets_per_client = 0", &["max_websockets_per_client is 0"]),
+            ("rpc.max_websockets = 100001", &["rpc.max_websockets", "0 to 100000"]),
             ("rpc.listen = \"localhost\"", &["listen", "localhost", "socket address"]),
             ("rpc.request_timeout = 5", &["request_timeout", "\"3s\""]),
             ("rpc.request_timeout = \"5 parsec\"", &["request_timeout", "5 parsec", "\"3s\""]),

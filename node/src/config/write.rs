@@ -36,11 +36,23 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     (
         "rpc",
         "cors_origins",
-        "Origins whose pages in a browser may ask, such as \"https://explorer.example.org\".",
+        "Origins whose pages in a browser may ask and open WebSockets, such as\n\
+         \"https://explorer.example.org\". Pages of the node itself may always.",
     ),
     ("rpc", "max_connections", "Connections at once; more wait until one is closed."),
     ("rpc", "max_body_bytes", "Bytes of one request's body."),
     ("rpc", "max_batch", "Requests in one JSON-RPC batch."),
+    (
+        "rpc",
+        "max_websockets",
+        "WebSockets at once, beside the connections; 0 for none. More are refused.",
+    ),
+    (
+        "rpc",
+        "max_websockets_per_client",
+        "Of those, from one address, or from one network of IPv6 (/64). A proxy is one client.",
+    ),
+    ("rpc", "max_subscriptions", "Subscriptions of one WebSocket."),
     ("rpc", "request_timeout", "Time to read a request and answer it."),
     (
         "rpc",

@@ -108,10 +108,15 @@ impl Answer {
         self.text.len()
     }
 
+    /// The text, which keeps its room until no part of it is held any more.
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+
     /// As HTTP.
     pub fn into_response(self, status: StatusCode) -> Response {
         let content_type = HeaderValue::from_static("application/json");
-        let body = Body::from(Bytes::from_owner(self));
+        let body = Body::from(self.into_bytes());
         (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
     }
 }
@@ -147,7 +152,7 @@ mod tests {
         assert_eq!(code(&unsent.answer(json!(3), result(8_000))), None);
 
         // What HTTP holds of it keeps its room.
-        let bytes = Bytes::from_owner(first);
+        let bytes = first.into_bytes();
         let part = bytes.slice(10..20);
         drop(bytes);
         assert_eq!(code(&unsent.answer(json!(4), result(60_000))), Some(-32000));

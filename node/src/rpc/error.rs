@@ -40,6 +40,15 @@ impl RpcError {
         Self { code: -32601, message: "Method not found", data }
     }
 
+    /// A method of WebSockets came in another way.
+    #[must_use]
+    pub fn for_websocket(name: &str) -> Self {
+        let data = format!(
+            "{name} goes on its own, not in a batch, over a WebSocket: connect to /websocket"
+        );
+        Self { code: -32601, message: "Method not found", data }
+    }
+
     /// A parameter is missing, unknown or of the wrong type.
     #[must_use]
     pub fn params(data: impl Into<String>) -> Self {

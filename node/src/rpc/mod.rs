@@ -1,11 +1,13 @@
 //! JSON-RPC 2.0 over HTTP, in CometBFT 0.38's shapes.
 //!
-//! POST takes one request or a batch, GET takes parameters in the query. Answers read published
+//! POST takes one request or a batch, GET takes parameters in the query, a WebSocket takes what POST
+//! takes and subscriptions. Answers read published
 //! snapshots and the database, never what consensus locks. The methods are listed in
 //! [`methods::METHODS`]; `docs/rpc.md` describes them. Who may read what is in `reading`.
 
 mod alive;
 mod answer;
+mod calls;
 pub mod error;
 pub mod methods;
 pub mod params;
@@ -19,6 +21,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod waiters;
+mod websocket;
 
 pub use server::{bind, serve};
 pub use state::{Peer, Peers, RpcState, Setup};

@@ -2,7 +2,7 @@
 //!
 //! A request shows as whom it reads by a permit ([`tandem_chain::permit`]) in its header
 //! `Authorization: Tandem-Permit HEX`; the request that a permit names is the body of a POST, or path and
-//! query of a GET. What that key may read the ledger says, anew for each call. Each method says what
+//! query of a GET, also of one that opens a WebSocket. What that key may read the ledger says, anew for each call. Each method says what
 //! it [`Needs`]; records, and transactions of one's own, are asked for in the methods themselves.
 //! `docs/rights.md` has the table, and a test executes it.
 
@@ -16,7 +16,7 @@ use tandem_chain::ledger::may_send;
 use tandem_chain::modules::rights::{self, Range, Reach};
 use tandem_chain::permit::{Part, Permit, Shown};
 use tandem_chain::store::Store;
-use tandem_chain::types::{DataSetName, Hash};
+use tandem_chain::types::{DataSetName, Hash, Timestamp};
 use tokio::sync::OnceCell;
 
 use super::error::RpcError;
@@ -61,7 +61,15 @@ pub struct Asking {
     permit: Result<Permit, String>,
     /// What a permit for this request alone names.
     request: Bytes,
-    checked: OnceCell<Result<(PublicKey, Option<Part>), RpcError>>,
+    checked: OnceCell<Result<Checked, RpcError>>,
+}
+
+/// What a good permit says.
+#[derive(Clone)]
+struct Checked {
+    key: PublicKey,
+    only: Option<Part>,
+    ends: Timestamp,
 }
 
 impl Asking {
@@ -80,13 +88,27 @@ impl Asking {
         state: &Arc<RpcState>,
         method: &'static Method,
     ) -> Result<Reader, RpcError> {
+        self.reader_at(state, method, wall_clock()).await
+    }
+
+    /// As [`Asking::reader`], at this time.
+    pub(super) async fn reader_at(
+        &self,
+        state: &Arc<RpcState>,
+        method: &'static Method,
+        now: Timestamp,
+    ) -> Result<Reader, RpcError> {
         if state.config.rpc.reading == Reading::Open {
             return Ok(Reader::Anyone);
         }
         if method.needs == Needs::Nothing {
             return Ok(Reader::Nobody);
         }
-        let (key, only) = self.checked(state).await?;
+        let Checked { key, only, ends } = self.checked(state, now).await?;
+        // A request is over in time; a WebSocket asks as long as it lasts.
+        if ends <= now {
+            return Err(refused(&ChainError::PermitEnded { ends, now }));
+        }
         let admit = move |state: &RpcState| {
             let snapshot = state.db.snapshot();
             may_send(&snapshot, &key).map_err(not_allowed)?;
@@ -99,7 +121,7 @@ impl Asking {
         state.read(admit).await
     }
 
-    async fn checked(&self, state: &Arc<RpcState>) -> Result<(PublicKey, Option<Part>), RpcError> {
+    async fn checked(&self, state: &Arc<RpcState>, now: Timestamp) -> Result<Checked, RpcError> {
         let check = async || {
             let permit = self.permit.clone().map_err(|reason| {
                 RpcError::permit_needed(format!(
@@ -108,7 +130,7 @@ impl Asking {
                 ))
             })?;
             let request = self.request.clone();
-            state.read(move |state| check(state, &permit, &request)).await
+            state.read(move |state| check(state, &permit, &request, now)).await
         };
         self.checked.get_or_init(check).await.clone()
     }
@@ -136,19 +158,20 @@ fn check(
     state: &RpcState,
     permit: &Permit,
     request: &[u8],
-) -> Result<(PublicKey, Option<Part>), RpcError> {
+    now: Timestamp,
+) -> Result<Checked, RpcError> {
     let named = permit.body.request;
     let request = named.map_or(Hash::EMPTY, |_| Hash::of(request));
-    let shown = Shown {
-        chain_id: &state.genesis.chain_id,
-        node: &state.me,
-        request: &request,
-        now: wall_clock(),
-    };
+    let shown =
+        Shown { chain_id: &state.genesis.chain_id, node: &state.me, request: &request, now };
     match permit.check(&Strict, &shown) {
-        Ok(key) => Ok((key, permit.body.only.clone())),
-        Err(error) => Err(RpcError::permit_needed(format!("the permit is refused: {error}"))),
+        Ok(key) => Ok(Checked { key, only: permit.body.only.clone(), ends: permit.body.ends }),
+        Err(error) => Err(refused(&error)),
     }
+}
+
+fn refused(error: &ChainError) -> RpcError {
+    RpcError::permit_needed(format!("the permit is refused: {error}"))
 }
 
 /// An error of the ledger about a key that asks.

@@ -1,10 +1,10 @@
-//! HTTP: connections, limits, routes.
+//! HTTP: connections, limits, routes. What becomes a WebSocket goes to `websocket`.
 //!
 //! A client can hold a connection, and no more: reading the head, reading the body with answering it,
 //! and sending the answer each have an end, and what is not sent yet has a bound for all together.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
@@ -24,18 +26,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::{debug, info, warn};
 
-use super::answer::{Answer, MAX_BATCH_ANSWER_BYTES};
+use super::calls::{batch, deadline, one, request_timeout, within_time};
 use super::error::{NOT_TO_READ, PERMIT_NEEDED, RpcError};
 use super::methods::{self, METHODS};
 use super::params::Params;
 use super::reading::{Asking, SCHEME};
-use super::request::{Body as RequestBody, GET_ID, Request};
+use super::request::{Body as RequestBody, GET_ID};
 use super::socket::{PATIENCE, Socket};
 use super::state::{RpcState, Setup};
+use super::websocket;
 
 /// Time for a request's head, and for an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,8 +64,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(setup.config.rpc.max_connections));
     let state = RpcState::start(setup);
-    let waiters = state.waiters.clone();
-    let router = router(state);
+    let router = router(state.clone());
     let mut connections = JoinSet::new();
     let (stopping, _) = tokio::sync::watch::channel(false);
     let mut stop = pin!(stop);
@@ -73,17 +75,17 @@ pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output
         let accept = async {
             // Connections over the bound wait in the system's queue.
             let place = places.clone().acquire_owned().await.expect("it is never closed");
-            listener.accept().await.map(|(stream, _)| (stream, place))
+            listener.accept().await.map(|(stream, client)| (stream, client.ip(), place))
         };
         tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => {}
             accepted = accept => match accepted {
-                Ok((stream, place)) => {
+                Ok((stream, client, place)) => {
                     // Small answers go out at once.
                     let _ = stream.set_nodelay(true);
                     let stream = Socket::new(stream, PATIENCE);
-                    let served = connection(stream, router.clone(), stopping.subscribe());
+                    let served = connection(stream, client, router.clone(), stopping.subscribe());
                     connections.spawn(async move {
                         served.await;
                         drop(place);
@@ -98,17 +100,25 @@ pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output
     }
     drop(listener);
     stopping.send_replace(true);
-    waiters.close();
-    let drained = async { while connections.join_next().await.is_some() {} };
+    state.close();
+    let drained = async {
+        while connections.join_next().await.is_some() {}
+        state.websockets.all_gone().await;
+    };
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
 }
 
 pub(super) async fn connection(
-    stream: Socket<impl AsyncRead + AsyncWrite + Send + Unpin>,
+    stream: Socket<impl AsyncRead + AsyncWrite + Send + Unpin + 'static>,
+    client: IpAddr,
     router: Router,
     mut stopping: tokio::sync::watch::Receiver<bool>,
 ) {
-    let service = TowerToHyperService::new(router);
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(websocket::Client(client));
+        routes.call(request)
+    });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -116,7 +126,9 @@ pub(super) async fn connection(
         // Without `pipeline_flush`, with which hyper would copy all answers to requests that were sent
         // ahead into one buffer without a bound: each is sent before the next is made.
         .max_buf_size(MAX_HEAD_BYTES);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    // A WebSocket goes on without this connection, in a place of its own.
+    let mut served = pin!(served.with_upgrades());
     let mut draining = false;
     loop {
         tokio::select! {
@@ -134,11 +146,12 @@ pub(super) async fn connection(
     }
 }
 
-fn router(state: Arc<RpcState>) -> Router {
+pub(super) fn router(state: Arc<RpcState>) -> Router {
     let limit = DefaultBodyLimit::max(state.config.rpc.max_body_bytes);
     let cors = cors(&state.config.rpc.cors_origins);
     Router::new()
         .route("/", get(routes).post(post))
+        .route(websocket::PATH, get(websocket::open))
         .route("/{method}", get(get_method))
         .layer(limit)
         .layer(cors)
@@ -172,6 +185,10 @@ async fn routes() -> String {
         let query =
             if params.is_empty() { String::new() } else { format!("?{}", params.join("&")) };
         text.extend(["/", method.name, &query, "\n    ", method.about, "\n"]);
+    }
+    text.push_str("\nA WebSocket at /websocket takes the same, and\n\n");
+    for method in websocket::METHODS {
+        text.extend([method.name, "(", &method.params.join(", "), ")\n    ", method.about, "\n"]);
     }
     text
 }
@@ -245,79 +262,12 @@ async fn post(State(state): State<Arc<RpcState>>, request: HttpRequest) -> Respo
             }
         }
         Ok(RequestBody::Batch(requests)) => {
-            batch(&state, &Asking::new(&headers, body), deadline, requests).await
+            match batch(&state, &Asking::new(&headers, body), deadline, requests).await {
+                Some(answers) => answers.into_response(StatusCode::OK),
+                None => StatusCode::NO_CONTENT.into_response(),
+            }
         }
     }
-}
-
-async fn batch(
-    state: &Arc<RpcState>,
-    asking: &Asking,
-    deadline: Instant,
-    requests: Vec<Result<Request, (Value, RpcError)>>,
-) -> Response {
-    let mut answers = Answer::list();
-    for request in requests {
-        let request = if answers.len() < MAX_BATCH_ANSWER_BYTES {
-            request
-        } else {
-            let Some(id) = request.map_or_else(|(id, _)| Some(id), |request| request.id) else {
-                continue;
-            };
-            let text = format!("the answers are over {MAX_BATCH_ANSWER_BYTES} bytes: ask again");
-            Err((id, RpcError::busy(text)))
-        };
-        if let Some((id, result)) = one(state, asking, deadline, request).await {
-            answers.push(state.unsent.answer(id, result));
-        }
-    }
-    match answers.end() {
-        Some(answers) => answers.into_response(StatusCode::OK),
-        None => StatusCode::NO_CONTENT.into_response(),
-    }
-}
-
-/// The answer to one request; none for a notification, which is not carried out either.
-async fn one(
-    state: &Arc<RpcState>,
-    asking: &Asking,
-    deadline: Instant,
-    request: Result<Request, (Value, RpcError)>,
-) -> Option<(Value, Result<Value, RpcError>)> {
-    let request = match request {
-        Ok(request) => request,
-        Err((id, error)) => return Some((id, Err(error))),
-    };
-    let id = request.id?;
-    let answer = async {
-        let found = methods::find(&request.method)?;
-        let params = Params::from_json(found.params, request.params)?;
-        methods::call(state, asking, found, params).await
-    };
-    Some((id, within_time(state, deadline, answer).await))
-}
-
-/// When a request whose head is there must be answered.
-fn deadline(state: &RpcState) -> Instant {
-    Instant::now() + state.config.rpc.request_timeout
-}
-
-/// The answer, if it is there in time; after the deadline nothing is begun any more.
-async fn within_time(
-    state: &RpcState,
-    deadline: Instant,
-    answer: impl Future<Output = Result<Value, RpcError>>,
-) -> Result<Value, RpcError> {
-    let late = || Err(RpcError::busy(format!("no answer within {}", request_timeout(state))));
-    if Instant::now() >= deadline {
-        return late();
-    }
-    timeout_at(deadline, answer).await.unwrap_or_else(|_| late())
-}
-
-fn request_timeout(state: &RpcState) -> String {
-    let limit = crate::config::duration::text(state.config.rpc.request_timeout);
-    format!("rpc.request_timeout ({limit})")
 }
 
 fn refused_body(state: &RpcState, rejection: &BytesRejection) -> Response {
@@ -340,7 +290,7 @@ fn late_body(state: &RpcState) -> Response {
     response
 }
 
-/// The answer to a body as a whole.
-fn whole_error(state: &RpcState, status: StatusCode, error: RpcError) -> Response {
+/// The answer to a body, or to a request that is no call, as a whole.
+pub(super) fn whole_error(state: &RpcState, status: StatusCode, error: RpcError) -> Response {
     state.unsent.answer(Value::Null, Err(error)).into_response(status)
 }

@@ -17,6 +17,7 @@ use super::alive::AliveBlocks;
 use super::answer::{MAX_UNSENT_BYTES, Unsent};
 use super::error::RpcError;
 use super::waiters::{Found, Waiters};
+use super::websocket::{Hub, Places};
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::maintenance::Maintenance;
@@ -97,6 +98,8 @@ pub struct RpcState {
     pub(super) snapshots: Server,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) websockets: Places,
     pub(super) alive: AliveBlocks,
     /// The part of `status` about the lowest block, with its height.
     pub(super) earliest: Mutex<Option<(Height, Value)>>,
@@ -108,6 +111,10 @@ impl RpcState {
     /// The state, and a task of this runtime that follows the commits until their sender is gone.
     pub(super) fn start(setup: Setup) -> Arc<Self> {
         let state = Arc::new(Self {
+            websockets: Places::new(
+                setup.config.rpc.max_websockets,
+                setup.config.rpc.max_websockets_per_client,
+            ),
             me: setup.me,
             genesis_hash: setup.genesis.hash(),
             genesis: setup.genesis,
@@ -120,6 +127,7 @@ impl RpcState {
             maintenance: setup.maintenance,
             snapshots: setup.snapshots,
             waiters: Arc::default(),
+            hub: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: Mutex::default(),
             unsent: Unsent::new(MAX_UNSENT_BYTES),
@@ -127,6 +135,12 @@ impl RpcState {
         });
         tokio::spawn(follow(Arc::downgrade(&state), setup.commits));
         state
+    }
+
+    /// Tells all that wait for blocks that no more come.
+    pub(super) fn close(&self) {
+        self.waiters.close();
+        self.hub.close();
     }
 
     pub(super) fn tip(&self) -> Arc<Tip> {
@@ -198,9 +212,11 @@ async fn follow(state: Weak<RpcState>, mut commits: broadcast::Receiver<Arc<Comm
             Ok(committed) => {
                 state.alive.committed(&committed.tip);
                 state.waiters.committed(&committed);
+                state.hub.publish(committed);
             }
             // Blocks were missed; what they held is in the database.
             Err(RecvError::Lagged(_)) => {
+                state.hub.missed();
                 let looked_up = state.read(|state| {
                     for hash in state.waiters.hashes() {
                         if let Some(found) = state.find(&hash)? {
@@ -214,7 +230,7 @@ async fn follow(state: Weak<RpcState>, mut commits: broadcast::Receiver<Arc<Comm
                 }
             }
             // The driver has ended: no more blocks come.
-            Err(RecvError::Closed) => return state.waiters.close(),
+            Err(RecvError::Closed) => return state.close(),
         }
     }
 }

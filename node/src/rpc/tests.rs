@@ -9,6 +9,7 @@ mod reading;
 mod shapes;
 mod slow;
 mod storage;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

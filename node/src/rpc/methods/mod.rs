@@ -17,6 +17,7 @@ use super::error::RpcError;
 use super::params::Params;
 use super::reading::{Asking, Needs, Reader};
 use super::state::RpcState;
+use super::websocket;
 
 /// A method by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,5 +118,11 @@ methods! {
 /// # Errors
 /// When there is none.
 pub fn find(name: &str) -> Result<&'static Method, RpcError> {
-    METHODS.iter().find(|m| m.name == name).ok_or_else(|| RpcError::unknown_method(name))
+    METHODS.iter().find(|m| m.name == name).ok_or_else(|| {
+        let mut of_websocket = websocket::METHODS.iter();
+        match of_websocket.find(|method| method.name == name) {
+            Some(method) => RpcError::for_websocket(method.name),
+            None => RpcError::unknown_method(name),
+        }
+    })
 }

@@ -115,7 +115,9 @@ pub fn block(block: &Block) -> Value {
     value
 }
 
-fn evidence(evidence: &Evidence) -> Value {
+/// Evidence of two votes for one round.
+#[must_use]
+pub fn evidence(evidence: &Evidence) -> Value {
     json!({
         "type": "tendermint/DuplicateVoteEvidence",
         "value": {

@@ -42,7 +42,7 @@ fn members() -> Grantee {
 /// A node whose reading is limited, of a chain with users of every role, the data sets `set` and
 /// `set2` with [`RECORDS`] each, of which all members may read those with `a/` in `set`, and the
 /// organisation delta, which is suspended. And the transaction that wrote `b` in `set`.
-async fn limited() -> (Node, TxHash) {
+pub(super) async fn limited() -> (Node, TxHash) {
     let node = node_with(|config| config.rpc.reading = Reading::Limited).await;
     let mut nonce = 0;
     let mut sign = |key: &SecretKey, call: Call| {
@@ -95,7 +95,7 @@ async fn limited() -> (Node, TxHash) {
 }
 
 /// This machine's time, some seconds later or earlier.
-fn now(seconds: i64) -> Timestamp {
+pub(super) fn now(seconds: i64) -> Timestamp {
     Timestamp(wall_clock().0.checked_add_signed(seconds * 1_000_000_000).unwrap())
 }
 
@@ -111,7 +111,7 @@ fn body(key: &SecretKey) -> PermitBody {
     }
 }
 
-fn token(key: &SecretKey) -> Permit {
+pub(super) fn token(key: &SecretKey) -> Permit {
     Permit::sign(body(key), key)
 }
 
@@ -129,7 +129,7 @@ fn shows(request: RequestBuilder, header: Option<&str>) -> RequestBuilder {
     }
 }
 
-fn header(permit: &Permit) -> String {
+pub(super) fn header(permit: &Permit) -> String {
     format!("Tandem-Permit {permit}")
 }
 
@@ -164,7 +164,7 @@ async fn record(node: &Node, permit: &Permit, path: &str) -> (StatusCode, Value)
 }
 
 /// A permit that is for a request alone.
-fn signed(key: &SecretKey, request: &[u8]) -> Permit {
+pub(super) fn signed(key: &SecretKey, request: &[u8]) -> Permit {
     let node = Some(testing::validator(0).public());
     let request = Some(Hash::of(request));
     Permit::sign(PermitBody { node, request, ends: now(60), ..body(key) }, key)

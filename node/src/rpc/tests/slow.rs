@@ -1,5 +1,6 @@
 //! Clients that are slow, or gone: what they may hold, and for how long.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,7 +21,9 @@ use crate::testing::Chain;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// Long enough for any machine.
-const FOR_EVER: Duration = Duration::from_secs(3_600);
+pub(super) const FOR_EVER: Duration = Duration::from_secs(3_600);
+/// Where connections come from that are none of TCP.
+pub(super) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 #[tokio::test]
 async fn a_read_keeps_its_place_when_the_asker_has_gone() {
@@ -96,7 +99,7 @@ async fn who_does_not_read_an_answer_loses_the_connection() {
     let (near, mut far) = duplex(1_024);
     let (_stopping, stopped) = watch::channel(false);
     far.write_all(REQUEST).await.unwrap();
-    connection(Socket::new(near, Duration::from_millis(5)), router, stopped).await;
+    connection(Socket::new(near, Duration::from_millis(5)), CLIENT, router, stopped).await;
     // The beginning came, and then the end.
     let mut got = Vec::new();
     far.read_to_end(&mut got).await.unwrap();
@@ -115,7 +118,7 @@ async fn answers_count_until_they_are_sent_and_one_is_made_after_the_other() {
     });
     let (near, mut far) = duplex(1_024);
     let (_stopping, stopped) = watch::channel(false);
-    let served = tokio::spawn(connection(Socket::new(near, FOR_EVER), router, stopped));
+    let served = tokio::spawn(connection(Socket::new(near, FOR_EVER), CLIENT, router, stopped));
     // Three requests at once, the last with the end of the connection.
     let last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     far.write_all(&[REQUEST, REQUEST, last].concat()).await.unwrap();

@@ -14,6 +14,8 @@ use super::{Node, RECORDS, header, limited, now, post, request, set, signed, tok
 use crate::operator::{OperatorCall, OperatorRequest};
 use crate::rpc::methods::METHODS;
 use crate::rpc::shapes::tandem::StorageInfo;
+use crate::rpc::tests::websocket::open_with;
+use crate::rpc::websocket;
 use crate::testing;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rights.md");
@@ -54,6 +56,7 @@ fn keys(column: &str) -> Vec<Option<SecretKey>> {
 /// Parameters with which a method gives an answer.
 fn params(method: &str) -> Value {
     match method {
+        "subscribe" | "unsubscribe" => json!({ "query": "tm.event = 'NewBlock'" }),
         "motion" => json!({ "motion": 1 }),
         "try_change" => json!({ "change": { "remove_org": { "name": "beta" } } }),
         "key" => json!({ "key": testing::user().public() }),
@@ -182,6 +185,9 @@ fn word(status: StatusCode, answer: &Value, question: &Question) -> String {
 /// Asks in every way: by GET and by POST, with a token and with a permit for the request, and in a
 /// batch. All ways have the same answer.
 async fn asked(node: &Node, key: Option<&SecretKey>, question: &Question) -> String {
+    if websocket::METHODS.iter().any(|method| method.name == question.0) {
+        return asked_by_websocket(node, key, question).await;
+    }
     let body = request(&question.0, &question.1).to_string();
     let target = target(question);
     let batch = json!([request(&question.0, &question.1), request("health", &json!({}))]);
@@ -207,6 +213,34 @@ async fn asked(node: &Node, key: Option<&SecretKey>, question: &Question) -> Str
         words.insert(word(status, &answers[0], question));
     }
     assert_eq!(words.len(), 1, "{question:?}: {words:?}");
+    words.pop_first().unwrap()
+}
+
+/// Asks over WebSockets that were opened with a token and with a permit for that request.
+async fn asked_by_websocket(
+    node: &Node,
+    key: Option<&SecretKey>,
+    (method, params): &Question,
+) -> String {
+    let permits = match key {
+        None => vec![None],
+        Some(key) => [token(key), signed(key, websocket::PATH.as_bytes())].map(Some).into(),
+    };
+    let mut words = BTreeSet::new();
+    for permit in permits {
+        let permit = permit.map(|permit| header(&permit));
+        let headers = permit.as_deref().map(|permit| ("authorization", permit));
+        let mut ws = open_with(node, headers.as_slice()).await.unwrap();
+        let answer = ws.call(1, method, params.clone()).await;
+        // That there is no subscription to end is an answer, too.
+        let is_none = answer["error"]["code"] == -32603;
+        words.insert(if method == "unsubscribe" && is_none {
+            "yes".to_owned()
+        } else {
+            word(StatusCode::OK, &answer, &(method.clone(), params.clone()))
+        });
+    }
+    assert_eq!(words.len(), 1, "{method}: {words:?}");
     words.pop_first().unwrap()
 }
 
@@ -244,7 +278,8 @@ async fn each_method_answers_whom_the_page_says() {
             }
         }
     }
-    let methods: BTreeSet<String> = METHODS.iter().map(|method| method.name.to_owned()).collect();
+    let methods = METHODS.iter().chain(websocket::METHODS);
+    let methods: BTreeSet<String> = methods.map(|method| method.name.to_owned()).collect();
     assert_eq!(named, methods, "every method has its row");
     // What is signed with the node's own key is answered without a permit.
     let chain_id = testing::genesis().chain_id;

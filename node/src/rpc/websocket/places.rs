@@ -1,0 +1,129 @@
+//! Places for WebSockets: so many in all, and so many for one client's address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bits of an IPv6 address that tell networks apart: who has one of its addresses has them all.
+const NETWORK_BITS: u32 = 64;
+
+/// Places for WebSockets. Shared.
+#[derive(Clone, Debug)]
+pub struct Places {
+    free: Arc<Semaphore>,
+    max: usize,
+    max_per_client: usize,
+    /// How many each client has, 1 at least.
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _free: OwnedSemaphorePermit,
+    client: IpAddr,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// All are taken.
+    All,
+    /// The client has as many as one may.
+    Client,
+}
+
+impl Places {
+    /// So many, and of one client so many.
+    pub fn new(max: usize, max_per_client: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(max)), max, max_per_client, taken: Arc::default() }
+    }
+
+    /// A place for a client.
+    pub fn take(&self, address: IpAddr) -> Result<Place, Full> {
+        let client = client(address);
+        let mut taken = lock(&self.taken);
+        let has = taken.get(&client).copied().unwrap_or(0);
+        if has >= self.max_per_client {
+            return Err(Full::Client);
+        }
+        let free = self.free.clone().try_acquire_owned().map_err(|_| Full::All)?;
+        taken.insert(client, has + 1);
+        drop(taken);
+        Ok(Place { _free: free, client, taken: self.taken.clone() })
+    }
+
+    /// Waits until all places are free.
+    pub async fn all_gone(&self) {
+        let all = u32::try_from(self.max).unwrap_or(u32::MAX);
+        drop(self.free.acquire_many(all).await);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.taken);
+        if let Some(has) = taken.get_mut(&self.client) {
+            *has -= 1;
+            if *has == 0 {
+                taken.remove(&self.client);
+            }
+        }
+    }
+}
+
+fn lock(taken: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    taken.lock().expect("no holder of the lock panics")
+}
+
+/// The address that stands for all of one client.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::MAX << (128 - NETWORK_BITS);
+            Ipv6Addr::from_bits(address.to_bits() & network).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_in_all_and_for_each_client() {
+        let places = Places::new(4, 2);
+        let take = |address: &str| places.take(address.parse().unwrap());
+        let first = take("10.0.0.1").unwrap();
+        // As a socket for both versions of IP shows it.
+        let second = take("::ffff:10.0.0.1").unwrap();
+        assert_eq!(take("10.0.0.1").unwrap_err(), Full::Client);
+        let third = take("2001:db8::1").unwrap();
+        let fourth = take("2001:db8::ffff:0:0:1").unwrap();
+        assert_eq!(take("2001:db8::2").unwrap_err(), Full::Client);
+        assert_eq!(take("2001:db8:0:1::1").unwrap_err(), Full::All);
+        drop(first);
+        let fifth = take("10.0.0.2").unwrap();
+        assert_eq!(take("10.0.0.1").unwrap_err(), Full::All);
+        drop(second);
+        let sixth = take("10.0.0.1").unwrap();
+        drop((third, fourth, fifth, sixth));
+        assert!(lock(&places.taken).is_empty());
+        assert!(Places::new(0, 1).take([10, 0, 0, 1].into()).is_err());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_all_to_go_waits_for_the_last() {
+        use futures::FutureExt;
+        let places = Places::new(2, 2);
+        let place = places.take([10, 0, 0, 1].into()).unwrap();
+        let mut gone = Box::pin(places.all_gone());
+        assert!((&mut gone).now_or_never().is_none());
+        drop(place);
+        gone.await;
+    }
+}
