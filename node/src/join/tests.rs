@@ -200,14 +200,21 @@ fn text(result: Result<Joined, JoinError>) -> String {
     result.unwrap_err().to_string()
 }
 
-/// A visit of `node` with an invitation, and the greeting.
+/// A visit of `node` with an invitation, and the greeting. The member may need a moment to notice that
+/// visits which have ended here have left their places.
 async fn call(member: &Member, token: &Token, node: &SecretKey) -> (Visit, Greeting) {
-    let guest = SecretKey::from_seed(&rand::random());
-    let hello = GuestHello::new(token, node, &guest.public(), &member.key);
-    let addresses = &token.members[0].addresses;
-    let opened = Visit::open(&guest, member.key, addresses, &codec::encode(&hello)).await;
-    let (visit, word) = opened.unwrap();
-    (visit, codec::decode("greeting", &word, 1_000).unwrap())
+    loop {
+        let guest = SecretKey::from_seed(&rand::random());
+        let hello = GuestHello::new(token, node, &guest.public(), &member.key);
+        let addresses = &token.members[0].addresses;
+        match Visit::open(&guest, member.key, addresses, &codec::encode(&hello)).await {
+            Err(NetworkError::NotReceived { .. }) => tokio::task::yield_now().await,
+            opened => {
+                let (visit, word) = opened.unwrap();
+                return (visit, codec::decode("greeting", &word, 1_000).unwrap());
+            }
+        }
+    }
 }
 
 async fn ask(visit: &mut Visit, question: &Question) -> Result<Answer, NetworkError> {

@@ -7,7 +7,7 @@ use libp2p::Stream;
 use tandem_chain::keys::{PublicKey, SecretKey};
 
 use super::support::{Node, Puppet, config, secrets, write};
-use crate::network::limits::{LINKS_APART, MAX_UNREAD_FRAMES};
+use crate::network::limits::{LINKS_APART, MAX_SERVED_OF_PEER, MAX_UNREAD_FRAMES};
 use crate::network::streams::Purpose;
 use crate::network::{Channel, Frame, NetworkConfig, NetworkEvent, Rate};
 
@@ -112,13 +112,16 @@ async fn links_of_one_peer_begin_apart() {
 async fn a_request_of_an_ended_link_is_served_until_the_driver_is_done() {
     let mut test = Test::start(|_| ()).await;
     let linked = test.link().await;
-    let mut stream = linked.puppet.streams.opener.open(Purpose::Request).await.unwrap();
-    write(&mut stream, &[1]).await;
-    let reply = loop {
-        if let NetworkEvent::Request { reply, .. } = test.node.event().await {
-            break reply;
-        }
-    };
+    let mut replies = Vec::new();
+    while replies.len() < MAX_SERVED_OF_PEER {
+        let mut stream = linked.puppet.streams.opener.open(Purpose::Request).await.unwrap();
+        write(&mut stream, &[1]).await;
+        replies.push(loop {
+            if let NetworkEvent::Request { reply, .. } = test.node.event().await {
+                break reply;
+            }
+        });
+    }
     test.close(linked).await;
 
     let mut linked = test.link().await;
@@ -132,7 +135,7 @@ async fn a_request_of_an_ended_link_is_served_until_the_driver_is_done() {
             other => panic!("{other:?}"),
         }
     }
-    drop(reply);
+    drop(replies.pop());
     match test.node.event().await {
         NetworkEvent::Request { bytes, .. } => assert_eq!(bytes, [2]),
         other => panic!("{other:?}"),

@@ -102,9 +102,9 @@ async fn few_requests_to_a_peer_run_at_a_time_and_the_others_wait() {
 }
 
 #[tokio::test]
-async fn requests_of_a_peer_are_served_one_after_the_other() {
+async fn requests_of_a_peer_are_served_a_few_at_a_time() {
     let (one, mut two) = linked().await;
-    let total = MAX_REQUESTS_TO_PEER * 3;
+    let total = MAX_SERVED_OF_PEER * 6;
     let to = two.key;
     let ask = join_all((0..total).map(|i| {
         let network = one.network.clone();
@@ -114,11 +114,16 @@ async fn requests_of_a_peer_are_served_one_after_the_other() {
         }
     }));
     let serve = async {
-        for _ in 0..total {
-            let (bytes, reply) = request(&mut two).await;
+        for _ in 0..total / MAX_SERVED_OF_PEER {
+            let mut served = Vec::new();
+            while served.len() < MAX_SERVED_OF_PEER {
+                served.push(request(&mut two).await);
+            }
             tokio::task::yield_now().await;
             assert!(two.events.try_recv().is_none(), "no more than allowed at a time");
-            reply.send(bytes).unwrap();
+            for (bytes, reply) in served {
+                reply.send(bytes).unwrap();
+            }
         }
     };
     tokio::join!(ask, serve);
