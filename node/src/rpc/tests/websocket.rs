@@ -112,9 +112,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
     async fn end(mut self) -> (CloseCode, String) {
         let last = self.0.next().await.expect("a reason").unwrap();
         let Message::Close(Some(CloseFrame { code, reason })) = last else { panic!("{last:?}") };
-        while let Some(Ok(more)) = self.0.next().await {
-            panic!("{more:?}");
-        }
+        let after = self.0.next().await;
+        assert!(!matches!(after, Some(Ok(_))), "{after:?}");
         (code, reason.to_string())
     }
 }

@@ -269,7 +269,7 @@ mod tests {
     fn what_is_kept_is_bounded_in_bytes() {
         let mut chain = Chain::new();
         chain.commit(vec![chain.create(1)]);
-        let puts = (2..6).map(|nonce| chain.put(nonce, "key", &[7; 180_000])).collect();
+        let puts = (2..6).map(|nonce| chain.put(nonce, "key", &[7].repeat(180_000))).collect();
         let committed = Arc::new(chain.commit(puts));
         let hub = Arc::new(Hub::default());
         let _follower = hub.follow();

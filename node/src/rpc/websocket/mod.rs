@@ -20,7 +20,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Request, State};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
@@ -144,7 +144,7 @@ fn may_open(headers: &HeaderMap, allowed: &[String]) -> bool {
     }
     let schemes = [&b"http://"[..], b"https://"];
     let host = schemes.into_iter().find_map(|scheme| origin.strip_prefix(scheme));
-    let own = headers.get(header::HOST).map(|own| own.as_bytes());
+    let own = headers.get(header::HOST).map(HeaderValue::as_bytes);
     matches!((host, own), (Some(host), Some(own)) if host.eq_ignore_ascii_case(own))
 }
 

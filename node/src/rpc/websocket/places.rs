@@ -86,7 +86,7 @@ fn client(address: IpAddr) -> IpAddr {
             let network = u128::MAX << (128 - NETWORK_BITS);
             Ipv6Addr::from_bits(address.to_bits() & network).into()
         }
-        address => address,
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -280,7 +280,7 @@ async fn long_texts_come_in_frames_and_are_whole() {
     let node = node().await;
     let [create, first, second] = {
         let chain = node.chain();
-        let put = |nonce| chain.put(nonce, "key", &[7; 180_000]);
+        let put = |nonce| chain.put(nonce, "key", &[7].repeat(180_000));
         [chain.create(1), put(2), put(3)]
     };
     node.commit(vec![create]);

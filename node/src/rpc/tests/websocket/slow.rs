@@ -83,7 +83,7 @@ async fn who_takes_too_long_for_one_event_is_dropped_within_it() {
     let (mut served, mut ws) = subscriber(16_384, FOR_EVER).await;
     let chain = &mut served.chain;
     chain.commit(vec![chain.create(1)]);
-    let puts = (2..4).map(|nonce| chain.put(nonce, "key", &[7; 180_000])).collect();
+    let puts = (2..4).map(|nonce| chain.put(nonce, "key", &[7].repeat(180_000))).collect();
     let large = Arc::new(chain.commit(puts));
     let small = Arc::new(chain.commit(vec![]));
     served.state.hub.publish(large);
