@@ -24,7 +24,6 @@ mod digest;
 mod disk;
 mod driver;
 mod faults;
-mod guests;
 mod health;
 pub mod invariants;
 mod liars;
@@ -42,7 +41,6 @@ pub mod report;
 mod states;
 #[cfg(test)]
 mod tests;
-mod thieves;
 mod world;
 
 use std::any::Any;

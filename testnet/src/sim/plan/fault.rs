@@ -58,15 +58,11 @@ pub enum Fault {
     /// Members propose that organisations join, leave, are suspended or restored, or that powers
     /// change, and vote on it.
     Motions,
-    /// A node has other addresses.
-    Addresses,
-    /// A node takes its oldest blocks away.
-    Prune,
 }
 
 impl Fault {
     /// Those of any history: [`Fault::Motions`] is for some, see [`super::Focus::Motions`].
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 22] = [
         Self::Crash,
         Self::CrashAtPoint,
         Self::Blackout,
@@ -89,8 +85,6 @@ impl Fault {
         Self::OddSwitch,
         Self::Members,
         Self::Parameters,
-        Self::Addresses,
-        Self::Prune,
     ];
 }
 
@@ -120,8 +114,6 @@ impl fmt::Display for Fault {
             Self::Members => "membership changes ordered",
             Self::Parameters => "parameter changes ordered",
             Self::Motions => "changes of the consortium moved",
-            Self::Addresses => "addresses changed",
-            Self::Prune => "old blocks taken away",
         })
     }
 }
