@@ -106,27 +106,6 @@ through_pointer!(&S);
 through_pointer!(Rc<S>);
 through_pointer!(Arc<S>);
 
-/// Visits all entries under `prefix` in the order of their keys, reading them in pages.
-pub(crate) fn for_each(
-    store: &dyn Store,
-    column: Column,
-    prefix: &[u8],
-    mut visit: impl FnMut(&[u8], &[u8]),
-) -> Result<(), Error> {
-    const PAGE: usize = 64;
-    let mut last: Option<Vec<u8>> = None;
-    loop {
-        let page = store.scan(column, prefix, last.as_deref(), PAGE)?;
-        for (key, value) in &page {
-            visit(key, value);
-        }
-        match page.len() {
-            PAGE => last = page.into_iter().next_back().map(|(key, _)| key),
-            _ => return Ok(()),
-        }
-    }
-}
-
 /// A database in memory, for tests and simulations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStore {
@@ -207,16 +186,6 @@ mod tests {
         assert!(scan(Some("b/3"), 9).is_empty());
         assert!(scan(Some("c"), 9).is_empty());
         assert!(store.scan(Column::Tree, b"b/", None, 9).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_scan_of_everything_crosses_pages() {
-        let names: Vec<String> = (0..192).map(|i| format!("k/{i:04}")).collect();
-        let store = store(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut found = Vec::new();
-        let visit = |key: &[u8], _: &[u8]| found.push(String::from_utf8(key.to_vec()).unwrap());
-        for_each(&store, Column::State, b"k/", visit).unwrap();
-        assert_eq!(found, names);
     }
 
     #[test]

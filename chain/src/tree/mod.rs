@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::store::{Batch, Column, MemoryStore, Store, for_each};
+use crate::store::{Batch, Column, MemoryStore, Store};
 use crate::types::Hash;
 use page::Page;
 
@@ -167,20 +167,10 @@ impl Leaves {
 }
 
 /// The root over all entries, from scratch.
-pub fn root_of<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Hash {
+pub fn root_of<B: AsRef<[u8]>>(entries: impl IntoIterator<Item = (B, B)>) -> Hash {
     let mut leaves = Leaves::default();
-    entries.into_iter().for_each(|(key, value)| leaves.add(key, value));
+    entries.into_iter().for_each(|(key, value)| leaves.add(key.as_ref(), value.as_ref()));
     leaves.root()
-}
-
-/// The root over all of a store's state, from scratch.
-///
-/// # Errors
-/// [`Error::Storage`].
-pub fn root_of_state(store: &dyn Store) -> Result<Hash, Error> {
-    let mut leaves = Leaves::default();
-    for_each(store, Column::State, &[], |key, value| leaves.add(key, value))?;
-    Ok(leaves.root())
 }
 
 fn subtree(leaves: &[(Hash, Hash)], depth: usize) -> Node {

@@ -46,7 +46,7 @@ fn small_trees_have_the_roots_of_the_table() {
     let leaf = |k: &str, v: &str| {
         Hash::of(&[&[0][..], &Hash::of(k.as_bytes()).0, &Hash::of(v.as_bytes()).0].concat())
     };
-    assert_eq!(root_of([]), Hash([0; 32]));
+    assert_eq!(root_of::<&[u8]>([]), Hash([0; 32]));
     assert_eq!(root_of([(&b"a"[..], &b"1"[..])]), leaf("a", "1"));
     // SHA-256 of "a" begins with ca, that of "b" with 3e: they part at the first bit.
     let two = Hash::of(&[&[1][..], &leaf("b", "2").0, &leaf("a", "1").0].concat());

@@ -9,7 +9,7 @@ use libp2p::multiaddr::Protocol;
 use rand::RngExt as _;
 use tandem_chain::keys::PublicKey;
 
-use super::handshakes::Source;
+use super::Source;
 use super::limits::{BACK_OFF_MAX, BACK_OFF_MIN, MAX_DIALLED_ADDRESSES};
 
 /// Time between attempts: doubles up to a most, with jitter, so that nodes that lost each other at

@@ -191,7 +191,8 @@ impl NetworkBehaviour for Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::handshakes::{Crowded, Source};
+    use crate::network::Source;
+    use crate::network::handshakes::Crowded;
 
     fn key(seed: u8) -> (PeerId, PublicKey) {
         let key = tandem_chain::keys::SecretKey::from_seed(&[seed; 32]).public();

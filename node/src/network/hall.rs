@@ -4,12 +4,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::Ipv4Addr;
 
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 
-use super::handshakes::Source;
+use super::Source;
 use super::limits::{MAX_STRANGERS, MAX_STRANGERS_PER_SOURCE};
 
 /// The places, and who has them.
@@ -70,7 +69,7 @@ impl Hall {
             return Err(NoPlace::Closed);
         }
         // TCP connections all come from somewhere.
-        let source = Source::of(from).unwrap_or_else(|| Source::from(Ipv4Addr::UNSPECIFIED));
+        let source = Source::of(from).unwrap_or(Source::UNKNOWN);
         let of_source = self.inside.values().filter(|other| other.source == source).count();
         let is_source_full = of_source >= MAX_STRANGERS_PER_SOURCE;
         let mut gives_way = None;

@@ -7,49 +7,12 @@
 //! a name, or which connects from elsewhere than where it listens, is among those that share.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libp2p::Multiaddr;
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 
+use super::Source;
 use super::limits::{MAX_HANDSHAKES, MAX_HANDSHAKES_PER_NODE, MAX_HANDSHAKES_PER_SOURCE};
-
-/// Where a connection comes from: an IPv4 address, or the /64 network of an IPv6 address, since who
-/// has one address there has them all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
-
-impl Source {
-    /// None when there is no IP address in it.
-    pub(super) fn of(address: &Multiaddr) -> Option<Self> {
-        let ip = address.iter().find_map(|part| match part {
-            Protocol::Ip4(ip) => Some(IpAddr::from(ip)),
-            Protocol::Ip6(ip) => Some(ip.to_canonical()),
-            _ => None,
-        })?;
-        Some(Self(match ip {
-            IpAddr::V4(_) => ip,
-            IpAddr::V6(ip) => Ipv6Addr::from_bits((ip.to_bits() >> 64) << 64).into(),
-        }))
-    }
-}
-
-impl From<Ipv4Addr> for Source {
-    fn from(ip: Ipv4Addr) -> Self {
-        Self(ip.into())
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(ip) => ip.fmt(f),
-            IpAddr::V6(ip) => write!(f, "{ip}/64"),
-        }
-    }
-}
 
 /// There is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +49,7 @@ impl Handshakes {
     /// A handshake begins, if there is a place.
     pub(super) fn begin(&mut self, id: ConnectionId, from: &Multiaddr) -> Result<(), Crowded> {
         // TCP connections all come from somewhere.
-        let source = Source::of(from).unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
+        let source = Source::of(from).unwrap_or(Source::UNKNOWN);
         let own = self.nodes_at.get(&source).map_or(0, |nodes| nodes * MAX_HANDSHAKES_PER_NODE);
         let taken = |place| self.taken.get(&(source, place)).copied().unwrap_or_default();
         let place = if taken(Place::Own) < own {

@@ -16,13 +16,14 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use super::Source;
 use super::context::{Context, FromLink};
 use super::dial::{Configured, has_name, resolve};
 use super::error::End;
 use super::gate::Behaviour;
 use super::guest::{Reception, VisitEnd};
 use super::hall::NoPlace;
-use super::handshakes::{Crowded, Source};
+use super::handshakes::Crowded;
 use super::identity::{Short, key_of, peer_id};
 use super::limits::{CLOSE_TIMEOUT, REFUSALS_LOGGED, STRANGERS_LOGGED};
 use super::link::{Candidate, Heard, Stop};

@@ -51,6 +51,7 @@ mod peer;
 mod queue;
 mod rate;
 mod requests;
+mod source;
 mod sparse;
 mod streams;
 #[cfg(test)]
@@ -75,6 +76,7 @@ pub use handle::{Network, try_listen};
 pub use hello::{Hello, PROTOCOL_VERSION};
 pub use identity::peer_id;
 pub use rate::{Rate, Rates};
+pub use source::Source;
 pub use visit::Visit;
 
 /// One of a link's two channels.

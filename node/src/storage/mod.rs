@@ -44,7 +44,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 use serde::de::DeserializeOwned;
@@ -134,8 +134,6 @@ struct Inner {
     first: watch::Sender<Height>,
     /// Held by who takes away old blocks.
     pruning: Mutex<()>,
-    /// A state is being restored to it.
-    is_filled: OnceLock<()>,
     path: PathBuf,
     closed: watch::Sender<()>,
 }

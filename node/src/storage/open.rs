@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use rocksdb::DB;
 use tandem_chain::Error as ChainError;
@@ -51,7 +51,11 @@ impl Database {
         if database.0.db.latest_sequence_number() == 0 {
             database.mark(genesis).map_err(content)?;
         }
-        database.check(path, genesis)
+        let database = database.check(path, genesis)?;
+        if database.restoring().map_err(content)?.is_some() {
+            database.merge_seldom().map_err(content)?;
+        }
+        Ok(database)
     }
 
     /// As [`Database::open`], for a database that must be there.
@@ -104,18 +108,7 @@ impl Database {
     ) -> Self {
         let (height, first) = (AtomicU64::new(0), watch::Sender::new(Height(1)));
         let (path, closed, pruning) = (path.to_owned(), watch::Sender::default(), Mutex::default());
-        let is_filled = OnceLock::new();
-        Self(Arc::new(Inner {
-            db,
-            ciphers,
-            synced,
-            height,
-            first,
-            pruning,
-            is_filled,
-            path,
-            closed,
-        }))
+        Self(Arc::new(Inner { db, ciphers, synced, height, first, pruning, path, closed }))
     }
 
     /// It holds a whole state, or none.

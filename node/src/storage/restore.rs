@@ -60,6 +60,7 @@ impl Database {
     /// # Errors
     /// [`ChainError::Storage`], [`ChainError::Damaged`].
     pub fn begin_restore(&self, restoring: &Restoring) -> Result<(), ChainError> {
+        self.merge_seldom()?;
         let mut batch = self.cleared()?;
         self.column(META).put(&mut batch, RESTORING_KEY, &codec::encode(restoring));
         self.write(batch, true)?;
@@ -73,7 +74,6 @@ impl Database {
     /// # Errors
     /// [`ChainError::Storage`].
     pub fn restore_chunk(&self, index: u32, content: &Batch) -> Result<(), ChainError> {
-        self.is_filled()?;
         let mut batch = WriteBatch::default();
         // In the order in which they lie: each is found next to the one before.
         let mut content: Vec<&Change> = content.0.iter().collect();
@@ -84,13 +84,11 @@ impl Database {
     }
 
     /// Has the tables of the state merged seldom, until the database is opened anew.
-    fn is_filled(&self) -> Result<(), ChainError> {
-        if self.0.is_filled.set(()).is_ok() {
-            let option = [("level0_file_num_compaction_trigger", TABLES_UNTIL_MERGED)];
-            for name in [STATE, TREE] {
-                let set = self.0.db.set_options_cf(self.column(name).handle, &option);
-                set.map_err(|source| fault("options", &source))?;
-            }
+    pub(super) fn merge_seldom(&self) -> Result<(), ChainError> {
+        let option = [("level0_file_num_compaction_trigger", TABLES_UNTIL_MERGED)];
+        for name in [STATE, TREE] {
+            let set = self.0.db.set_options_cf(self.column(name).handle, &option);
+            set.map_err(|source| fault("options", &source))?;
         }
         Ok(())
     }

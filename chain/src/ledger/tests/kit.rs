@@ -292,8 +292,7 @@ impl Chain {
         let opened = Ledger::open(self.store(), &self.genesis).unwrap();
         assert_eq!(opened.tip(), self.ledger.tip());
         let state = self.store().entries(crate::store::Column::State);
-        let entries = state.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
-        assert_eq!(tree::root_of(entries), self.ledger.tip().app_hash);
+        assert_eq!(tree::root_of(state), self.ledger.tip().app_hash);
         self.check_addresses();
     }
 

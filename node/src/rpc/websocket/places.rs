@@ -1,13 +1,12 @@
 //! Places for WebSockets: so many in all, and so many for one client's address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bits of an IPv6 address that tell networks apart: who has one of its addresses has them all.
-const NETWORK_BITS: u32 = 64;
+use crate::network::Source;
 
 /// Places for WebSockets. Shared.
 #[derive(Clone, Debug)]
@@ -16,15 +15,15 @@ pub struct Places {
     max: usize,
     max_per_client: usize,
     /// How many each client has, 1 at least.
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    taken: Arc<Mutex<HashMap<Source, usize>>>,
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
     _free: OwnedSemaphorePermit,
-    client: IpAddr,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    client: Source,
+    taken: Arc<Mutex<HashMap<Source, usize>>>,
 }
 
 /// Why there is no place.
@@ -44,7 +43,7 @@ impl Places {
 
     /// A place for a client.
     pub fn take(&self, address: IpAddr) -> Result<Place, Full> {
-        let client = client(address);
+        let client = Source::from(address);
         let mut taken = lock(&self.taken);
         let has = taken.get(&client).copied().unwrap_or(0);
         if has >= self.max_per_client {
@@ -75,19 +74,8 @@ impl Drop for Place {
     }
 }
 
-fn lock(taken: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+fn lock(taken: &Mutex<HashMap<Source, usize>>) -> MutexGuard<'_, HashMap<Source, usize>> {
     taken.lock().expect("no holder of the lock panics")
-}
-
-/// The address that stands for all of one client.
-fn client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::MAX << (128 - NETWORK_BITS);
-            Ipv6Addr::from_bits(address.to_bits() & network).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 #[cfg(test)]

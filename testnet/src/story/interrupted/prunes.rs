@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 use tandem_chain::types::Height;
 use tandem_node::pruning::LEAST_BLOCKS;
 
@@ -43,12 +42,6 @@ impl Prune {
         ["db".to_owned(), "prune".to_owned(), "--keep-blocks".to_owned(), least]
     }
 
-    async fn lowest(scene: &Scene<'_>) -> Result<Height> {
-        let status: Value = scene.rpc(OBSERVER).call("status", Value::Null).await?;
-        let lowest = &status["sync_info"]["earliest_block_height"];
-        height(lowest.as_str().context("a node has a lowest block")?)
-    }
-
     /// The blocks from `lowest` on are there, and none below.
     async fn has_from(&self, scene: &Scene<'_>, lowest: Height) -> Result<()> {
         let (rpc, tip) = (scene.rpc(OBSERVER), scene.watcher.height());
@@ -76,7 +69,7 @@ impl Prune {
     async fn look(&self, scene: &Scene<'_>, moment: Moment) -> Result<()> {
         scene.start(OBSERVER).await?;
         scene.is_at_tip(OBSERVER).await?;
-        let left = Self::lowest(scene).await?;
+        let left = scene.lowest(OBSERVER).await?;
         let [first, last] =
             [self.tip, scene.watcher.height()].map(|tip| tip.back(LEAST_BLOCKS - 1));
         let expected = match moment {
@@ -91,7 +84,7 @@ impl Prune {
         self.has_from(scene, left).await?;
         let pruned = scene.run(OBSERVER, &Self::line()).await.context("pruned again")?;
         let floor = height(pruned["lowest"].as_str().context("a floor")?)?;
-        let lowest = Self::lowest(scene).await?;
+        let lowest = scene.lowest(OBSERVER).await?;
         ensure!(lowest == floor && floor >= first, "{pruned}, and it has blocks from {lowest} on");
         self.has_from(scene, lowest).await
     }
@@ -105,7 +98,7 @@ impl Step for Prune {
     fn ready<'a>(&'a mut self, scene: &'a Scene<'_>) -> Doing<'a> {
         Box::pin(async {
             if self.backup.as_os_str().is_empty() {
-                scene.grow_to(Self::lowest(scene).await?.plus(LEAST_BLOCKS + OLD)).await?;
+                scene.grow_to(scene.lowest(OBSERVER).await?.plus(LEAST_BLOCKS + OLD)).await?;
                 scene.is_at_tip(OBSERVER).await?;
                 scene.stop(OBSERVER).await?;
                 scene.run(OBSERVER, &["db", "backup", "with-old-blocks"]).await?;
@@ -118,7 +111,7 @@ impl Step for Prune {
             scene.is_at_tip(OBSERVER).await?;
             self.from = scene.log_len(OBSERVER)?;
             (self.lowest, self.tip) =
-                (Self::lowest(scene).await?, scene.rpc(OBSERVER).height().await?);
+                (scene.lowest(OBSERVER).await?, scene.rpc(OBSERVER).height().await?);
             Ok(())
         })
     }
@@ -131,13 +124,7 @@ impl Step for Prune {
     }
 
     fn moment(&self, scene: &Scene<'_>) -> Result<Moment> {
-        Ok(if scene.log_has(OBSERVER, self.from, DONE)? {
-            Moment::After
-        } else if scene.log_has(OBSERVER, self.from, BEGINS)? {
-            Moment::Within
-        } else {
-            Moment::Before
-        })
+        scene.moment(OBSERVER, self.from, [BEGINS, DONE])
     }
 
     fn node(&self) -> Option<&'static str> {

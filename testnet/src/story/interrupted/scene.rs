@@ -13,11 +13,12 @@ use tandem_node::home::Home;
 use super::super::Stage;
 use super::super::machine::tandem;
 use super::super::scene::{READY, SOON};
+use super::Moment;
 use crate::control::Command;
 use crate::load::Plan;
 use crate::network::owned;
 use crate::process::{Process, log_tail};
-use crate::rpc::Rpc;
+use crate::rpc::{Rpc, height};
 use crate::until::until;
 use crate::watcher::Watcher;
 
@@ -156,7 +157,26 @@ impl Scene<'_> {
     /// A snapshot of a node that runs, taken now; its height.
     pub async fn take_snapshot(&self, name: &str) -> Result<Height> {
         let taken = self.run(name, &["snapshot", "create"]).await?;
-        crate::rpc::height(taken["height"].as_str().context("a snapshot has a height")?)
+        height(taken["height"].as_str().context("a snapshot has a height")?)
+    }
+
+    /// The lowest block that a node has.
+    pub async fn lowest(&self, name: &str) -> Result<Height> {
+        let status: Value = self.rpc(name).call("status", Value::Null).await?;
+        let lowest = &status["sync_info"]["earliest_block_height"];
+        height(lowest.as_str().context("a node has a lowest block")?)
+    }
+
+    /// How far a step is, by the words with which it begins and ends in the log of a node, from this byte
+    /// on.
+    pub fn moment(&self, name: &str, from: u64, [begins, ends]: [&str; 2]) -> Result<Moment> {
+        Ok(if self.log_has(name, from, ends)? {
+            Moment::After
+        } else if self.log_has(name, from, begins)? {
+            Moment::Within
+        } else {
+            Moment::Before
+        })
     }
 
     /// Bytes that the log of a node has.

@@ -12,7 +12,6 @@ use super::{Doing, Moment, Step};
 use crate::control::Command;
 use crate::network::owned;
 use crate::process::Process;
-use crate::rpc::height;
 use crate::until::until;
 
 /// Blocks by which a snapshot must be ahead of an empty node to be restored by it, and those that it may fetch
@@ -236,13 +235,7 @@ impl Step for Fetch {
     }
 
     fn moment(&self, scene: &Scene<'_>) -> Result<Moment> {
-        Ok(if scene.log_has(OBSERVER, self.from, RESTORED)? {
-            Moment::After
-        } else if scene.log_has(OBSERVER, self.from, RESTORING)? {
-            Moment::Within
-        } else {
-            Moment::Before
-        })
+        scene.moment(OBSERVER, self.from, [RESTORING, RESTORED])
     }
 
     fn node(&self) -> Option<&'static str> {
@@ -253,9 +246,7 @@ impl Step for Fetch {
         Box::pin(async move {
             scene.start(OBSERVER).await?;
             scene.is_at_tip(OBSERVER).await?;
-            let status: Value = scene.rpc(OBSERVER).call("status", Value::Null).await?;
-            let lowest = &status["sync_info"]["earliest_block_height"];
-            let lowest = height(lowest.as_str().context("a node has a lowest block")?)?;
+            let lowest = scene.lowest(OBSERVER).await?;
             // Before it began, the node may have fetched so many blocks that it goes on with them.
             ensure!(
                 lowest > Height(1) || moment == Moment::Before,
