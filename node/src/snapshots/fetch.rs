@@ -148,7 +148,9 @@ impl Fetch {
                 let before = restore.missing()?.len();
                 if let Some((_, from)) = from {
                     offering.extend(from);
-                    self.chunks(restore, from, &mut pool, &mut known).await?;
+                    if self.chunks(restore, from, &mut pool, &mut known).await? {
+                        until = Instant::now() + self.patience;
+                    }
                 }
                 let missing = restore.missing()?.len();
                 if missing == 0
@@ -376,14 +378,15 @@ impl Fetch {
         answer.ok().filter(|bytes| !bytes.is_empty())
     }
 
-    /// Fetches the chunks that are missing from several peers at once, as far as they have them.
+    /// Fetches the chunks that are missing from several peers at once, as far as they have them. Whether
+    /// fewer at once are asked for from now on.
     async fn chunks(
         &self,
         restore: &Arc<Restore>,
         from: &[PublicKey],
         pool: &mut Pool,
         known: &mut Known,
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<bool, SnapshotError> {
         let missing = restore.missing()?;
         let work = Arc::new(Work(Mutex::new(missing.into_iter().map(|i| (i, 0)).collect())));
         let mut workers = JoinSet::new();
@@ -393,7 +396,8 @@ impl Fetch {
             workers
                 .spawn(async move { (peer, fetch_chunks(&network, peer, &restore, &work).await) });
         }
-        let mut are_all_late = !workers.is_empty();
+        let asked = workers.len();
+        let mut are_all_late = asked > 0;
         while let Some(ended) = workers.join_next().await {
             match ended {
                 Ok((peer, Ok(late))) => {
@@ -407,10 +411,7 @@ impl Fetch {
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
-        if are_all_late {
-            pool.at_once = (pool.at_once / 2).max(1);
-        }
-        Ok(())
+        Ok(are_all_late && pool.ask_for_fewer(asked))
     }
 
     /// Fetches the block of the state, and makes both the database's; none when no peer has it now.
@@ -457,6 +458,12 @@ impl Pool {
         chosen.sort_by_key(|peer| self.late.get(peer).copied().unwrap_or(0));
         let of_peers = MAX_OF_PEER * chosen.len();
         chosen.into_iter().cycle().take(self.at_once.min(of_peers)).collect()
+    }
+
+    /// Half as many as were asked for at once; false when that was one.
+    fn ask_for_fewer(&mut self, asked: usize) -> bool {
+        self.at_once = (asked / 2).max(1);
+        asked > 1
     }
 }
 
@@ -548,5 +555,31 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(SnapshotError::Stopped),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_takes_one_chunk_at_a_time_is_soon_asked_for_no_more() {
+        let peers: Vec<PublicKey> = (0..9).map(|i| PublicKey([i; 32])).collect();
+        for (count, expected) in
+            [(1, &[3, 1][..]), (2, &[6, 3, 1]), (3, &[8, 4, 2, 1]), (9, &[8, 4, 2, 1])]
+        {
+            let mut pool = Pool { at_once: MAX_AT_ONCE, late: BTreeMap::new() };
+            let mut asked = Vec::new();
+            loop {
+                let chosen = pool.choose(peers[..count].iter());
+                let most = peers.iter().map(|peer| chosen.iter().filter(|it| *it == peer).count());
+                assert!(most.max().unwrap() <= MAX_OF_PEER);
+                asked.push(chosen.len());
+                if !pool.ask_for_fewer(chosen.len()) {
+                    break;
+                }
+            }
+            assert_eq!(asked, expected, "{count} peers");
+        }
     }
 }
