@@ -219,7 +219,7 @@ pub struct Snapshots {
     pub interval: usize,
     /// Snapshots that are kept.
     pub keep: usize,
-    /// Whether a node that is empty and far behind restores one of its peers'.
+    /// Whether a node with few blocks, or none, that is far behind restores one of its peers'.
     pub restore: bool,
     /// What such a node trusts first, as `HEIGHT:HASH`; empty for the genesis.
     pub trust: String,

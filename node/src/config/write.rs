@@ -96,7 +96,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     (
         "snapshots",
         "restore",
-        "Whether a node that is empty and far behind restores a snapshot that its peers have.",
+        "Whether a node with few blocks, or none, that is far behind restores a snapshot of its peers.",
     ),
     (
         "snapshots",

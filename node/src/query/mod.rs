@@ -1,4 +1,4 @@
-//! CometBFT's query language: which events a subscription or a search asks for.
+//! CometBFT's query language: which events a subscription asks for.
 //!
 //! ```text
 //! tm.event = 'Tx' AND tx.height >= 5 AND record_put.data_set CONTAINS 'price'

@@ -1,4 +1,4 @@
-//! Restoring from peers, at the start of a node that is empty and far behind.
+//! Restoring from peers, at the start of a node with few blocks, or none, that is far behind.
 //!
 //! What peers say is checked before it is used: the way to a trusted header, then the manifest against
 //! that header, then each chunk against the manifest. Who sends something else is asked no more; who is
