@@ -158,6 +158,7 @@ impl World {
             Effect::Broadcast(message) => {
                 self.check_sent(node, &message);
                 let packet = Rc::new(Packet::of(&message));
+                self.overheard(node, &message);
                 let half = self.nodes.len() / 2;
                 for to in 0..self.nodes.len() {
                     if to == half && self.dies_at(node, CrashPoint::DuringBroadcast) {
@@ -430,7 +431,8 @@ impl World {
         let before = self.invariants.height();
         let changes = self.invariants.changes();
         let Some(id) = tip.block else { return };
-        let commit = Commit { now: self.queue.now(), node, block, id, tip, verifier: &self.memo };
+        let now = self.queue.now();
+        let commit = Commit { now, node, block, id, tip, receipts, verifier: &self.memo };
         let outcome = self.invariants.committed(&commit);
         let height = block.block.header.height;
         let is_new = before < self.invariants.height();
@@ -457,6 +459,7 @@ impl World {
                     let (moved, doing) = (&moved, &doing);
                     let new = NewBlock { block, tip, receipts, moved, table, doing };
                     self.watch.extended(&new);
+                    self.tell_invited(&block.block.txs, receipts);
                 }
                 for moved in moved {
                     self.counts.moved(moved.reason);

@@ -5,7 +5,7 @@ use tandem_chain::types::{Height, TxHash};
 
 use super::invariants::liveness::Picture;
 use super::invariants::progress::{self, Healing};
-use super::invariants::{bounded_switch, f};
+use super::invariants::{bounded_switch, f, invitations};
 use super::node::Slow;
 use super::queue::{MS, S, Time};
 use super::world::{Event, Phase, World};
@@ -150,6 +150,7 @@ impl World {
         // What was ordered while the faults lasted may take effect after them.
         let waited = self.queue.now() - at.max(self.last_change);
         let (heights, overdue, open) = (self.heights(), self.overdue(), self.open_txs());
+        let awaited = self.awaited();
         let has_progress = heights.iter().all(|(_, h)| h.0 >= height.0 + progress::NEW_BLOCKS);
         let needed = [
             (!has_progress, progress_bound, &mut self.counts.progress_percent_max),
@@ -158,7 +159,7 @@ impl World {
         for (is_open, bound, most) in needed {
             *most = (*most).max(if is_open { 100 * waited / bound } else { 0 });
         }
-        if has_progress && overdue.is_empty() && open.is_empty() {
+        if has_progress && overdue.is_empty() && open.is_empty() && awaited.is_empty() {
             let waited = self.queue.now() - at;
             self.counts.healed_ms_max = self.counts.healed_ms_max.max(waited / MS);
             self.is_over = true;
@@ -174,7 +175,7 @@ impl World {
         }
         if waited > switch_bound + progress_bound {
             let verdict = self.invariants.exactly_once.at_end(open.iter());
-            self.verdict(verdict);
+            self.verdict(verdict.and_then(|()| invitations::at_end(&awaited)));
         }
         self.queue.after(500 * MS, Event::Look);
     }

@@ -70,7 +70,7 @@ impl World {
         let valid_for = self.random.pick(&[100, 1_000, 9_000]);
         let client = &mut self.clients[index];
         client.made += 1;
-        let data_set = self.genesis.organizations[client.org].name.as_str();
+        let data_set = self.names[client.org].as_str();
         let data_set = data_set.parse().expect("an organisation's name is one");
         let call = if client.made == 1 {
             records::Call::Create { data_set }

@@ -2,7 +2,7 @@
 
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::SecretKey;
-use tandem_chain::types::{Hash, Power};
+use tandem_chain::types::{Hash, OrgName, Power};
 
 use super::plan::{Org, Plan};
 use super::world::GENESIS_TIME;
@@ -11,6 +11,8 @@ use super::world::GENESIS_TIME;
 pub struct Members {
     /// The chain's beginning.
     pub genesis: Genesis,
+    /// Names of all organisations, those that are to join among them.
+    pub names: Vec<OrgName>,
     /// All machines: those of genesis in its order, then those to come.
     pub machines: Vec<Machine>,
     /// Their keys.
@@ -45,6 +47,9 @@ fn letters(number: usize) -> String {
 
 fn machines(orgs: &[Org]) -> Vec<Machine> {
     let of_genesis = |org: &Org| {
+        if org.joins {
+            return Vec::new();
+        }
         let mut roles = vec![GenesisRole::Validator];
         roles.extend(org.pair.then_some(GenesisRole::Standby));
         roles.extend(vec![GenesisRole::Observer; org.observers]);
@@ -75,8 +80,11 @@ pub fn members(plan: &Plan) -> Members {
     let admins: Vec<_> = (0..plan.orgs.len())
         .map(|i| ["admin", "second admin", "third admin"].map(|kind| secret(seed, kind, i)))
         .collect();
+    let names: Vec<OrgName> =
+        (0..plan.orgs.len()).map(|i| letters(i).parse().expect("letters are a name")).collect();
+    let at_genesis = plan.orgs.iter().filter(|org| !org.joins).count();
     let users: Vec<_> =
-        (0..plan.clients).map(|i| (i % plan.orgs.len(), secret(seed, "user", i))).collect();
+        (0..plan.clients).map(|i| (i % at_genesis, secret(seed, "user", i))).collect();
     let nodes_of = |org: usize| {
         let of_org = machines.iter().zip(&secrets).filter(move |(machine, _)| machine.org == org);
         of_org.filter_map(|(machine, secret)| {
@@ -84,8 +92,9 @@ pub fn members(plan: &Plan) -> Members {
             Some(GenesisNode { key: secret.public(), role, addresses: Vec::new() })
         })
     };
-    let organizations = plan.orgs.iter().enumerate().map(|(i, org)| GenesisOrg {
-        name: letters(i).parse().expect("letters are a name"),
+    let of_genesis = plan.orgs.iter().enumerate().filter(|(_, org)| !org.joins);
+    let organizations = of_genesis.map(|(i, org)| GenesisOrg {
+        name: names[i].clone(),
         admin_key: admins[i][0].public(),
         power: Power(org.power),
         nodes: nodes_of(i).collect(),
@@ -98,7 +107,7 @@ pub fn members(plan: &Plan) -> Members {
         policy: plan.policy.clone(),
         organizations: organizations.collect(),
     };
-    Members { genesis, machines, secrets, admins, users }
+    Members { genesis, names, machines, secrets, admins, users }
 }
 
 #[cfg(test)]
@@ -113,10 +122,10 @@ mod tests {
 
     #[test]
     fn machines_to_come_stand_behind_those_of_genesis_and_go_on_with_their_numbers() {
-        let org = |pair, spares| Org { pair, observers: 0, spares, power: 1 };
-        let all = machines(&[org(true, 1), org(false, 2)]);
+        let org = |pair, spares, joins| Org { pair, observers: 0, spares, power: 1, joins };
+        let all = machines(&[org(true, 1, false), org(false, 2, false), org(false, 1, true)]);
         let names: Vec<&str> = all.iter().map(|machine| machine.name.as_str()).collect();
-        assert_eq!(names, ["a1", "a2", "b1", "a3", "b2", "b3"]);
+        assert_eq!(names, ["a1", "a2", "b1", "a3", "b2", "b3", "c1"]);
         assert!(all.iter().take(3).all(|machine| machine.role.is_some()));
         assert!(all.iter().skip(3).all(|machine| machine.role.is_none()));
     }

@@ -147,6 +147,12 @@ impl World {
         id: u64,
     ) {
         let Some(process) = &self.nodes[to].process else { return };
+        if first.0 < self.nodes[to].lowest {
+            self.counts.lacked += 1;
+            let (key, lowest) = (self.nodes[to].key, Height(self.nodes[to].lowest));
+            self.reply((from, incarnation, id), to, Input::Lacks { from: key, first, lowest });
+            return;
+        }
         let skip = usize::try_from(first.0.saturating_sub(1)).unwrap_or(usize::MAX);
         let count = usize::try_from(count.min(MAX_ANSWER)).expect("a small number");
         let blocks: Vec<&CertifiedBlock> =
@@ -163,9 +169,14 @@ impl World {
         let Some(blocks) = self.answer(to, first, blocks) else { return };
         self.digest.mix_bytes(&codec::encode(&blocks));
         let input = Input::Fetched { from: self.nodes[to].key, first, blocks };
-        if let Some(delay) = self.delays(to, from).first() {
+        self.reply((from, incarnation, id), to, input);
+    }
+
+    /// The answer to a question of a process goes on its way.
+    fn reply(&mut self, (asker, incarnation, id): (usize, u64, u64), by: usize, input: Input) {
+        if let Some(delay) = self.delays(by, asker).first() {
             let done = Done::Fetched { id, input: Box::new(input) };
-            self.queue.after(*delay, Event::Done { node: from, incarnation, done });
+            self.queue.after(*delay, Event::Done { node: asker, incarnation, done });
         }
     }
 }

@@ -24,6 +24,7 @@ mod digest;
 mod disk;
 mod driver;
 mod faults;
+mod guests;
 mod health;
 pub mod invariants;
 mod liars;
@@ -41,6 +42,7 @@ pub mod report;
 mod states;
 #[cfg(test)]
 mod tests;
+mod thieves;
 mod world;
 
 use std::any::Any;

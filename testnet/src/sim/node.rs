@@ -67,6 +67,8 @@ pub struct Node {
     pub rolled_back: bool,
     /// Whether its disk has no room.
     pub disk_is_full: bool,
+    /// The lowest block that it hands out; 0 when it has all.
+    pub lowest: u64,
     /// Times that its parts take.
     pub machine: Machine,
     /// How much slower it is for now.

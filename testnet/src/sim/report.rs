@@ -34,6 +34,8 @@ pub struct Counts {
     pub persists: u64,
     /// Questions for blocks.
     pub fetches: u64,
+    /// Answers that the block asked for was taken away.
+    pub lacked: u64,
     /// Faults that were injected, by kind.
     pub faults: BTreeMap<Fault, u64>,
     /// Processes that died, for whatever fault.
@@ -58,6 +60,10 @@ pub struct Counts {
     pub died_before_laggard: u64,
     /// Seats given to nodes that were not registered at genesis.
     pub late_holders: u64,
+    /// Invitations that were issued.
+    pub invitations: u64,
+    /// Votes by keys that are no registered node's, for what was proposed.
+    pub strangers_votes: u64,
     /// What the calls of organisations changed.
     pub changes: Changes,
     /// Automatic switches.
@@ -130,6 +136,7 @@ impl Counts {
             (&mut self.bytes, other.bytes),
             (&mut self.persists, other.persists),
             (&mut self.fetches, other.fetches),
+            (&mut self.lacked, other.lacked),
             (&mut self.crashes, other.crashes),
             (&mut self.lost_writes, other.lost_writes),
             (&mut self.torn_writes, other.torn_writes),
@@ -139,6 +146,8 @@ impl Counts {
             (&mut self.rolled_back_stopped, other.rolled_back_stopped),
             (&mut self.rolled_back_barred, other.rolled_back_barred),
             (&mut self.late_holders, other.late_holders),
+            (&mut self.invitations, other.invitations),
+            (&mut self.strangers_votes, other.strangers_votes),
             (&mut self.died_before_laggard, other.died_before_laggard),
             (&mut self.automatic, other.automatic),
             (&mut self.planned, other.planned),
@@ -199,11 +208,12 @@ impl fmt::Display for Counts {
         )?;
         writeln!(
             f,
-            "{} messages of {} MB, {} durable writes, {} fetches",
+            "{} messages of {} MB, {} durable writes, {} fetches, {} of them for blocks that were taken away",
             self.messages,
             self.bytes / 1_000_000,
             self.persists,
-            self.fetches
+            self.fetches,
+            self.lacked
         )?;
         let blocks = self.blocks.max(1);
         writeln!(f, "a block: {} messages, {} bytes", self.messages / blocks, self.bytes / blocks)?;
@@ -230,6 +240,13 @@ impl fmt::Display for Counts {
              set {parameters} times; {refused} such calls refused; {} seats given to nodes that came \
              later",
             self.late_holders
+        )?;
+        let Changes { invited, addresses, .. } = self.changes;
+        writeln!(
+            f,
+            "{} nodes invited, {invited} of them came; {addresses} addresses changed; {} votes by keys \
+             of no node",
+            self.invitations, self.strangers_votes
         )?;
         let Changes { joined, left, suspended, restored, powers, .. } = self.changes;
         let Changes { admin_keys, policies, .. } = self.changes;

@@ -1,5 +1,6 @@
 //! Histories that must hold, in every run of the tests.
 
+use super::coverage::{Entry, Row as _};
 use super::plan::{CrashPoint, Fault, Plan};
 use super::random::Random;
 use super::*;
@@ -40,6 +41,7 @@ fn no_invariant_is_violated_in_any_history() {
         ("torn writes", counts.torn_writes),
         ("writes that fail", counts.failed_writes),
         ("restored disks", counts.restored),
+        ("blocks asked for that were taken away", counts.lacked),
         ("disks rolled back", counts.rolled_back),
         ("holders that die before a standby that is behind", counts.died_before_laggard),
         ("automatic switches", counts.automatic),
@@ -54,6 +56,11 @@ fn no_invariant_is_violated_in_any_history() {
         ("organisations restored", changes.restored),
         ("powers changed", changes.powers),
         ("calls refused", changes.refused),
+        ("nodes that came by invitations", changes.invited),
+        ("addresses changed", changes.addresses),
+        ("votes by keys of no node", counts.strangers_votes),
+        ("networks that grew to seven", counts.coverage.entries.count(Entry::Grown)),
+        ("networks that shrank to four", counts.coverage.entries.count(Entry::Shrunk)),
         ("evidence", counts.evidence),
         ("histories beyond f", counts.beyond_f),
         ("forks beyond f", counts.forks),
@@ -67,6 +74,10 @@ fn no_invariant_is_violated_in_any_history() {
         assert!(counts.crash_points.contains_key(&point), "no crash {point}");
     }
     assert_eq!(counts.idle_kinds(), [], "kinds of actors that did nothing");
+    let refusals = Entry::all().into_iter().filter(|row| row.to_string().starts_with("refused"));
+    for row in refusals {
+        assert!(counts.coverage.entries.count(row) > 0, "nobody tried: {row}");
+    }
     // Else it may be that no such history demands anything at its end.
     let (beyond_f, stood_still) = (counts.beyond_f, counts.stood_still);
     assert!(beyond_f > stood_still, "{stood_still} of {beyond_f} histories beyond f stood still");

@@ -10,17 +10,19 @@ use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::ledger::Ledger;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::tx::Tx;
-use tandem_chain::types::{Height, Timestamp, TxHash};
+use tandem_chain::types::{Height, OrgName, Timestamp, TxHash};
 use tandem_consensus::Input;
 use tandem_consensus::journal::KeyState;
 
 use super::actor::{Byzantine, Keyring, Peer};
 use super::clock::Clock;
 use super::coverage::crashes::Kind;
-use super::coverage::{Start, Watch};
+use super::coverage::{Entry, Start, Watch};
 use super::crypto::Memo;
 use super::digest::Digest;
 use super::disk::{Disk, Image};
+use super::faults::Growth;
+use super::guests::{Answer, Guest};
 use super::invariants::progress::Healing;
 use super::invariants::{Invariants, Member, Verdict, Violation};
 use super::liars;
@@ -84,6 +86,16 @@ pub enum Event {
     Act(usize),
     /// Members vote on the motions that there are.
     Ballot,
+    /// A machine with an invitation calls on a member.
+    Guest(usize),
+    /// Its registration arrives there.
+    Visit { guest: usize, to: usize, tx: Tx },
+    /// The answer arrives.
+    Answered { guest: usize, by: usize, answer: Answer },
+    /// The next step of a network that grows and shrinks.
+    Grow,
+    /// A vote by a key of no node arrives.
+    Strange { from: usize, to: usize, packet: Rc<Packet> },
 }
 
 /// What a part of a process has to tell.
@@ -120,6 +132,8 @@ pub struct World {
     pub(super) random: Random,
     pub(super) queue: Queue<Event>,
     pub(super) genesis: Genesis,
+    /// Names of all organisations, those to come among them.
+    pub(super) names: Vec<OrgName>,
     pub(super) genesis_state: State,
     pub(super) states: States,
     pub(super) admins: Vec<[SecretKey; 3]>,
@@ -134,6 +148,11 @@ pub struct World {
     pub(super) links: Links,
     pub(super) memo: Memo,
     pub(super) clients: Vec<Client>,
+    /// Machines with invitations.
+    pub(super) guests: Vec<Guest>,
+    /// What was tried with invitations.
+    pub(super) thefts: BTreeMap<TxHash, Entry>,
+    pub(super) growth: Growth,
     pub(super) good_txs: BTreeSet<TxHash>,
     pub(super) invariants: Invariants,
     pub(super) phase: Phase,
@@ -168,7 +187,7 @@ impl World {
     pub fn shaped(seed: u64, shape: Shape, with_story: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::new(seed, shape, &mut random);
-        let Members { genesis, machines, mut secrets, admins, users } = members(&plan);
+        let Members { genesis, names, machines, mut secrets, admins, users } = members(&plan);
         let mut states = States::default();
         let genesis_state = states.of(&Ledger::<State>::genesis(&genesis));
         let bound_ns = plan.parameters.max_clock_ahead_ms * 1_000_000;
@@ -186,6 +205,7 @@ impl World {
                 key_was_lost: false,
                 rolled_back: false,
                 disk_is_full: false,
+                lowest: 0,
                 machine: plan.machine.one(&mut random),
                 slow: Slow::NOT,
                 clock: Clock::kept(&mut random, bound_ns, 0),
@@ -228,6 +248,7 @@ impl World {
             liars: liars::keyring(&nodes),
             peers: liars::peers(&nodes),
             genesis,
+            names,
             genesis_state,
             states,
             admins,
@@ -235,6 +256,9 @@ impl World {
             at_genesis,
             nodes,
             clients,
+            guests: Vec::new(),
+            thefts: BTreeMap::new(),
+            growth: Growth::default(),
             good_txs: BTreeSet::new(),
             phase: Phase::Faults,
             healing: None,
@@ -265,6 +289,9 @@ impl World {
         }
         if !self.plan.faults.is_empty() {
             self.queue.after(S, Event::Fault);
+        }
+        if self.plan.grows() {
+            self.queue.after(S, Event::Grow);
         }
         self.queue.after(self.plan.fault_time, Event::Heal);
     }
@@ -324,10 +351,16 @@ impl World {
             Event::Fault => self.fault(),
             Event::Hunt(node) => self.hunted(node),
             Event::Client(client) => self.client(client),
+            Event::Heal if self.still_grows() => self.queue.after(S, Event::Heal),
             Event::Heal => self.heal(),
             Event::Look => self.look(),
             Event::Act(node) => self.act(node),
             Event::Ballot => self.ballot(),
+            Event::Guest(guest) => self.guest(guest),
+            Event::Visit { guest, to, tx } => self.visited(guest, to, tx),
+            Event::Answered { guest, by, answer } => self.answered(guest, by, answer),
+            Event::Grow => self.grow(),
+            Event::Strange { from, to, packet } => self.strange(from, to, &packet),
         }
     }
 

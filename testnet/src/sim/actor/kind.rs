@@ -130,7 +130,7 @@ impl Kind {
     /// of them in one of the ways of `kinds`.
     #[must_use]
     pub fn cast(random: &mut Random, kinds: &[Self], org: &Org) -> Vec<Option<Self>> {
-        let mut cast = vec![None; 1 + usize::from(org.pair) + org.observers + org.spares];
+        let mut cast = vec![None; org.at_genesis() + org.spares];
         let kind = Self::pick(random, kinds, org.pair);
         match kind {
             Self::Accomplice | Self::Astray => cast[..2].fill(Some(kind)),

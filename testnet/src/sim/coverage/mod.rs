@@ -8,6 +8,7 @@
 //! | rounds | `rules` | `rounds`, from the votes that `ballots` counts |
 //! | switches | `cases` | `switches` |
 //! | crashes | `crashes` | `crashes` |
+//! | invitations | `entries` | the world's `guests` and `thieves`, from receipts |
 //!
 //! `tandem-testnet sim` prints the tables and, when it lived through [`ENOUGH_SEEDS`], fails if a
 //! row was never hit: then a rule is dead, or the histories are too tame to reach it.
@@ -15,6 +16,7 @@
 mod ballots;
 mod cases;
 pub mod crashes;
+mod entries;
 mod part;
 mod rounds;
 mod rules;
@@ -31,6 +33,7 @@ use tandem_consensus::{Effect, Input, Replica};
 
 pub use self::cases::Case;
 use self::crashes::{Kind, Point, When};
+pub use self::entries::Entry;
 use self::part::Part;
 pub use self::rules::Rule;
 use self::switches::Switches;
@@ -130,6 +133,8 @@ pub struct Coverage {
     pub switches: Tally<Case>,
     /// Where correct nodes crashed.
     pub crashes: Tally<Point>,
+    /// Rows of the table of invitations.
+    pub entries: Tally<Entry>,
 }
 
 impl Coverage {
@@ -138,6 +143,7 @@ impl Coverage {
         self.rounds.add(&other.rounds);
         self.switches.add(&other.switches);
         self.crashes.add(&other.crashes);
+        self.entries.add(&other.entries);
     }
 
     /// The rows that were never hit.
@@ -146,7 +152,8 @@ impl Coverage {
         let rounds = self.rounds.never().map(|row| format!("rounds: {row}"));
         let switches = self.switches.never().map(|row| format!("switches: {row}"));
         let crashes = self.crashes.never().map(|row| format!("crashes: {row}"));
-        rounds.chain(switches).chain(crashes).collect()
+        let entries = self.entries.never().map(|row| format!("invitations: {row}"));
+        rounds.chain(switches).chain(crashes).chain(entries).collect()
     }
 }
 
@@ -154,6 +161,7 @@ impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rules of the round table:{}", self.rounds)?;
         write!(f, "\nrows of the switch table:{}", self.switches)?;
+        write!(f, "\nrows of the table of invitations:{}", self.entries)?;
         write!(f, "\ncrashes:\n{:>10}{:>10}{:>10}", "before", "during", "after")?;
         for kind in Kind::all() {
             f.write_str("\n")?;
@@ -228,6 +236,11 @@ impl Watch {
         }
     }
 
+    /// A row of the table of invitations was gone through.
+    pub fn entry(&mut self, row: Entry) {
+        self.seen.entries.hit(row);
+    }
+
     /// Whose processes run has changed: those of holders with so much power do.
     pub fn power(&mut self, now: Time, up: u64, total: u64) {
         self.switches.power(now, up, total);
@@ -259,9 +272,11 @@ mod tests {
     fn rows_that_were_never_hit_are_named_with_their_table() {
         let mut coverage = Coverage::default();
         let all = Rule::all().len() + Case::all().len() + Point::all().len();
+        let all = all + Entry::all().len();
         assert_eq!(coverage.never().len(), all);
         Rule::all().into_iter().for_each(|row| coverage.rounds.hit(row));
         Point::all().into_iter().for_each(|row| coverage.crashes.hit(row));
+        Entry::all().into_iter().for_each(|row| coverage.entries.hit(row));
         let cases = Case::all().into_iter().filter(|row| *row != Case::Returns);
         cases.for_each(|row| coverage.switches.hit(row));
         assert_eq!(coverage.never(), [format!("switches: {}", Case::Returns)]);
@@ -276,7 +291,7 @@ mod tests {
         fn texts<R: Row>() -> Vec<String> {
             R::all().into_iter().map(|row| row.to_string()).collect()
         }
-        for mut texts in [texts::<Rule>(), texts::<Case>(), texts::<Point>()] {
+        for mut texts in [texts::<Rule>(), texts::<Case>(), texts::<Point>(), texts::<Entry>()] {
             let count = texts.len();
             texts.sort_unstable();
             texts.dedup();

@@ -41,6 +41,7 @@ impl World {
         self.crash(node);
         self.nodes[node].disk = Disk::new(self.genesis_state.clone());
         self.nodes[node].key_was_lost = true;
+        self.nodes[node].lowest = 0;
         self.invariants.lost_key(node);
         self.tell(|w| format!("{} loses its disk", w.nodes[node].name));
         self.crash_over_lost_key(node);
@@ -69,6 +70,17 @@ impl World {
             .collect();
         let node = self.random.pick(&nodes);
         self.copy_disk(node, false);
+        true
+    }
+
+    /// A node takes its oldest blocks away, and has them again when the faults stop.
+    pub(super) fn prune(&mut self, node: usize) -> bool {
+        let Some(process) = &self.nodes[node].process else { return false };
+        let tip = process.ledger.tip().height.0;
+        let kept = self.random.pick(&[0, 5, 50]);
+        let lowest = self.nodes[node].lowest.max(tip.saturating_sub(kept));
+        self.nodes[node].lowest = lowest;
+        self.tell(|w| format!("{} has no block below {lowest}", w.nodes[node].name));
         true
     }
 

@@ -15,6 +15,10 @@ impl World {
         self.tell(|_| format!("the faults stop at height {height}"));
         self.reform();
         self.choose_dead();
+        for node in &mut self.nodes {
+            // Of one that came in by an invitation and has not been told, the operator learns it.
+            node.is_installed |= self.invariants.is_registered(&node.key);
+        }
         self.healing = Some(self.healing());
         let bound_ns = self.plan.parameters.max_clock_ahead_ms * 1_000_000;
         for node in 0..self.nodes.len() {
@@ -22,6 +26,10 @@ impl World {
             self.nodes[node].clock = Clock::kept(&mut self.random, bound_ns, now);
             self.room(node);
             self.fast(node);
+            if std::mem::take(&mut self.nodes[node].lowest) > 0 {
+                // Its peers learn that it has all blocks again when they connect.
+                self.crash(node);
+            }
             if self.nodes[node].stays_dead {
                 self.crash(node);
             } else if self.nodes[node].process.is_none() {

@@ -1,14 +1,17 @@
 //! Faults, as they are injected from time to time.
 
 mod disks;
+mod growth;
 mod heal;
 mod machines;
 mod motions;
 mod network;
 mod orders;
 mod processes;
+mod strangers;
 mod switches;
 
+pub use self::growth::Growth;
 use super::plan::Fault;
 use super::queue::Time;
 use super::world::{Event, Phase, World};
@@ -36,6 +39,7 @@ impl World {
             Fault::Members => return self.order_members(),
             Fault::Parameters => return self.order_parameters(),
             Fault::Motions => return self.order_motion(),
+            Fault::Addresses => return self.order_address(),
             Fault::Rollback => return self.roll_back(),
             _ => {}
         }
@@ -59,6 +63,7 @@ impl World {
             Fault::OneWay => self.one_way(),
             Fault::Wipe => self.wipe(node),
             Fault::Restore => self.restore(node),
+            Fault::Prune => self.prune(node),
             Fault::ClockJump => self.clock_jump(node),
             Fault::ClockDrift => self.clock_drift(node),
             Fault::Lag => self.lag(),
@@ -67,6 +72,7 @@ impl World {
             | Fault::Members
             | Fault::Parameters
             | Fault::Motions
+            | Fault::Addresses
             | Fault::Rollback => false,
         }
     }

@@ -28,7 +28,7 @@ impl World {
     /// another admin key, or another policy; or it replaces its own admin key.
     pub(super) fn order_motion(&mut self) -> bool {
         let org = self.random.index(self.plan.orgs.len());
-        let name: OrgName = self.genesis.organizations[org].name.clone();
+        let name: OrgName = self.names[org].clone();
         let power = Power(self.random.between(1, 3));
         let key = self.random.index(3);
         let key = self.admins[org][key].clone();

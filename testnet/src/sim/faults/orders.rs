@@ -1,9 +1,11 @@
 //! What organisations order while faults last: switches, other nodes, other partners. Some of it is
 //! refused, as it would be.
 
-use tandem_chain::keys::SecretKey;
+use std::collections::BTreeSet;
+
+use tandem_chain::keys::{PublicKey, SecretKey};
+use tandem_chain::modules::consortium::InvitedAs;
 use tandem_chain::modules::{Call, consortium, standby};
-use tandem_chain::tx::{Tx, TxBody};
 use tandem_chain::types::Term;
 
 use crate::sim::queue::S;
@@ -20,7 +22,7 @@ impl World {
     }
 
     fn order_switch_of(&mut self, org: usize) -> bool {
-        let name = self.genesis.organizations[org].name.clone();
+        let name = self.names[org].clone();
         let table = self.invariants.newest_table();
         let Some(seat) = table.get(name.as_str()) else { return false };
         let (holder, term) = (seat.holder, Term(seat.term));
@@ -51,7 +53,7 @@ impl World {
         }
     }
 
-    /// An organisation's admin registers a node, removes one, or names another partner; sometimes it
+    /// An organisation's admin registers or invites a node, removes one, or names another partner; sometimes it
     /// orders more at once, of which the second is refused if it is for the same block.
     pub(super) fn order_members(&mut self) -> bool {
         let org = self.pick_troubled();
@@ -68,15 +70,20 @@ impl World {
     fn order_member_of(&mut self, org: usize) {
         let node = self.random.pick(&self.nodes_of(org));
         let key = self.nodes[node].key;
-        let name = self.genesis.organizations[org].name.clone();
+        let name = self.names[org].clone();
         let pair = self.invariants.pair(name.as_str());
         let call = if !self.invariants.is_registered(&key) {
+            if self.is_free(node) && self.random.chance(700) {
+                self.invite_as_it_is(node, &pair);
+                return;
+            }
             let secret = &self.secrets[node];
             let proof = consortium::registration_proof(&self.genesis.chain_id, &name, secret);
             // A third of a pair is refused.
             let pair = self.random.chance(if pair.len() < 2 { 600 } else { 50 });
             self.install(node);
-            consortium::Call::RegisterNode { node: key, proof, pair, addresses: Vec::new() }
+            let addresses = vec![self.address(node)];
+            consortium::Call::RegisterNode { node: key, proof, pair, addresses }
         } else if pair.contains(&key) || self.random.chance(300) {
             // A holder that is to go is refused.
             consortium::Call::RemoveNode { node: key }
@@ -86,40 +93,81 @@ impl World {
         self.order(org, Call::Consortium(call));
     }
 
-    /// A machine that is to be registered is set up, before or after it is.
-    fn install(&mut self, node: usize) {
-        if !self.nodes[node].is_installed {
-            self.nodes[node].is_installed = true;
-            let delay = self.random.below(2 * S);
-            self.queue.after(delay, Event::Start(node));
+    /// An organisation invites a machine, as what it has a place for; most often in the place of one
+    /// of its pair that is down or has lost its key.
+    pub(super) fn invite_as_it_is(&mut self, node: usize, pair: &BTreeSet<PublicKey>) {
+        let table = self.invariants.newest_table();
+        let holds = |key: &PublicKey| table.values().any(|seat| seat.holder == *key);
+        let is_lost = |key: &PublicKey| {
+            let node = &self.nodes[self.by_key[key]];
+            !node.is_up() || node.key_was_lost
+        };
+        let lost = pair.iter().copied().find(|key| !holds(key) && is_lost(key));
+        let any = pair.iter().copied().next();
+        let part = match (lost, any) {
+            (Some(lost), _) if self.random.chance(700) => InvitedAs::Replacement { lost },
+            // One that is well, or holds the seat: the latter is refused.
+            (_, Some(lost)) if self.random.chance(100) => InvitedAs::Replacement { lost },
+            // A third of a pair is refused.
+            _ if self.random.chance(if pair.len() < 2 { 600 } else { 50 }) => InvitedAs::Standby,
+            _ => InvitedAs::Observer,
+        };
+        self.invite(node, part, None);
+    }
+
+    /// A node gives itself another address; sometimes it is one that was removed.
+    pub(super) fn order_address(&mut self) -> bool {
+        let is_removed = self.random.chance(200);
+        let nodes = 0..self.nodes.len();
+        let nodes: Vec<usize> = nodes
+            .filter(|node| {
+                let node = &self.nodes[*node];
+                node.is_installed && self.invariants.is_registered(&node.key) != is_removed
+            })
+            .collect();
+        if nodes.is_empty() {
+            return false;
+        }
+        let node = self.random.pick(&nodes);
+        let addresses = vec![self.address(node)];
+        let key = self.secrets[node].clone();
+        self.tell(|w| format!("{} has other addresses: {addresses:?}", w.nodes[node].name));
+        self.order_by(&key, Call::Consortium(consortium::Call::SetAddresses { addresses }));
+        true
+    }
+
+    /// A machine that is registered, or to be so, is set up.
+    pub(in crate::sim) fn install(&mut self, node: usize) {
+        if self.nodes[node].is_installed {
+            return;
+        }
+        self.nodes[node].is_installed = true;
+        let delay = self.random.below(2 * S);
+        self.queue.after(delay, Event::Start(node));
+        if self.healing.is_some() {
+            // It has all blocks to catch up with.
+            self.last_change = self.queue.now();
+            self.healing = Some(self.healing());
         }
     }
 
     /// Hands in a call by an organisation's admin.
     pub(super) fn order(&mut self, org: usize, call: Call) {
-        self.tell(|w| format!("{} orders {call:?}", w.genesis.organizations[org].name));
+        self.tell(|w| format!("{} orders {call:?}", w.names[org]));
         let key = self.admin(org).clone();
         self.order_by(&key, call);
     }
 
     /// The admin key that an organisation has now, or had at genesis.
-    pub(super) fn admin(&self, org: usize) -> &SecretKey {
-        let present = self.invariants.admin(self.genesis.organizations[org].name.as_str());
+    pub(in crate::sim) fn admin(&self, org: usize) -> &SecretKey {
+        let present = self.invariants.admin(self.names[org].as_str());
         let keys = &self.admins[org];
         keys.iter().find(|key| Some(key.public()) == present).unwrap_or(&keys[0])
     }
 
     /// Hands in a call by the owner of a key.
     pub(super) fn order_by(&mut self, key: &SecretKey, call: Call) {
-        let body = TxBody {
-            chain_id: self.genesis.chain_id.clone(),
-            sender: key.public(),
-            nonce: self.random.next(),
-            valid_until: self.invariants.height().plus(VALID_FOR),
-            call,
-        };
-        let tx = Tx::sign(body, &*self.plan.scheme.signer(key));
-        self.good_txs.insert(tx.hash());
+        let tx = self.signed(key, call, VALID_FOR);
         self.submit(&tx);
     }
 }

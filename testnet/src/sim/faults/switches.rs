@@ -11,7 +11,7 @@ impl World {
     /// Someone orders a switch with something wrong about it, or the holder orders one.
     pub(super) fn order_odd_switch(&mut self) -> bool {
         let org = self.random.index(self.plan.orgs.len());
-        let name = self.genesis.organizations[org].name.clone();
+        let name = self.names[org].clone();
         let pair = self.invariants.pair(name.as_str());
         let any = self.random.pick(&self.nodes.iter().map(|node| node.key).collect::<Vec<_>>());
         let Some(seat) = self.invariants.newest_table().get(name.as_str()) else {

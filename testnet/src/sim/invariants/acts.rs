@@ -89,6 +89,15 @@ impl Watch {
     fn reported(&self, by: By, peer: &PublicKey, fault: &Fault, process: &Process) -> Verdict {
         let of = self.members.iter().find(|member| member.key == *peer);
         let Some(of) = of.filter(|member| member.is_correct) else { return Ok(()) };
+        if let Fault::NotHolder { height, address, .. } = fault
+            && self
+                .by_address
+                .get(address)
+                .is_some_and(|node| self.is_in_other_hands(*node, *height))
+        {
+            // The vote is not its own: its key was unknown when that was cast, and has come since.
+            return Ok(());
+        }
         let (who, of) = (&self.members[by.node].name, (of.name.as_ref(), of.address));
         reports::reported(who, of, fault, &process.heard, by.at.wall)
     }

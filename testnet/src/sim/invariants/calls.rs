@@ -1,24 +1,32 @@
 //! What the calls of organisations do, a second time: planned switches, registered and removed nodes,
-//! other partners. Motions are in `motions`.
+//! other partners and addresses. Motions are in `motions`, invitations in `invitations`.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tandem_chain::block::Block;
 use tandem_chain::keys::PublicKey;
+use tandem_chain::ledger::Receipt;
 use tandem_chain::limits::MAX_NODES_PER_ORG;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{self, Reason};
 use tandem_chain::modules::{Call, consortium};
+use tandem_chain::tx::Tx;
 
+use super::Violation;
+use super::invitations::Fate;
 use super::motions::Counted;
 use super::seats::{Moved, Seat, Seats, Table};
 
 /// How much was changed by calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
-    /// Nodes that were registered.
+    /// Nodes that were registered by admin keys.
     pub registered: u64,
+    /// Nodes that registered themselves by invitations.
+    pub invited: u64,
+    /// Addresses that nodes gave themselves.
+    pub addresses: u64,
     /// Nodes that were removed.
     pub removed: u64,
     /// Nodes that became partners in the place of others, or where there was none.
@@ -47,6 +55,8 @@ impl Changes {
     /// Adds another history's.
     pub fn add(&mut self, other: &Self) {
         self.registered += other.registered;
+        self.invited += other.invited;
+        self.addresses += other.addresses;
         self.removed += other.removed;
         self.partners += other.partners;
         self.parameters += other.parameters;
@@ -75,38 +85,83 @@ pub(super) struct Scene<'a> {
 }
 
 impl Seats {
-    /// The calls of block k, in order. Gives parameters that are in force from k + 1 on.
-    pub(super) fn calls(&mut self, mut scene: Scene, block: &Block) -> Option<Parameters> {
+    /// The calls of block k, in order, held against their receipts as far as these are at hand. Gives
+    /// parameters that are in force from k + 1 on.
+    pub(super) fn calls(
+        &mut self,
+        mut scene: Scene,
+        block: &Block,
+        receipts: &[Receipt],
+    ) -> Result<Option<Parameters>, Violation> {
         let mut agreed = None;
-        for tx in &block.txs {
-            let body = tx.body();
-            match &body.call {
-                Call::Standby(standby::Call::Switch { seat, target, term }) => {
-                    self.switch(&mut scene, body.sender, seat.as_str(), *target, term.0);
-                }
-                Call::Consortium(call) => {
-                    let sender = body.sender;
-                    let counted = match call {
-                        consortium::Call::Propose { change, force, expires } => {
-                            self.propose(&mut scene, sender, change, *force, expires.0)
-                        }
-                        consortium::Call::Vote { motion } => self.vote(&mut scene, sender, *motion),
-                        consortium::Call::SetAdminKey { key, .. } => {
-                            self.set_admin_key(sender, *key).map(|()| Counted::TooFew)
-                        }
-                        _ => self.member_call(&mut scene, sender, call).map(|()| Counted::TooFew),
-                    };
-                    match counted {
-                        Some(Counted::Carried(parameters)) => agreed = parameters.or(agreed),
-                        Some(Counted::TooFew) => {}
-                        None => self.changes.refused += 1,
-                    }
-                }
-                Call::Records(call) => self.record_call(body.sender, call),
-                Call::Rights(_) => {}
+        for (i, tx) in block.txs.iter().enumerate() {
+            let has_role = self.has_role(&tx.body().sender);
+            let fate = match self.call(&mut scene, tx, &mut agreed) {
+                // What it does otherwise is nobody's concern here.
+                Fate::Any if !has_role => Fate::Refused("its key has no role"),
+                fate => fate,
+            };
+            self.invitations.outsiders += u64::from(!has_role && fate != Fate::Done);
+            // The first is the record's.
+            if let Some(receipt) = receipts.get(i + 1) {
+                fate.compare(tx, receipt)?;
             }
         }
-        agreed
+        Ok(agreed)
+    }
+
+    fn call(&mut self, scene: &mut Scene, tx: &Tx, agreed: &mut Option<Parameters>) -> Fate {
+        let body = tx.body();
+        let call = match &body.call {
+            Call::Standby(standby::Call::Switch { seat, target, term }) => {
+                self.switch(scene, body.sender, seat.as_str(), *target, term.0);
+                return Fate::Any;
+            }
+            Call::Records(call) => {
+                self.record_call(body.sender, call);
+                return Fate::Any;
+            }
+            Call::Rights(_) => return Fate::Any,
+            Call::Consortium(call) => call,
+        };
+        let sender = body.sender;
+        let counted = match call {
+            consortium::Call::RegisterInvited { invitation, addresses, .. } => {
+                let fate = self.register_invited(scene, sender, invitation, addresses);
+                self.changes.refused += u64::from(fate != Fate::Done);
+                return fate;
+            }
+            consortium::Call::Propose { change, force, expires } => {
+                self.propose(scene, sender, change, *force, expires.0)
+            }
+            consortium::Call::Vote { motion } => self.vote(scene, sender, *motion),
+            consortium::Call::SetAdminKey { key, .. } => {
+                self.set_admin_key(sender, *key).map(|()| Counted::TooFew)
+            }
+            consortium::Call::SetAddresses { addresses } => {
+                self.set_addresses(sender, addresses).map(|()| Counted::TooFew)
+            }
+            _ => self.member_call(scene, sender, call).map(|()| Counted::TooFew),
+        };
+        match counted {
+            Some(Counted::Carried(parameters)) => *agreed = parameters.or(agreed.take()),
+            Some(Counted::TooFew) => {}
+            None => {
+                self.changes.refused += 1;
+                return Fate::Refused("it is to be refused");
+            }
+        }
+        Fate::Done
+    }
+
+    /// A node has other addresses.
+    fn set_addresses(&mut self, sender: PublicKey, addresses: &[String]) -> Option<()> {
+        if !self.members.contains_key(&sender) || !self.has_role(&sender) {
+            return None;
+        }
+        self.addresses.insert(sender, addresses.to_vec());
+        self.changes.addresses += 1;
+        Some(())
     }
 
     fn switch(
@@ -155,7 +210,7 @@ impl Seats {
             members.get(key).is_some_and(|org| org == name)
         };
         match call {
-            consortium::Call::RegisterNode { node, pair, .. } => {
+            consortium::Call::RegisterNode { node, pair, addresses, .. } => {
                 let nodes = self.members.values().filter(|org| *org == name).count();
                 let is_known =
                     has_role || self.members.contains_key(node) || self.barred.contains(node);
@@ -164,6 +219,7 @@ impl Seats {
                     return None;
                 }
                 self.members.insert(*node, name.clone());
+                self.addresses.insert(*node, addresses.clone());
                 self.changes.registered += 1;
                 if *pair {
                     seat.pair.insert(*node);
@@ -205,7 +261,7 @@ impl Seats {
 
     /// Whether a node that is named for the seat of one that has joined does not get it yet: it is not
     /// alive, and without it too few of the seats would be.
-    fn waits(&self, scene: &Scene, name: &str, node: &PublicKey) -> bool {
+    pub(super) fn waits(&self, scene: &Scene, name: &str, node: &PublicKey) -> bool {
         let Some(seat) = self.seats.get(name).filter(|seat| seat.joining) else { return false };
         if (scene.is_alive)(node) {
             return false;
@@ -220,7 +276,7 @@ impl Seats {
 impl Seat {
     /// Its pair has changed: its window starts anew, and without a good holder it is given to the node
     /// that was named.
-    fn pair_changed(&mut self, scene: &mut Scene, name: &str, named: Option<PublicKey>) {
+    pub(super) fn pair_changed(&mut self, scene: &mut Scene, name: &str, named: Option<PublicKey>) {
         if named.is_some() && (self.holder.is_none() || self.bad) {
             let reason = if self.joining { Reason::Membership } else { Reason::Barred };
             scene.moved.push(self.give(scene.k, name, named, reason));

@@ -12,6 +12,7 @@ pub mod double_sign;
 pub mod evidence;
 pub mod exactly_once;
 mod heard;
+pub mod invitations;
 mod licence;
 pub mod liveness;
 mod lost_key;
@@ -21,6 +22,7 @@ pub mod one_chain;
 pub mod one_signer;
 pub mod persist_first;
 pub mod progress;
+mod register;
 mod reports;
 mod rounds;
 pub mod same_state;
@@ -37,6 +39,8 @@ use std::sync::Arc;
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, Verifier};
+use tandem_chain::ledger::Receipt;
+use tandem_chain::modules::consortium::{Change, Invitation};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Address, BlockId, ChainId, Hash, Height, Round, TxHash};
@@ -45,6 +49,7 @@ use tandem_consensus::verify::Fault;
 use tandem_consensus::{Effect, Input, Step};
 
 pub use self::calls::Changes;
+pub use self::invitations::Issued;
 pub(super) use self::seats::grace;
 pub use self::seats::{Moved, Table, f};
 pub use self::watch::Moment;
@@ -112,6 +117,8 @@ pub struct Commit<'a> {
     pub id: BlockId,
     /// The node's state after it.
     pub tip: &'a Tip,
+    /// Its receipts; none where they are not at hand.
+    pub receipts: &'a [Receipt],
     /// Checks signatures.
     pub verifier: &'a dyn Verifier,
 }
@@ -242,6 +249,11 @@ impl Invariants {
         self.liveness.faulty(node);
     }
 
+    /// Others vote with a node's key at a height at which it holds no seat.
+    pub fn in_other_hands(&mut self, node: usize, height: Height) {
+        self.watch.in_other_hands(node, height);
+    }
+
     /// The replica of a correct node is about to be given an input.
     ///
     /// # Errors
@@ -323,7 +335,7 @@ impl Invariants {
             turns::committed(&self.chain.seats, commit.block)?;
             self.one_signer.block(&self.chain.seats, commit.block, commit.verifier)?;
             self.evidence(commit)?;
-            moved = self.chain.seats.extended(block)?;
+            moved = self.chain.seats.extended(block, commit.receipts)?;
         }
         self.chain.seats.compare(commit.tip)?;
         let may_sign = self.watch.may_sign(commit.node, height.0 + 1);
@@ -366,8 +378,9 @@ impl Invariants {
 
     /// How often the invariants had something to judge that rarely comes about.
     #[must_use]
-    pub fn counts(&self) -> [(&'static str, u64); 5] {
+    pub fn counts(&self) -> [(&'static str, u64); 6] {
         [
+            ("transactions without a role", self.chain.seats.invitations.outsiders),
             ("votes and proposals licensed", self.watch.licences),
             ("bits observed", self.watch.bits),
             ("live nodes observed", self.liveness.framing),
@@ -440,6 +453,34 @@ impl Invariants {
     #[must_use]
     pub fn open_motions(&self) -> Vec<u64> {
         self.chain.seats.open_motions(self.time() + 1)
+    }
+
+    /// Whether a change can be voted on in the next block.
+    #[must_use]
+    pub fn is_moved(&self, change: &Change) -> bool {
+        self.chain.seats.motions.has(change, self.time() + 1)
+    }
+
+    /// An admin key signs an invitation.
+    pub fn issued(&mut self, issued: Issued) {
+        self.chain.seats.invitations.issued(issued);
+    }
+
+    /// The holder of a one-time key claims its invitation for a node.
+    pub fn chosen(&mut self, one_time: PublicKey, node: PublicKey) {
+        self.chain.seats.invitations.chosen(one_time, node);
+    }
+
+    /// The node that came by the invitation of a one-time key.
+    #[must_use]
+    pub fn came_by(&self, one_time: &PublicKey) -> Option<PublicKey> {
+        self.chain.seats.invitations.used(one_time)
+    }
+
+    /// Whether an invitation would bring in a node in the next block, if that came now.
+    #[must_use]
+    pub fn would_admit(&self, node: &PublicKey, invitation: &Invitation) -> bool {
+        self.chain.seats.would_admit(node, invitation)
     }
 
     /// An organisation's admin key; none when it is no member.

@@ -66,6 +66,12 @@ impl Motions {
         self.users.contains_key(key)
     }
 
+    /// Whether a change can be voted on in a block of a time.
+    pub(super) fn has(&self, change: &Change, time: u64) -> bool {
+        let mut open = self.open.values().filter(|motion| time <= motion.expires);
+        open.any(|motion| motion.change == *change)
+    }
+
     /// Numbers of the motions that can be voted on in a block of a time.
     pub(super) fn open(&self, time: u64) -> Vec<u64> {
         let open = self.open.iter().filter(|(_, motion)| time <= motion.expires);
@@ -192,7 +198,7 @@ impl Seats {
     }
 
     /// Whether a key has no role and may have one.
-    fn is_free(&self, key: &PublicKey) -> bool {
+    pub(super) fn is_free(&self, key: &PublicKey) -> bool {
         let has_role = self.seats.values().any(|seat| seat.admin == *key && !seat.is_removed())
             || self.members.contains_key(key)
             || self.seats.values().any(|seat| seat.shelved.contains(key))

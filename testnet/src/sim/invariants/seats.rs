@@ -8,16 +8,19 @@ use std::rc::Rc;
 use tandem_chain::block::Block;
 use tandem_chain::genesis::{Genesis, GenesisRole};
 use tandem_chain::keys::PublicKey;
+use tandem_chain::ledger::Receipt;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::Reason;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::Address;
 
 use super::calls::{Changes, Scene};
+use super::invitations::Invitations;
 use super::motions::Motions;
+use super::register::{self, Entries};
 use super::{Verdict, Violation, broken};
 
-const RULE: &str = "sections 5 and 6";
+pub(super) const RULE: &str = "sections 5 and 6";
 
 /// A seat in a role table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,9 +89,12 @@ pub struct Seats {
     /// Parameters in force at each height.
     parameters: Vec<Rc<Parameters>>,
     pub(super) motions: Motions,
+    pub(super) invitations: Invitations,
     pub(super) seats: BTreeMap<String, Seat>,
     /// Registered nodes with their organisations.
     pub(super) members: BTreeMap<PublicKey, String>,
+    /// Addresses of these, and of those of suspended organisations.
+    pub(super) addresses: BTreeMap<PublicKey, Vec<String>>,
     /// What calls changed.
     pub(super) changes: Changes,
     /// By height; 0 as 1.
@@ -97,6 +103,8 @@ pub struct Seats {
     orders: Vec<Rc<[Holder]>>,
     /// Registered nodes after each height.
     registers: Vec<BTreeSet<PublicKey>>,
+    /// The same with what is known of each node.
+    entries: Vec<Entries>,
     pub(super) barred: BTreeSet<PublicKey>,
     /// What the record of each height calls alive.
     alive: Vec<Option<BTreeSet<PublicKey>>>,
@@ -144,9 +152,10 @@ pub(in crate::sim) fn grace(parameters: &Parameters, table: &Table) -> u64 {
 impl Seats {
     pub(super) fn new(genesis: &Genesis) -> Self {
         let mut seats = BTreeMap::new();
-        let mut members = BTreeMap::new();
+        let (mut members, mut addresses) = (BTreeMap::new(), BTreeMap::new());
         for org in &genesis.organizations {
             members.extend(org.nodes.iter().map(|node| (node.key, org.name.to_string())));
+            addresses.extend(org.nodes.iter().map(|node| (node.key, node.addresses.clone())));
             let of_pair = org.nodes.iter().filter(|node| node.role != GenesisRole::Observer);
             let holder = org.nodes.iter().find(|node| node.role == GenesisRole::Validator);
             let seat = Seat {
@@ -160,17 +169,21 @@ impl Seats {
         let mut model = Self {
             parameters: [(); 2].map(|()| Rc::new(genesis.parameters.clone())).to_vec(),
             motions: Motions::new(genesis),
+            invitations: Invitations::default(),
             seats,
             tables: Vec::new(),
             orders: Vec::new(),
             registers: vec![members.keys().copied().collect()],
+            entries: Vec::new(),
             members,
+            addresses,
             changes: Changes::default(),
             barred: BTreeSet::new(),
             alive: vec![None],
             times: vec![genesis.genesis_time.0],
             elapsed: vec![0],
         };
+        model.entries = vec![model.entries()];
         model.tables = vec![model.current(); 3];
         model.orders = vec![in_order(&model.tables[0]); 3];
         model
@@ -245,6 +258,17 @@ impl Seats {
         self.elapsed[at(last)].saturating_sub(self.elapsed[at(first)])
     }
 
+    /// The time of the newest block of the chain.
+    pub(super) fn newest_time(&self) -> u64 {
+        *self.times.last().expect("genesis has a time")
+    }
+
+    /// Whether a node holds a seat at the next height or the one after it.
+    pub(super) fn holds_a_seat(&self, key: &PublicKey) -> bool {
+        let tables = self.tables.iter().rev().take(2);
+        tables.flat_map(BTreeMap::values).any(|seat| seat.holder == *key)
+    }
+
     /// Parameters in force at the next height of the one chain.
     pub(super) fn parameters(&self) -> &Parameters {
         self.parameters.last().expect("genesis has parameters")
@@ -265,7 +289,11 @@ impl Seats {
 
     /// The one chain has a new block, k: gives the nodes that its record calls alive, and moves
     /// seats.
-    pub(super) fn extended(&mut self, block: &Block) -> Result<Vec<Moved>, Violation> {
+    pub(super) fn extended(
+        &mut self,
+        block: &Block,
+        receipts: &[Receipt],
+    ) -> Result<Vec<Moved>, Violation> {
         let k = block.header.height.0;
         let at = self.tables.len() - 2;
         assert_eq!(at as u64, k, "blocks come one after another");
@@ -284,13 +312,14 @@ impl Seats {
             has_record: alive.is_some(),
             moved: &mut moved,
         };
-        let parameters = self.calls(scene, block);
+        let parameters = self.calls(scene, block, receipts)?;
         if alive.is_some() {
             self.count(k, interval, &next, &is_alive, &mut moved);
         } else {
             self.seats.values_mut().for_each(|seat| seat.count = 0);
         }
         self.registers.push(self.members.keys().copied().collect());
+        self.entries.push(self.entries_after(block, &self.entries[at - 1]));
         let before = Rc::clone(&self.parameters[at]);
         self.parameters.push(parameters.map_or(before, Rc::new));
         let table = self.current();
@@ -442,9 +471,7 @@ impl Seats {
             }
         }
         for (height, register) in [(k, &tip.register), (k.max(1) - 1, &tip.previous_register)] {
-            if !register.nodes.keys().eq(&self.registers[height]) {
-                return broken(RULE, format!("the register after {height} differs"));
-            }
+            register::compare(height, register, &self.entries[height])?;
         }
         if tip.time.0 != self.times[k] || *tip.parameters != *self.parameters[k + 1] {
             return broken(RULE, format!("time or parameters after {k} differ"));

@@ -1,10 +1,10 @@
 //! Watches correct nodes: what each one's replica is given, for the invariants that judge what it
 //! makes of that ([`super::acts`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tandem_chain::keys::PublicKey;
-use tandem_chain::types::Address;
+use tandem_chain::types::{Address, Height};
 use tandem_chain::vote::Vote;
 use tandem_consensus::Input;
 use tandem_consensus::journal::KeyState;
@@ -57,6 +57,8 @@ pub struct Watch {
     pub(super) processes: Vec<Option<Box<Process>>>,
     pub(super) signed: Vec<Signed>,
     pub(super) lost: Vec<LostKey>,
+    /// Keys with which others vote, and heights at which they do: those hold no seat there.
+    in_other_hands: BTreeSet<(usize, Height)>,
     /// Votes and proposals of their own that correct nodes signed.
     pub licences: u64,
     /// Bits of observations of correct validators.
@@ -72,6 +74,7 @@ impl Watch {
             processes: members.iter().map(|_| None).collect(),
             signed: members.iter().map(|_| Signed::default()).collect(),
             lost: members.iter().map(|_| LostKey::default()).collect(),
+            in_other_hands: BTreeSet::new(),
             licences: 0,
             bits: 0,
         }
@@ -121,6 +124,16 @@ impl Watch {
     /// The record of a node's key is lost.
     pub(super) fn lost_key(&mut self, node: usize) {
         self.lost[node].lose();
+    }
+
+    /// Others vote with a node's key at a height at which it holds no seat.
+    pub(super) fn in_other_hands(&mut self, node: usize, height: Height) {
+        self.in_other_hands.insert((node, height));
+    }
+
+    /// Whether others do, at a height.
+    pub(super) fn is_in_other_hands(&self, node: usize, height: Height) -> bool {
+        self.in_other_hands.contains(&(node, height))
     }
 
     /// A node keeps to the protocol no more.
@@ -191,6 +204,11 @@ impl Watch {
                     heard.fetched(from.address(), *first, commits);
                 }
             }
+            Input::Lacks { from, first, .. } => {
+                if let Some(Process { heard, .. }) = self.processes[node].as_deref_mut() {
+                    heard.answered.insert((from.address(), *first));
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -209,6 +227,7 @@ impl Watch {
             return Ok(());
         };
         let Member { key, is_correct, .. } = self.members[voter];
+        let is_correct = is_correct && !self.is_in_other_hands(voter, vote.height);
         let place = (vote.height.0, vote.round.0, vote.kind);
         if is_correct && !self.signed[voter].has_sent(place, vote.block) {
             let (who, whose) = (&self.members[node].name, &self.members[voter].name);

@@ -58,11 +58,15 @@ pub enum Fault {
     /// Members propose that organisations join, leave, are suspended or restored, or that powers
     /// change, and vote on it.
     Motions,
+    /// A node has other addresses.
+    Addresses,
+    /// A node takes its oldest blocks away.
+    Prune,
 }
 
 impl Fault {
     /// Those of any history: [`Fault::Motions`] is for some, see [`super::Focus::Motions`].
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Crash,
         Self::CrashAtPoint,
         Self::Blackout,
@@ -85,6 +89,8 @@ impl Fault {
         Self::OddSwitch,
         Self::Members,
         Self::Parameters,
+        Self::Addresses,
+        Self::Prune,
     ];
 }
 
@@ -114,6 +120,8 @@ impl fmt::Display for Fault {
             Self::Members => "membership changes ordered",
             Self::Parameters => "parameter changes ordered",
             Self::Motions => "changes of the consortium moved",
+            Self::Addresses => "addresses changed",
+            Self::Prune => "old blocks taken away",
         })
     }
 }

@@ -31,14 +31,18 @@ pub enum Focus {
     /// Organisations join, leave, are suspended and restored, and powers change. No node lies or
     /// loses its key: what is f at the time of a fault may be less later.
     Motions,
+    /// A network of one seat grows to seven organisations and shrinks to four. No node lies or loses
+    /// its key there either.
+    Growth,
 }
 
 impl Focus {
-    /// That of a seed: 19 of 32 dwell on one matter.
+    /// That of a seed: 20 of 32 dwell on one matter.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         match seed % 16 {
             12 if seed % 32 == 12 => Self::Motions,
+            12 => Self::Growth,
             1 => Self::Hunts,
             3 => Self::Rings,
             5 => Self::Restores,
@@ -61,11 +65,14 @@ impl Focus {
             Self::Restores => &[Fault::Restore, Fault::Rollback, Fault::Rollback],
             Self::Churn => &[Fault::Members, Fault::Members, Fault::Switch, Fault::Parameters],
             Self::Lags => &[Fault::Lag, Fault::Lag, Fault::SlowMachine],
-            Self::Disks => &[Fault::FullDisk, Fault::SlowDisk, Fault::Wipe, Fault::Restore],
+            Self::Disks => {
+                &[Fault::FullDisk, Fault::SlowDisk, Fault::Wipe, Fault::Restore, Fault::Prune]
+            }
             Self::Points => &[Fault::CrashAtPoint, Fault::CrashAtPoint, Fault::Restore],
             Self::Orders => &[Fault::OddSwitch, Fault::OddSwitch, Fault::Switch, Fault::Members],
             Self::Loss => &[Fault::Crash],
             Self::Motions => &[Fault::Motions, Fault::Motions, Fault::Members, Fault::Crash],
+            Self::Growth => &[Fault::Crash, Fault::Partition, Fault::Isolate, Fault::Addresses],
         }
     }
 
@@ -88,7 +95,7 @@ impl Focus {
             Self::Hunts | Self::Lags | Self::Restores => 150,
             Self::Points | Self::Loss => 600,
             Self::Orders => 800,
-            Self::Motions => 0,
+            Self::Motions | Self::Growth => 0,
             _ => 300,
         }
     }
@@ -96,7 +103,7 @@ impl Focus {
     /// Whether disks may be lost or put back, and holders stay dead after the faults.
     #[must_use]
     pub const fn loses(self) -> bool {
-        !matches!(self, Self::Motions)
+        !matches!(self, Self::Motions | Self::Growth)
     }
 
     /// How many histories in a thousand hunt those who are given a seat.
@@ -114,6 +121,7 @@ impl Focus {
     pub const fn more_time(self) -> Time {
         match self {
             Self::Hunts | Self::Lags => 12 * S,
+            Self::Growth => 40 * S,
             _ => 0,
         }
     }
@@ -135,6 +143,7 @@ impl Focus {
             Self::Points => &[100, 300],
             Self::Churn | Self::Orders | Self::Motions => &[300, 1000],
             Self::Loss => &[3000],
+            Self::Growth => &[3000, 8000],
             _ => &[1000, 3000],
         }
     }
@@ -172,6 +181,8 @@ impl Focus {
         let is_loss =
             |fault: &Fault| matches!(fault, Fault::Wipe | Fault::Restore | Fault::Rollback);
         faults.retain(|fault| self.loses() || !is_loss(fault));
+        // Whoever joins has all blocks to fetch.
+        faults.retain(|fault| self != Self::Growth || *fault != Fault::Prune);
         faults
     }
 }

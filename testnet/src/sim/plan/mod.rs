@@ -38,6 +38,16 @@ pub struct Org {
     pub spares: usize,
     /// Power of its seat.
     pub power: u64,
+    /// Whether it is to join; else it is of genesis.
+    pub joins: bool,
+}
+
+impl Org {
+    /// Nodes that it has at genesis: the holder of its seat, its standby, its observers.
+    #[must_use]
+    pub fn at_genesis(&self) -> usize {
+        if self.joins { 0 } else { 1 + usize::from(self.pair) + self.observers }
+    }
 }
 
 /// An organisation with Byzantine nodes. Its power counts as lying, whichever they are.
@@ -150,10 +160,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the network grows from one seat, and shrinks again.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        self.orgs.iter().any(|org| org.joins)
+    }
+
     /// What a seed picks, in the shape that is asked for.
     #[must_use]
     pub fn new(seed: u64, shape: Shape, random: &mut Random) -> Self {
-        let focus = if shape.calm { Focus::Swarm } else { Focus::of(seed) };
+        let focus = match Focus::of(seed) {
+            _ if shape.calm => Focus::Swarm,
+            // It has another number of organisations from time to time.
+            Focus::Growth if shape.orgs.is_some() => Focus::Swarm,
+            focus => focus,
+        };
         let orgs = orgs(random, focus, shape);
         let preset = if random.chance(700) { Parameters::lan() } else { Parameters::wan() };
         let mut parameters = scaled(random, &preset);
@@ -301,7 +322,21 @@ pub fn any_policy(random: &mut Random) -> Policy {
     policy
 }
 
+/// Organisations that a network grows to.
+pub const GROWN: usize = 7;
+/// Organisations that it shrinks to then.
+pub const SHRUNK: usize = 4;
+
+/// One with one server, and those that join it, with a machine for a standby or without.
+fn growing(random: &mut Random) -> Vec<Org> {
+    let org = |joins, spares| Org { pair: false, observers: 0, spares, power: 1, joins };
+    (0..GROWN).map(|i| org(i > 0, usize::from(i > 0) + random.index(3))).collect()
+}
+
 fn orgs(random: &mut Random, focus: Focus, shape: Shape) -> Vec<Org> {
+    if focus == Focus::Growth {
+        return growing(random);
+    }
     let few = random.chance(250) && focus == Focus::Swarm;
     let picked = match (few, random.chance(850)) {
         (true, _) => random.between(1, 3),
@@ -322,6 +357,7 @@ fn orgs(random: &mut Random, focus: Focus, shape: Shape) -> Vec<Org> {
             observers: usize::from(random.chance(150) && shape.orgs.is_none()),
             spares: if churns && shape.orgs.is_none() { random.index(3) } else { 0 },
             power: if weighted && shape.orgs.is_none() { random.between(1, 3) } else { 1 },
+            joins: false,
         })
         .collect()
 }
@@ -410,7 +446,7 @@ impl fmt::Display for Plan {
             .orgs
             .iter()
             .map(|org| {
-                let nodes = 1 + usize::from(org.pair) + org.observers;
+                let nodes = org.at_genesis();
                 format!("{nodes} node(s) and {} to come, of power {}", org.spares, org.power)
             })
             .collect();
