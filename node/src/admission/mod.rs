@@ -113,12 +113,19 @@ struct Handle {
     shared: Arc<Shared>,
     connected: mpsc::Sender<PublicKey>,
     forwarding: JoinHandle<()>,
+    workers: Vec<thread::JoinHandle<()>>,
 }
 
 impl Drop for Handle {
+    /// Waits for what each worker has in hand: none reads the database after this.
     fn drop(&mut self) {
         self.shared.queue.close();
         self.forwarding.abort();
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a thread that checks transactions had panicked");
+            }
+        }
     }
 }
 
@@ -184,17 +191,18 @@ impl Admission {
             members: AtomicU64::new(0),
             warnings: Warnings::default(),
         });
-        for number in 0..workers {
+        let spawn = |number| {
             let shared = shared.clone();
             thread::Builder::new()
                 .name(format!("admission-{number}"))
                 .spawn(move || worker::run(&shared))
-                .expect("the system gives a thread");
-        }
+                .expect("the system gives a thread")
+        };
+        let workers = (0..workers).map(spawn).collect();
         let (connected, news) = mpsc::channel(MAX_CONNECTED_NEWS);
         let task = forward::Forwarding::new(setup.me, setup.network, shared.clone());
         let forwarding = tokio::spawn(task.run(news));
-        Self(Arc::new(Handle { shared, connected, forwarding }))
+        Self(Arc::new(Handle { shared, connected, forwarding, workers }))
     }
 
     /// Takes in a transaction from a client; the answer comes when it is in the mempool or

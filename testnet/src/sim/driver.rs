@@ -442,7 +442,7 @@ impl World {
         }
         self.digest.mix_bytes(&id.0);
         self.counts.commits += 1;
-        if self.invariants.changes() != changes {
+        if outcome.is_ok() && self.invariants.changes() != changes {
             self.last_change = self.queue.now();
             self.healing = self.healing.is_some().then(|| self.healing());
         }
