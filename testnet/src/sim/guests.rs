@@ -341,7 +341,9 @@ impl World {
     /// Where a machine listens for peers, by now.
     pub(super) fn address(&mut self, node: usize) -> String {
         let port = self.random.between(1, 65_535);
-        format!("/dns4/{}.example/tcp/{port}", self.nodes[node].name)
+        // The second of a twin has the name of the first with a mark.
+        let name = self.nodes[node].name.trim_end_matches('\'');
+        format!("/dns4/{name}.example/tcp/{port}")
     }
 
     /// A transaction of the owner of a key.

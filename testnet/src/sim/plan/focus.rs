@@ -24,7 +24,7 @@ pub enum Focus {
     Disks,
     /// Processes die wherever a write or a message could be lost.
     Points,
-    /// Switches are ordered, rightly and wrongly, while holders sign twice.
+    /// Switches are ordered, rightly and wrongly, while holders sign twice or cling to their seats.
     Orders,
     /// Many messages are lost, so that nodes see different quorums.
     Loss,
@@ -152,7 +152,8 @@ impl Focus {
     #[must_use]
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::Points | Self::Orders => &[Kind::DoubleVoter, Kind::TwoFaced],
+            Self::Points => &[Kind::DoubleVoter, Kind::TwoFaced],
+            Self::Orders => &[Kind::DoubleVoter, Kind::Clinger, Kind::TwoFaced, Kind::Clinger],
             Self::Loss => &[Kind::DoubleProposer, Kind::TwoFaced, Kind::Withholder],
             _ => &Kind::ALL,
         }

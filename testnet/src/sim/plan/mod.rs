@@ -423,7 +423,9 @@ fn byzantine(random: &mut Random, seed: u64, orgs: &[Org], mut room: u64, alike:
     let turn = (seed / 16 + seed % 16 * 7) % kinds.len() as u64;
     let mut first = Some(kinds[usize::try_from(turn).expect("an index of a list")]);
     // Pairs are rare as it is.
-    let is_alike = random.chance(alike) && !first.is_some_and(Kind::needs_pair);
+    let is_of_pair = first.is_some_and(Kind::needs_pair);
+    order.sort_by_key(|org| is_of_pair && !orgs[*org].pair);
+    let is_alike = random.chance(alike) && !is_of_pair;
     let stronger = [Kind::TwoFaced, Kind::TwoFaced, Kind::Liar, Kind::Framer];
     let same = is_alike.then(|| random.pick(&stronger));
     let mut chosen = Vec::new();
