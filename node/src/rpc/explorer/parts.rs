@@ -80,9 +80,9 @@ pub(super) fn short(digits: &str) -> String {
 
 /// A block's height with the way there; below the first there is genesis.
 pub(super) fn height(height: Height) -> Markup {
-    match height {
-        Height::ZERO => html! { "genesis" },
-        _ => html! { a.num href={ "/explorer/block/" (height) } { (grouped(height.0)) } },
+    html! {
+        @if height == Height::ZERO { "genesis" }
+        @else { a.num href={ "/explorer/block/" (height) } { (grouped(height.0)) } }
     }
 }
 
@@ -115,13 +115,11 @@ pub(super) fn org(name: &OrgName) -> Markup {
 
 /// Who proposed a block.
 pub(super) fn proposer(orgs: &BTreeMap<Address, OrgName>, address: &Address) -> Markup {
-    match orgs.get(address) {
-        Some(name) => org(name),
-        None => {
-            let digits = address.to_string();
-            html! { span.hex title={ (digits) ", registered no more" } { (short(&digits)) } }
-        }
+    if let Some(name) = orgs.get(address) {
+        return org(name);
     }
+    let digits = address.to_string();
+    html! { span.hex title={ (digits) ", registered no more" } { (short(&digits)) } }
 }
 
 /// How something is.

@@ -151,12 +151,11 @@ impl Summaries {
             None if before == Height::ZERO => Some(rpc.genesis.genesis_time),
             None => None,
         };
-        let time_before = match time_before {
-            Some(time) => Some(time),
-            None => {
-                *below = rpc.db.block(before)?;
-                below.as_ref().map(|below| below.block.header.time)
-            }
+        let time_before = if time_before.is_some() {
+            time_before
+        } else {
+            *below = rpc.db.block(before)?;
+            below.as_ref().map(|below| below.block.header.time)
         };
         let time = block.header.time;
         let code = |i: usize| results.as_ref()?.receipts.get(i + 1).map(|receipt| receipt.code);

@@ -180,7 +180,7 @@ fn header(block: &Block) -> Markup {
 pub(super) fn certificate(whole: &Whole) -> Markup {
     let commit = &whole.commit;
     let signed = commit.signatures.iter().flatten().count();
-    let validators = whole.table.as_ref().map(|table| table.validators());
+    let validators = whole.table.as_ref().map(RoleTable::validators);
     let rows: Vec<Vec<Markup>> = (commit.signatures.iter().enumerate())
         .map(|(i, sig)| {
             let who = validators.and_then(|all| all.get(i));

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_encode};
 use serde_json::{Value, json};
 use tandem_chain::types::{ContentType, DataSetName, Hash, escaped};
 
@@ -21,6 +22,8 @@ use crate::rpc::shapes::tandem::RecordsPage;
 const SETS: usize = 100;
 /// Records on a page.
 const RECORDS: usize = 50;
+/// What stands for itself nowhere in an address (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What `abci_query` answers.
 pub(super) struct Answered {
@@ -63,9 +66,9 @@ fn key_text(key: &[u8]) -> Markup {
 
 /// What a value is said to be.
 fn content_type(claimed: Option<&ContentType>) -> Markup {
-    match claimed {
-        Some(claimed) => html! { span.claimed { (foreign(claimed.as_str())) } },
-        None => html! { span.muted { "–" } },
+    html! {
+        @if let Some(claimed) = claimed { span.claimed { (foreign(claimed.as_str())) } }
+        @else { span.muted { "–" } }
     }
 }
 
@@ -155,17 +158,8 @@ pub(super) async fn set(Asked { visit, names, query }: Asked<'_>) -> Result<Page
 }
 
 /// Bytes as part of a path or query.
-fn percent(bytes: &[u8]) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let mut encoded = String::with_capacity(bytes.len());
-    for byte in bytes {
-        if plain(*byte) {
-            encoded.push(char::from(*byte))
-        } else {
-            encoded.extend(["%", &hex::encode_upper([*byte])])
-        }
-    }
-    encoded
+fn percent(bytes: &[u8]) -> PercentEncode<'_> {
+    percent_encode(bytes, RESERVED)
 }
 
 fn grants(rights: &Rights) -> Markup {
@@ -238,7 +232,7 @@ mod tests {
 
     #[test]
     fn keys_and_prefixes_are_encoded() {
-        assert_eq!(percent("a/b&c=\u{e9}".as_bytes()), "a%2Fb%26c%3D%C3%A9");
+        assert_eq!(percent("a/b&c=\u{e9}".as_bytes()).to_string(), "a%2Fb%26c%3D%C3%A9");
         assert_eq!(key_text(b"\xff\x00").into_string(), "<span class=\"hex\">0xFF00</span>");
         let hostile = key_text(b"<b>").into_string();
         assert!(hostile.contains("&lt;b&gt;"), "{hostile}");

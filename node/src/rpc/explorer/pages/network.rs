@@ -65,9 +65,10 @@ fn row(peer: &Peer, orgs: &BTreeMap<PublicKey, &NodeEntry>) -> Vec<Markup> {
     let address = peer.address.split("/p2p/").next().unwrap_or_default();
     let seconds = u64::try_from(peer.connected_for.as_millis()).unwrap_or(u64::MAX);
     vec![
-        match orgs.get(&peer.key) {
-            Some(node) => html! { (parts::org(&node.organization)) " " span.muted { (node.role) } },
-            None => html! { span.muted { "not registered" } },
+        html! {
+            @if let Some(node) = orgs.get(&peer.key) {
+                (parts::org(&node.organization)) " " span.muted { (node.role) }
+            } @else { span.muted { "not registered" } }
         },
         parts::key(&peer.key),
         badge(Tone::Plain, if peer.is_outbound { "from here" } else { "to here" }),

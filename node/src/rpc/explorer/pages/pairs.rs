@@ -41,15 +41,15 @@ pub(super) async fn page(Asked { visit, query, .. }: Asked<'_>) -> Result<Page, 
                     li { span.key.dead {} "recorded dead" }
                 }
             }
-            (panel("What it takes", None, live("rule", match one {
-                Some(seat) => parts::facts(&[
+            (panel("What it takes", None, live("rule", html! {
+                @if let Some(seat) = one { (parts::facts(&[
                     ("Blocks in a row", html! { (seat.failover_blocks) }),
                     ("Their time", html! { "at least " (millis(seat.failover_min_ms)) }),
                     ("Height", html! { (grouped(seats.height.0)) }),
                     ("Grid", html! { "blocks " (grouped(seats.grid_from.0)) " to " (grouped(seats.height.0)) }),
                     ("Marks", html! { "high: alive · low: dead · dot: this node does not know" }),
-                ]),
-                None => html! { p.empty { "There is no seat." } },
+                ])) }
+                @else { p.empty { "There is no seat." } }
             })))
         }
         (live("lanes", html! {

@@ -30,10 +30,10 @@ pub(super) async fn page(Asked { visit, query, .. }: Asked<'_>) -> Result<Made, 
     let plain = text.strip_prefix("0x").unwrap_or(text);
     let tip = visit.rpc().tip();
     let digits = text.replace([',', ' ', '\u{2009}'], "");
-    if let Ok(height) = digits.parse::<u64>() {
-        if (1..=tip.height.0).contains(&height) {
-            add(format!("Block {}", grouped(height)), format!("/explorer/block/{height}"));
-        }
+    if let Ok(height) = digits.parse::<u64>()
+        && (1..=tip.height.0).contains(&height)
+    {
+        add(format!("Block {}", grouped(height)), format!("/explorer/block/{height}"));
     }
     if let Some(id) = hex::decode(plain).ok().and_then(|bytes| Hash::from_slice(&bytes).ok()) {
         let places =

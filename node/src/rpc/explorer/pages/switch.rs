@@ -29,9 +29,8 @@ pub(super) fn table(switches: &[SwitchEntry]) -> Markup {
     let rows: Vec<Vec<Markup>> = switches
         .iter()
         .map(|switch| {
-            let key = |key: Option<PublicKey>| match key {
-                Some(key) => parts::key(&key),
-                None => html! { span.muted { "none" } },
+            let key = |key: Option<PublicKey>| {
+                html! { @if let Some(key) = key { (parts::key(&key)) } @else { span.muted { "none" } } }
             };
             vec![
                 parts::height(switch.height),

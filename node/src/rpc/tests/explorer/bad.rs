@@ -1,5 +1,6 @@
 //! Addresses that are wrong, of what is not there, and hostile ones.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -23,7 +24,7 @@ async fn what_is_wrong_is_named() {
     let (node, _) = eventful().await;
     let newest = node.chain().tip().height;
     let (absent, long) = ("AB".repeat(32), "9".repeat(300));
-    let encoded: String = HOSTILE.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let encoded = utf8_percent_encode(HOSTILE, NON_ALPHANUMERIC).to_string();
     let cases: Vec<(String, u16, &str)> = vec![
         ("none".into(), 404, "there is no page /explorer/none"),
         ("block".into(), 404, "there is no page"),
