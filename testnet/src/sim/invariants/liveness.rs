@@ -10,7 +10,9 @@
 //!   correct holder that runs, within the bound; who has been at the tip since that began, and has
 //!   committed two blocks since, so that whatever there is to show has had to be shown anew: a
 //!   quarter of the grace lies between two follow messages, and the bound is for their way; who waits
-//!   for no answer that was lost before that began, either, since it may take seconds to ask anew. Where one
+//!   for no answer that was lost before that began, either, since it may take seconds to ask anew; nor,
+//!   where more than f power lies, for one longer than the bound: claims of heights may be false there, and
+//!   who believes that it is far behind gives a peer more time to answer. Where one
 //!   seat is a quorum by itself, no block waits for the network, and blocks may be made faster than
 //!   they can be fetched: there, live is also who lacks no more of them than come in one answer.
 //! - *Clinging.* A correct node is not seen when blocks have taken longer than the grace since the
@@ -166,7 +168,9 @@ impl Liveness {
         }
         let holders = self.holders(chain, picture);
         let height = chain.height();
-        let (grace, idle) = (chain.grace(), chain.seats.parameters().idle_block_interval_ms * MS);
+        let parameters = chain.seats.parameters();
+        let bound = parameters.network_bound_ms * MS;
+        let (grace, idle) = (chain.grace(), parameters.idle_block_interval_ms * MS);
         let powers = chain.seats.order(height + 1);
         let powers = powers.iter().map(|holder| holder.power);
         let is_alone = powers.clone().any(|power| 3 * power > 2 * powers.clone().sum::<u64>());
@@ -181,7 +185,9 @@ impl Liveness {
             let joined_since = (is_joined && picture.is_calm).then_some(since);
             let lacks = height.saturating_sub(truth.tip);
             let is_outrun = is_alone && lacks > MAX_ANSWER;
-            let is_lost = picture.asked_at[node].is_some_and(|at| at < since);
+            // Far behind, as more than f power can make it believe, a node is patient.
+            let is_patient = |at: Time| self.beyond_f && at + bound < now;
+            let is_lost = picture.asked_at[node].is_some_and(|at| at < since || is_patient(at));
             if joined_since.is_none() || joined_since != truth.joined_since || is_outrun || is_lost
             {
                 (truth.was_at_tip, truth.commits, truth.live_from) = (false, 0, None);
