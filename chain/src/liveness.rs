@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
 use crate::error::Error;
@@ -15,8 +16,7 @@ use crate::types::{ChainId, Height, Power};
 ///
 /// Its one encoding is a count and `ceil(count / 8)` bytes, lowest bit first, with zeros behind the
 /// last bit; anything else is refused by the decoder. For people it is a text of the digits 0 and 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "RawBits")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bits(Vec<bool>);
 
 #[derive(Serialize, Deserialize)]
@@ -52,6 +52,26 @@ impl Serialize for Bits {
             return serializer.serialize_str(&digits);
         }
         RawBits::from(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return RawBits::deserialize(deserializer)?.try_into().map_err(D::Error::custom);
+        }
+        let text = String::deserialize(deserializer)?;
+        let bits = text.bytes().map(|digit| match digit {
+            b'0' => Ok(false),
+            b'1' => Ok(true),
+            _ => Err(D::Error::custom("bits are the digits 0 and 1")),
+        });
+        let bits = bits.take(MAX_NODES + 1).collect::<Result<Vec<bool>, _>>()?;
+        if bits.len() > MAX_NODES {
+            let error = Error::TooMany { what: "bits", max: MAX_NODES, got: text.len() };
+            return Err(D::Error::custom(error));
+        }
+        Ok(Self(bits))
     }
 }
 

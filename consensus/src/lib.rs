@@ -197,4 +197,4 @@ pub mod votes;
 
 pub use effect::{Effect, Role};
 pub use input::Input;
-pub use replica::{Replica, Setup, Step, View};
+pub use replica::{Ballot, Replica, RoundStanding, Setup, Standing, Step, View};

@@ -81,6 +81,11 @@ impl HeightVotes {
         &self.table
     }
 
+    /// The rounds that have votes, in their order.
+    pub fn rounds(&self) -> impl DoubleEndedIterator<Item = Round> + '_ {
+        self.rounds.keys().copied()
+    }
+
     /// Adds a verified vote of this height. `current` is the replica's round.
     ///
     /// # Errors

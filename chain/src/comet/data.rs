@@ -4,7 +4,7 @@ use prost::Message as _;
 use tendermint_proto::v0_38::abci;
 
 use crate::codec;
-use crate::comet::merkle;
+use crate::comet::merkle::{self, Inclusion};
 use crate::liveness::SignedRecord;
 use crate::tx::Tx;
 use crate::types::{Hash, TxHash};
@@ -13,6 +13,13 @@ use crate::types::{Hash, TxHash};
 #[must_use]
 pub fn tx_hashes_root(hashes: &[TxHash]) -> Hash {
     merkle::root(hashes)
+}
+
+/// The way from the transaction at a place, of those with these hashes, to the root over all: with it
+/// who has a header knows that a transaction is in its block.
+#[must_use]
+pub fn tx_inclusion(hashes: &[TxHash], index: usize) -> Option<Inclusion> {
+    Inclusion::of(hashes, index)
 }
 
 /// Root over the SHA-256 of every transaction, the liveness record first.

@@ -40,6 +40,12 @@ pub fn evidence_proto(evidence: &Evidence) -> proto::DuplicateVoteEvidence {
     }
 }
 
+/// Evidence in protobuf's encoding; its SHA-256 is what CometBFT calls it by.
+#[must_use]
+pub fn evidence_bytes(evidence: &Evidence) -> Vec<u8> {
+    evidence_proto(evidence).encode_to_vec()
+}
+
 /// Root over evidence: over the duplicate-vote messages themselves, not the `oneof` around them.
 #[must_use]
 pub fn evidence_proto_hash(evidence: &[proto::DuplicateVoteEvidence]) -> Hash {

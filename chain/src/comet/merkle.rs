@@ -19,6 +19,66 @@ pub fn root<T: AsRef<[u8]>>(items: &[T]) -> Hash {
     }
 }
 
+/// The way from one item to the root over all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inclusion {
+    /// Number of items.
+    pub total: usize,
+    /// Place of the item among them.
+    pub index: usize,
+    /// Hash of its leaf.
+    pub leaf: Hash,
+    /// Hashes beside the way: the leaf's sibling first, a child of the root at the end.
+    pub aunts: Vec<Hash>,
+}
+
+impl Inclusion {
+    /// The way of the item at `index`; none when there is no such item.
+    #[must_use]
+    pub fn of<T: AsRef<[u8]>>(items: &[T], index: usize) -> Option<Self> {
+        let leaf = tagged(0, items.get(index)?.as_ref(), &[]);
+        let mut aunts = Vec::new();
+        let (mut rest, mut at) = (items, index);
+        while rest.len() > 1 {
+            let (left, right) = rest.split_at(rest.len().next_power_of_two() / 2);
+            let beside = if at < left.len() {
+                rest = left;
+                right
+            } else {
+                at -= left.len();
+                rest = right;
+                left
+            };
+            aunts.push(root(beside));
+        }
+        aunts.reverse();
+        Some(Self { total: items.len(), index, leaf, aunts })
+    }
+
+    /// The root that it leads to from `item`; none when it is no way from that item.
+    #[must_use]
+    pub fn root(&self, item: &[u8]) -> Option<Hash> {
+        if self.index >= self.total || self.leaf != tagged(0, item, &[]) {
+            return None;
+        }
+        // Whether the way goes left, from the root on.
+        let (mut turns, mut size, mut at) = (Vec::new(), self.total, self.index);
+        while size > 1 {
+            let left = size.next_power_of_two() / 2;
+            turns.push(at < left);
+            (size, at) = if at < left { (left, at) } else { (size - left, at - left) };
+        }
+        if turns.len() != self.aunts.len() {
+            return None;
+        }
+        let ways = turns.iter().rev().zip(&self.aunts);
+        Some(ways.fold(self.leaf, |below, (is_left, aunt)| {
+            let (left, right) = if *is_left { (&below, aunt) } else { (aunt, &below) };
+            tagged(1, left.as_bytes(), right.as_bytes())
+        }))
+    }
+}
+
 fn tagged(tag: u8, left: &[u8], right: &[u8]) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update([tag]);
@@ -53,6 +113,31 @@ mod tests {
             let items: Vec<Vec<u8>> = (0..count).map(|i| vec![i; usize::from(i % 5)]).collect();
             assert_eq!(root(&items), by_the_book(&items), "{count} leaves");
         }
+    }
+
+    #[test]
+    fn every_item_has_a_way_to_the_root_and_no_other_has_it() {
+        for count in 1..=40_u8 {
+            let items: Vec<Vec<u8>> = (0..count).map(|i| vec![i; usize::from(i % 5) + 1]).collect();
+            let whole = root(&items);
+            for (index, item) in items.iter().enumerate() {
+                let way = Inclusion::of(&items, index).unwrap();
+                assert_eq!((way.total, way.index), (items.len(), index));
+                assert_eq!(way.root(item), Some(whole), "{index} of {count}");
+                assert_eq!(way.root(b"another"), None);
+                let bad = [
+                    Inclusion { index: index ^ 1, ..way.clone() },
+                    Inclusion { total: items.len() * 3, ..way.clone() },
+                    Inclusion { total: 0, ..way.clone() },
+                    Inclusion { aunts: [way.aunts.as_slice(), &[whole]].concat(), ..way.clone() },
+                ];
+                for way in bad {
+                    assert_ne!(way.root(item), Some(whole), "{way:?}");
+                }
+            }
+            assert_eq!(Inclusion::of(&items, items.len()), None);
+        }
+        assert_eq!(Inclusion::of::<Vec<u8>>(&[], 0), None);
     }
 
     #[test]

@@ -17,9 +17,12 @@ mod votes;
 use tendermint_proto::google::protobuf;
 
 pub use commit::{commit_hash, commit_proto, commit_proto_hash, commit_sig_proto};
-pub use data::{data_hash, results_hash, tx_hashes_root};
-pub use evidence::{evidence_hash, evidence_proto, evidence_proto_hash, vote_proto};
+pub use data::{data_hash, results_hash, tx_hashes_root, tx_inclusion};
+pub use evidence::{
+    evidence_bytes, evidence_hash, evidence_proto, evidence_proto_hash, vote_proto,
+};
 pub use header::{block_id, consensus_hash, header_hash, header_proto, header_proto_hash};
+pub use merkle::Inclusion;
 pub use validators::{keys_hash, public_key, validators_hash};
 pub use votes::{extension_sign_bytes, proposal_sign_bytes, signed_msg_type, vote_sign_bytes};
 

@@ -156,6 +156,15 @@ impl<S: Store> Ledger<S> {
     }
 }
 
+/// Evidence from two votes that contradict each other, with power and time, as a block after the newest
+/// may carry it. Signatures are another question: [`Evidence::verify`].
+///
+/// # Errors
+/// [`Error::Evidence`]: why no block may carry it; [`Error::Storage`], [`Error::Damaged`].
+pub fn evidence(store: &dyn Store, a: &Vote, b: &Vote, key: PublicKey) -> Result<Evidence, Error> {
+    check::complete(store, a, b, key, last(store)?.height.next())?
+}
+
 /// The organisation that a key may send transactions for: its admin key, a registered node or a
 /// user of it.
 ///

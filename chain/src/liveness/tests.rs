@@ -141,3 +141,17 @@ fn a_record_is_signed_by_its_proposer_for_its_chain() {
     changed.record.height = Height(3);
     assert_eq!(changed.verify(&Strict, &chain, &right), refused(right));
 }
+
+#[test]
+fn bits_as_text_are_digits() {
+    let bits: Bits = [true, false, true].into_iter().collect();
+    let text = serde_json::to_string(&bits).unwrap();
+    assert_eq!(text, "\"101\"");
+    assert_eq!(serde_json::from_str::<Bits>(&text).unwrap(), bits);
+    assert_eq!(serde_json::from_str::<Bits>("\"\"").unwrap(), Bits::default());
+    let long = format!("\"{}\"", "1".repeat(MAX_NODES + 1));
+    for bad in ["\"102\"", "\"1 \"", "5", "{\"count\":1,\"bytes\":[1]}", &long] {
+        assert!(serde_json::from_str::<Bits>(bad).is_err(), "{bad}");
+    }
+    assert!(serde_json::from_str::<Bits>(&long.replacen('1', "", 1)).is_ok());
+}

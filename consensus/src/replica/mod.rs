@@ -6,6 +6,7 @@ mod height;
 mod peers;
 mod rounds;
 mod signing;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tandem_chain::vote::Vote;
 
 pub use self::height::Step;
 use self::height::{Candidate, HeightState};
+pub use self::standing::{Ballot, RoundStanding, Standing};
 use crate::catchup::CatchUp;
 use crate::effect::{Effect, Role};
 use crate::input::Input;
