@@ -348,6 +348,20 @@ pub enum Query {
         #[arg(id = "record_key", value_name = "KEY")]
         key: String,
     },
+    /// What was written under a record's key, the newest first
+    History {
+        /// The data set
+        set: DataSetName,
+        /// The record's key: text, or hex digits after 0x
+        #[arg(id = "record_key", value_name = "KEY")]
+        key: String,
+        /// How many at most
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=100))]
+        limit: u64,
+        /// Only those before: what an answer gives as next
+        #[arg(long)]
+        before: Option<String>,
+    },
     /// The records of a data set
     Records {
         /// The data set

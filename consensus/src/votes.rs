@@ -82,6 +82,7 @@ impl HeightVotes {
     }
 
     /// The rounds that have votes, in their order.
+    #[must_use]
     pub fn rounds(&self) -> impl DoubleEndedIterator<Item = Round> + '_ {
         self.rounds.keys().copied()
     }

@@ -30,6 +30,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers, Restores};
 use crate::genesis_files;
 use crate::home::{Home, HomeError, files};
+use crate::indexer::Indexer;
 use crate::join::Reception;
 use crate::maintenance::Maintenance;
 use crate::network::{Channel, Network};
@@ -212,6 +213,8 @@ struct Node {
     maintenance: Arc<Maintenance>,
     /// None of a node that keeps all blocks.
     pruner: Option<Pruner>,
+    /// None of a node without an index.
+    indexer: Option<Indexer>,
 }
 
 impl Node {
@@ -227,10 +230,10 @@ impl Node {
         let _ = rpc.await;
         self.network.shutdown().await;
         // They wait for the disk.
-        let (maintenance, pruner) = (self.maintenance, self.pruner);
+        let (maintenance, pruner, indexer) = (self.maintenance, self.pruner, self.indexer);
         let end = move || {
             maintenance.stop();
-            drop(pruner);
+            drop((pruner, indexer));
         };
         let _ = tokio::task::spawn_blocking(end).await;
         let synced = self.db.sync();
@@ -311,6 +314,9 @@ async fn start(
     let snapshots = Server::new(Arc::clone(genesis), shelf.clone());
     let config::Snapshots { interval, keep, .. } = config.snapshots;
     let taker = Taker::start(db.clone(), Arc::clone(genesis), shelf.clone(), interval as u64, keep);
+    let indexed = config.index.enabled.then(|| commits.subscribe());
+    let indexer = indexed.map(|commits| Indexer::start(db.clone(), commits));
+    let (accuse, accusations) = driver::accusations();
     let rpc = rpc::Setup {
         me,
         genesis: Arc::clone(genesis),
@@ -323,6 +329,7 @@ async fn start(
         network: Arc::new(Connected(network.clone())),
         maintenance: Arc::clone(&maintenance),
         snapshots: snapshots.clone(),
+        accuse,
     };
     let node_network = network.clone();
     let driver = driver::Setup {
@@ -335,10 +342,11 @@ async fn start(
         events,
         view: view_sender,
         snapshots,
+        accusations,
         restores,
     };
     let pruner = Pruner::start(db.clone(), shelf.clone(), Policy::from(&config.storage));
-    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance, pruner })
+    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance, pruner, indexer })
 }
 
 /// A join is over when the node itself finds, by certified blocks, that it is registered: what members

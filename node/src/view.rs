@@ -6,7 +6,7 @@ use tandem_chain::block::CertifiedBlock;
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, OrgName, Round};
-use tandem_consensus::Role;
+use tandem_consensus::{Role, Standing};
 
 /// Where a node stands. Published after each step; readers never touch what consensus works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct NodeView {
     pub round: Round,
     /// The step of the round, such as `propose`.
     pub step: String,
+    /// The votes of the height, as they were a moment ago; none before the first look.
+    pub standing: Option<Arc<Standing>>,
     /// The node's part at that height.
     pub role: Role,
     /// Whether it fetches blocks that others have already.
@@ -42,6 +44,7 @@ impl Default for NodeView {
             height: Height(1),
             round: Round::ZERO,
             step: "start".to_owned(),
+            standing: None,
             role: Role::Unregistered,
             catching_up: true,
             rounds_above_zero: 0,

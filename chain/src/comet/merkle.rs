@@ -64,7 +64,7 @@ impl Inclusion {
         // Whether the way goes left, from the root on.
         let (mut turns, mut size, mut at) = (Vec::new(), self.total, self.index);
         while size > 1 {
-            let left = size.next_power_of_two() / 2;
+            let left = 1 << (size - 1).ilog2();
             turns.push(at < left);
             (size, at) = if at < left { (left, at) } else { (size - left, at - left) };
         }
@@ -129,6 +129,7 @@ mod tests {
                     Inclusion { index: index ^ 1, ..way.clone() },
                     Inclusion { total: items.len() * 3, ..way.clone() },
                     Inclusion { total: 0, ..way.clone() },
+                    Inclusion { total: usize::MAX, ..way.clone() },
                     Inclusion { aunts: [way.aunts.as_slice(), &[whole]].concat(), ..way.clone() },
                 ];
                 for way in bad {

@@ -8,6 +8,7 @@ use tandem_chain::types::{ContentType, DataSetName, Height, OrgName};
 use tandem_node::client::{Client, QueryAnswer};
 use tandem_node::decode::content::{self, Content};
 use tandem_node::decode::terminal::visible;
+use tandem_node::rpc::shapes::records::{RecordHistory, RecordVersion};
 use tandem_node::rpc::shapes::rights::{MayRead, RangeText, RightEntry, Users};
 use tandem_node::rpc::shapes::tandem::{
     DataSets, KeyInfo, ParametersInfo, RecordEntry, RecordsPage,
@@ -24,6 +25,11 @@ pub async fn query(global: &Global, query: Query) -> anyhow::Result<()> {
         Query::Record { set, key } => {
             let answer = client.record(&set, &input::record_key(&key)?).await?;
             show_record(global, answer)
+        }
+        Query::History { set, key, limit, before } => {
+            let (key, limit) = (input::record_key(&key)?, usize::try_from(limit)?);
+            let found = client.record_history(&set, &key, before.as_deref(), limit).await?;
+            output::show(global, &found, history_text)
         }
         Query::Records { set, prefix, limit } => {
             let prefix = input::record_key(&prefix)?;
@@ -221,6 +227,35 @@ fn records_text(page: &RecordsPage) -> String {
     let mut text = output::table(heads, page.records.iter().map(row));
     if page.next.is_some() {
         text += "\nthere are more: use --prefix or --limit";
+    }
+    text
+}
+
+/// Bytes of a value that a table shows.
+const MAX_IN_TABLE: usize = 64;
+
+fn history_text(history: &RecordHistory) -> String {
+    let row = |version: &RecordVersion| {
+        let value = version.value.as_ref().and_then(|text| STANDARD.decode(text).ok());
+        let value = match value {
+            None => "deleted".to_owned(),
+            Some(long) if long.len() > MAX_IN_TABLE => format!("{} bytes", long.len()),
+            Some(value) => output::readable(&value),
+        };
+        let (number, height) = (version.version.to_string(), version.height.to_string());
+        [number, height, version.time.clone(), version.tx.to_string(), value]
+    };
+    let rows = history.versions.iter().map(row);
+    let mut text = output::table(["VERSION", "BLOCK", "TIME", "TRANSACTION", "VALUE"], rows);
+    match &history.next {
+        Some(next) => text += &format!("\nthere are more: use --before {next}"),
+        None if history.versions.last().is_none_or(|oldest| oldest.version != 1) => {
+            text += &format!(
+                "\nthe node knows of nothing that was written below block {}",
+                history.from
+            );
+        }
+        None => {}
     }
     text
 }

@@ -183,6 +183,15 @@ async fn a_record_is_written_and_read() {
 
     send(&node, &format!("record delete prices oil --expect 1 {KEY}")).await;
     node.fail("query record prices oil", 1, &["oil"]).await;
+    let (text, found) = node.ask("query history prices oil").await;
+    assert_eq!(found["versions"].as_array().map(Vec::len), Some(2));
+    assert!(text.contains("81.20") && text.contains("deleted"), "{text}");
+    let (text, found) = node.ask("query history prices oil --limit 1").await;
+    let next = found["next"].as_str().unwrap().to_owned();
+    assert!(text.contains(&format!("--before {next}")), "{text}");
+    let (text, _) = node.ask(&format!("query history prices oil --before {next}")).await;
+    assert!(text.contains("81.20") && !text.contains("deleted"), "{text}");
+    node.fail("query history prices oil --before x", 1, &["before"]).await;
     node.fail("query records none", 1, &["none"]).await;
     let nothing = "0".repeat(64);
     node.fail(&format!("query tx {nothing}"), 1, &["is not in the chain", &nothing]).await;

@@ -20,6 +20,7 @@ mod rounds;
 mod scenarios;
 mod shown;
 mod solo;
+mod standing;
 mod sync;
 mod turns;
 mod validate;

@@ -229,6 +229,15 @@ impl Admission {
         Ok(hash)
     }
 
+    /// The checks of [`Admission::submit`] alone: the transaction is not taken in. It reads the database.
+    ///
+    /// # Errors
+    /// As those of [`Admission::submit`], but for a mempool or queue that is full.
+    pub fn check(&self, bytes: Vec<u8>) -> Result<TxHash, AdmissionError> {
+        check_length(&bytes)?;
+        Ok(worker::judge(&self.0.shared, bytes)?)
+    }
+
     fn enqueue(&self, bytes: Vec<u8>, reply: Option<queue::Reply>) -> Result<(), AdmissionError> {
         let counters = &self.0.shared.counters;
         let queued = check_length(&bytes).and_then(|()| self.0.shared.queue.push(bytes, reply));

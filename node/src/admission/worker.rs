@@ -140,6 +140,16 @@ fn refused(shared: &Shared, error: &ChainError, from: Option<PublicKey>, now: In
     }
 }
 
+/// What the checks of a transaction come to that is not to be taken in. Whether there is room for it is
+/// not asked.
+pub fn judge(shared: &Shared, bytes: Vec<u8>) -> Result<TxHash, ChainError> {
+    match check(shared, &mut Senders::default(), &shared.tip(), bytes, false) {
+        Verdict::Good(tx) => Ok(tx.hash()),
+        Verdict::Waiting(hash, _) => Ok(hash),
+        Verdict::Bad(error) => Err(error),
+    }
+}
+
 fn check(
     shared: &Shared,
     senders: &mut Senders,

@@ -3,6 +3,7 @@
 mod answers;
 mod plain;
 mod reading;
+mod records;
 mod submit;
 
 use std::sync::Arc;
@@ -24,8 +25,7 @@ use crate::rpc::reading::SCHEME;
 use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
 use crate::rpc::shapes::rights::{MayRead, Rights, Users};
 use crate::rpc::shapes::tandem::{
-    DataSets, KeyInfo, Nodes, Organizations, ParametersInfo, RecordsPage, Seats, Snapshots,
-    Switches,
+    KeyInfo, Nodes, Organizations, ParametersInfo, Seats, Snapshots, Switches,
 };
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
@@ -470,61 +470,6 @@ impl Client {
         let answer: Value = self.call("abci_query", params).await?;
         let response = answer.get("response").cloned().unwrap_or_default();
         serde_json::from_value(response)
-            .map_err(|error| self.bad_answer("abci_query", &error.to_string()))
-    }
-
-    /// The value of a record, with its version and content type.
-    ///
-    /// # Errors
-    /// [`ClientError`]; what is not found is an answer with a code.
-    pub async fn record(&self, set: &DataSetName, key: &[u8]) -> Result<QueryAnswer, ClientError> {
-        let mut path = format!("/records/{set}/");
-        for byte in key {
-            path.push('%');
-            path.push_str(&hex::encode([*byte]));
-        }
-        self.abci_query(&path, &[]).await
-    }
-
-    /// A part of the records whose keys start with `prefix`; `after` is [`RecordsPage::next`].
-    ///
-    /// # Errors
-    /// [`ClientError`], with the ledger's word when there is no such data set.
-    pub async fn records(
-        &self,
-        set: &DataSetName,
-        prefix: &[u8],
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<RecordsPage, ClientError> {
-        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        self.listing(&format!("/records/{set}?limit={limit}{after}"), prefix).await
-    }
-
-    /// All data sets.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn data_sets(&self) -> Result<DataSets, ClientError> {
-        self.listing("/records", &[]).await
-    }
-
-    async fn listing<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        data: &[u8],
-    ) -> Result<T, ClientError> {
-        let answer = self.abci_query(path, data).await?;
-        if answer.code != 0 {
-            return Err(ClientError::Rpc {
-                method: "abci_query".to_owned(),
-                code: answer.code.into(),
-                message: "refused".to_owned(),
-                data: answer.log,
-            });
-        }
-        serde_json::from_slice(&answer.value)
-            .and_then(|value| serde_json::from_value(plain(value)))
             .map_err(|error| self.bad_answer("abci_query", &error.to_string()))
     }
 }

@@ -66,6 +66,8 @@ pub struct Config {
     pub admission: Admission,
     /// The database.
     pub storage: Storage,
+    /// The index of transactions and events.
+    pub index: Index,
     /// Snapshots of the state.
     pub snapshots: Snapshots,
     /// Log lines.
@@ -214,6 +216,20 @@ impl From<&Storage> for StorageConfig {
     }
 }
 
+/// Table `index`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Index {
+    /// Whether transactions and events are searched here.
+    pub enabled: bool,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
 /// Table `snapshots`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -324,7 +340,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { p2p, rpc, admission, storage, snapshots, log } = self;
+        let Self { p2p, rpc, admission, storage, index: _, snapshots, log } = self;
         if p2p.listen.parse::<Multiaddr>().is_err() {
             return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
         }

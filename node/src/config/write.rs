@@ -90,6 +90,13 @@ const COMMENTS: &[(&str, &str, &str)] = &[
          counts. What a snapshot of this node needs is kept in any case, and the last 10,001.",
     ),
     ("storage", "keep_days", "Days before the newest block for which blocks are kept; 0 for ever."),
+    ("index", "", "The index of transactions and events, in the database."),
+    (
+        "index",
+        "enabled",
+        "Whether tx_search, block_search and record_history are answered here. When it is switched on, the\n\
+         blocks that are there come into it behind the running node.",
+    ),
     ("snapshots", "", "Snapshots of the state, in the folder snapshots of the home folder."),
     (
         "snapshots",

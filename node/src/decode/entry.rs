@@ -6,6 +6,7 @@
 //! | `tree` | `page/` and the path in hex digits, one a step; `recent/` and a transaction's hash |
 //! | `blocks`, `results`, `validators` | the height |
 //! | `index` | `block/` and a block's id, `transaction/` and a transaction's hash |
+//! | `events` | `transactions/HEIGHT`; `write/` and a record's hash, height and place; `event/` and `block-event/`, each with `NAME=VALUE/HEIGHT/PLACE/EVENT` |
 //! | `consensus`, `meta` | the name |
 //!
 //! Any key can be given as hex digits after `0x`, and one that is of none of these forms is shown so.
@@ -22,7 +23,7 @@ use tandem_consensus::light::ValidatorSet;
 use tandem_consensus::message::Proposal;
 
 use super::readable;
-use crate::storage::{BlockResults, FamilyName};
+use crate::storage::{BlockResults, EventKind, EventsKey, FamilyName, Place, attribute_start};
 
 /// A value of the database.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +34,10 @@ pub struct Shown {
     pub value: Value,
 }
 
-/// First bytes of keys, and the word for each: of `tree` and of `index`.
+/// First bytes of keys, and the word for each: of `tree`, of `events` and of `index`.
 const TREE_KEYS: [(u8, &str); 2] = [(0, "page/"), (1, "recent/")];
+const EVENTS_KEYS: [(u8, &str); 4] =
+    [(b't', "event/"), (b'b', "block-event/"), (b'r', "write/"), (b'h', "transactions/")];
 const INDEX_KEYS: [(u8, &str); 2] = [(b'b', "block/"), (b't', "transaction/")];
 
 /// A key as text.
@@ -53,6 +56,7 @@ pub fn key_text(family: FamilyName, key: &[u8]) -> String {
             _ => None,
         },
         FamilyName::Index => tagged(&INDEX_KEYS, key),
+        FamilyName::Events => EventsKey::decode(key).and_then(|key| events_text(&key)),
         FamilyName::Consensus | FamilyName::Meta => {
             let is_name = !key.is_empty() && key.iter().all(u8::is_ascii_lowercase);
             is_name.then(|| String::from_utf8_lossy(key).into_owned())
@@ -95,8 +99,50 @@ pub fn key_of_text(family: FamilyName, text: &str) -> Result<Vec<u8>, Error> {
         FamilyName::Index => {
             hash(&INDEX_KEYS, "block/ and a block's id, or transaction/ and a transaction's hash")
         }
+        FamilyName::Events => {
+            let key = events_key(text).ok_or_else(|| wrong(EVENTS_RULE))?;
+            Ok(key.encode())
+        }
         FamilyName::Consensus | FamilyName::Meta => Ok(text.as_bytes().to_vec()),
     }
+}
+
+/// What the keys of `events` look like.
+const EVENTS_RULE: &str = "transactions/HEIGHT, write/HASH/HEIGHT/PLACE, or event/ or block-event/ and \
+                           NAME=VALUE/HEIGHT/PLACE/EVENT";
+
+fn events_text(key: &EventsKey) -> Option<String> {
+    Some(match key {
+        EventsKey::Count(height) => format!("transactions/{height}"),
+        EventsKey::Write { record, height, tx } => format!("write/{record}/{height}/{tx}"),
+        // Such a name would be taken for another with another value.
+        EventsKey::Attribute { name, .. } if name.contains('=') => return None,
+        EventsKey::Attribute { kind, name, value, place: Place { height, tx, event } } => {
+            let of = if *kind == EventKind::Block { "block-event" } else { "event" };
+            format!("{of}/{name}={value}/{height}/{tx}/{event}")
+        }
+    })
+}
+
+fn events_key(text: &str) -> Option<EventsKey> {
+    let (of, rest) = text.split_once('/')?;
+    let height = |text: &str| text.parse().ok().map(Height);
+    let kind = match of {
+        "transactions" => return Some(EventsKey::Count(height(rest)?)),
+        "write" => {
+            let [record, at, tx] = rest.split('/').collect::<Vec<_>>().try_into().ok()?;
+            let (record, height, tx) = (record.parse().ok()?, height(at)?, tx.parse().ok()?);
+            return Some(EventsKey::Write { record, height, tx });
+        }
+        "block-event" => EventKind::Block,
+        "event" => EventKind::Transaction,
+        _ => return None,
+    };
+    let (name, rest) = rest.split_once('=')?;
+    // A value may hold slashes.
+    let [event, tx, at, value] = rest.rsplitn(4, '/').collect::<Vec<_>>().try_into().ok()?;
+    let place = Place { height: height(at)?, tx: tx.parse().ok()?, event: event.parse().ok()? };
+    Some(EventsKey::Attribute { kind, name: name.to_owned(), value: value.to_owned(), place })
 }
 
 /// What the keys start with that are listed as starting with `text`.
@@ -115,16 +161,28 @@ pub fn prefix_of_text(family: FamilyName, text: &str) -> Result<Vec<u8>, Error> 
         FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => [].as_slice(),
         FamilyName::Tree if text.starts_with(TREE_KEYS[0].1) => return key_of_text(family, text),
         FamilyName::Tree => &TREE_KEYS[1..],
+        FamilyName::Events => &EVENTS_KEYS,
         FamilyName::Index => &INDEX_KEYS,
     };
     let found = tags.iter().find_map(|(tag, word)| {
-        let hash = hex::decode(text.strip_prefix(word)?).ok()?;
-        Some([&[*tag][..], &hash].concat())
+        let rest = text.strip_prefix(word)?;
+        if matches!(tag, b'b' | b't') && family == FamilyName::Events {
+            let kind = if *tag == b'b' { EventKind::Block } else { EventKind::Transaction };
+            return Some(attribute_start(kind, rest));
+        }
+        let hash = hex::decode(rest).ok()?;
+        // Heights are no hex digits.
+        let is_known = *tag != b'h' || hash.is_empty();
+        is_known.then(|| [&[*tag][..], &hash].concat())
     });
     found.ok_or_else(|| {
         let rule = match family {
             FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => {
                 "hex digits after 0x: keys are heights"
+            }
+            FamilyName::Events => {
+                "event/ or block-event/ and NAME or NAME=VALUE or their beginnings; write/ and pairs of hex \
+                 digits; transactions/"
             }
             FamilyName::Tree => "page/ or recent/, and pairs of hex digits",
             _ => "block/ or transaction/, and pairs of hex digits",
@@ -166,6 +224,14 @@ pub fn show(family: FamilyName, key: &[u8], value: &[u8]) -> Result<Shown, Error
             [1, ..] => shown::<()>("transaction of a recent block", value),
             _ => Err(unknown()),
         },
+        FamilyName::Events => match EventsKey::decode(key) {
+            Some(EventsKey::Count(_)) => {
+                shown::<(u32, u64)>("number of transactions, and of those up to it", value)
+            }
+            Some(EventsKey::Write { .. }) => shown::<u64>("version of a record", value),
+            Some(EventsKey::Attribute { .. }) => shown::<()>("place of an event", value),
+            None => Err(unknown()),
+        },
         FamilyName::Index => match key {
             [b'b', ..] => shown::<Height>("height of a block", value),
             [b't', ..] => shown::<(Height, u32)>("height and place of a transaction", value),
@@ -182,6 +248,7 @@ pub fn show(family: FamilyName, key: &[u8], value: &[u8]) -> Result<Shown, Error
             b"genesis" => shown::<Hash>("genesis hash", value),
             b"height" => shown::<Height>("height of the last block", value),
             b"first" => shown::<Height>("height of the lowest block", value),
+            b"indexed" => shown::<Height>("height up to which the index of events reaches", value),
             _ => Err(unknown()),
         },
         FamilyName::Blocks | FamilyName::Results | FamilyName::Validators => Err(unknown()),
@@ -250,6 +317,7 @@ mod tests {
         chain.commit(vec![create.clone()]);
         let put = chain.put(2, "oil", b"[81.20, 1]");
         chain.commit(vec![put.clone()]);
+        while chain.db.index_next(None).unwrap() {}
         chain.db.persist(&journal()).unwrap();
         let reader = open(&chain).unwrap();
         assert_eq!(reader.height(), Height(2));
@@ -265,6 +333,9 @@ mod tests {
             show(family, &key, &reader.value(family, &key).unwrap().unwrap()).unwrap().value
         };
         assert_eq!(of(FamilyName::Meta, "height"), json!("2"));
+        assert_eq!(of(FamilyName::Meta, "indexed"), json!("2"));
+        assert_eq!(of(FamilyName::Events, "transactions/2"), json!([2, "4"]));
+        of(FamilyName::Events, "event/record_put.key=oil/2/1/0");
         assert_eq!(of(FamilyName::Index, &format!("transaction/{}", put.hash())), json!(["2", 1]));
         assert_eq!(of(FamilyName::Blocks, "1")["block"]["txs"][0]["hash"], json!(create.hash()));
         let record = of(FamilyName::State, "records/data/set/oil");
@@ -295,6 +366,10 @@ mod tests {
             (FamilyName::Index, "block/", b"b"),
             (FamilyName::Index, "transaction/AB", b"t\xab"),
             (FamilyName::Meta, "h", b"h"),
+            (FamilyName::Events, "event/record_put.k", b"trecord_put.k"),
+            (FamilyName::Events, "block-event/a.b=c", b"ba.b\0\x01c"),
+            (FamilyName::Events, "write/AB", b"r\xab"),
+            (FamilyName::Events, "transactions/", b"h"),
         ] {
             assert_eq!(prefix_of_text(family, text).as_deref(), Ok(expected), "{text}");
         }
@@ -305,6 +380,8 @@ mod tests {
             (FamilyName::Index, "transaction/A"),
             (FamilyName::Index, "tx/"),
             (FamilyName::State, "0x0"),
+            (FamilyName::Events, "transactions/12"),
+            (FamilyName::Events, "events/"),
         ] {
             assert!(prefix_of_text(family, text).is_err(), "{text}");
         }
@@ -318,6 +395,9 @@ mod tests {
             (FamilyName::Tree, "page/xyz"),
             (FamilyName::Tree, "other"),
             (FamilyName::Meta, "0xz"),
+            (FamilyName::Events, "event/a.b/1/2/3"),
+            (FamilyName::Events, "event/a.b=c/1/2"),
+            (FamilyName::Events, "write/AB/1/2"),
         ] {
             assert!(key_of_text(family, text).is_err(), "{text}");
         }
@@ -345,7 +425,7 @@ mod tests {
         db.persist(&journal()).unwrap();
         let reader = Reader::open(dir.path(), genesis.hash(), &key).unwrap();
         let counts = check_all(&reader);
-        assert!(counts[0] > 10 && counts[1] > 0 && counts[6..] == [1, 3], "{counts:?}");
+        assert!(counts[0] > 10 && counts[1] > 0 && counts[7..] == [1, 3], "{counts:?}");
         let count = |prefix: &[u8], limit| {
             let mut keys = Vec::new();
             let more = reader.visit(FamilyName::State, prefix, limit, |key, _| {

@@ -9,6 +9,7 @@ use tandem_chain::block::{Block, CertifiedBlock};
 use tandem_chain::evidence_pool::EvidencePool;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::Ledger;
+use tandem_chain::limits::MAX_ACCUSED;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
 use tandem_chain::types::{BlockId, Height, Round};
@@ -31,6 +32,24 @@ pub struct Publishers {
     pub commits: broadcast::Sender<Arc<Committed>>,
     /// Who takes snapshots, if anybody does.
     pub snapshots: Option<Taker>,
+}
+
+/// Two votes of a key that contradict each other, brought from outside: judged, signatures and all.
+#[derive(Clone, Debug)]
+pub struct Accusation {
+    /// The key.
+    pub key: PublicKey,
+    /// One vote.
+    pub one: Vote,
+    /// The other.
+    pub other: Vote,
+}
+
+/// Where double signings are brought from outside, and where the executor takes them up when it builds a
+/// block.
+#[must_use]
+pub fn accusations() -> (std_mpsc::SyncSender<Accusation>, std_mpsc::Receiver<Accusation>) {
+    std_mpsc::sync_channel(MAX_ACCUSED)
 }
 
 pub(super) enum Job {
@@ -58,11 +77,12 @@ impl Executor {
         db: Database,
         admission: Admission,
         publishers: Publishers,
+        accusations: std_mpsc::Receiver<Accusation>,
         done: mpsc::Sender<Done>,
     ) -> Self {
         let (sender, receiver) = std_mpsc::channel();
         let evidence = EvidencePool::default();
-        let mut worker = Worker { ledger, db, admission, publishers, evidence };
+        let mut worker = Worker { ledger, db, admission, publishers, evidence, accusations };
         thread::Builder::new()
             .name("executor".to_owned())
             .spawn(move || {
@@ -112,6 +132,7 @@ struct Worker {
     admission: Admission,
     publishers: Publishers,
     evidence: EvidencePool,
+    accusations: std_mpsc::Receiver<Accusation>,
 }
 
 impl Worker {
@@ -123,6 +144,9 @@ impl Worker {
                     return Ok(None);
                 }
                 let txs = self.choose()?;
+                for Accusation { key, one, other } in self.accusations.try_iter() {
+                    self.evidence.add(key, one, other);
+                }
                 let evidence = self.evidence.for_block(&self.ledger)?;
                 input(Input::Built { height, round, txs, evidence })
             }

@@ -26,7 +26,7 @@ mod verifier;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::{Duration, Instant as StdInstant, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt as _;
@@ -53,8 +53,8 @@ use crate::snapshots::Server;
 use crate::storage::Database;
 use crate::view::NodeView;
 
-pub use self::executor::Publishers;
 pub(crate) use self::executor::commit;
+pub use self::executor::{Accusation, Publishers, accusations};
 pub(crate) use self::memo::Memo;
 pub use self::offers::Restores;
 pub use self::persister::{load_durable, store_journal};
@@ -68,6 +68,9 @@ const BEHIND: u64 = 2;
 const FRESH: Duration = Duration::from_secs(30);
 /// Time for which this node's clock must be off without a break before that is an alarm.
 const CLOCK_ALARM: Duration = Duration::from_secs(3);
+
+/// Time between two looks at the votes of a height, which are many.
+const LOOK_AT_VOTES_EVERY: Duration = Duration::from_millis(100);
 
 /// Why the loop ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +109,8 @@ pub struct Setup {
     pub view: watch::Sender<Arc<NodeView>>,
     /// Answers peers' questions about snapshots.
     pub snapshots: Server,
+    /// Double signings that are brought from outside.
+    pub accusations: std_mpsc::Receiver<Accusation>,
     /// When to end with [`Fatal::Behind`], where peers have a snapshot that is worth it.
     pub restores: Restores,
 }
@@ -142,6 +147,8 @@ struct Driver {
     persisting: bool,
     shown: NodeView,
     clock_off_since: Option<StdInstant>,
+    /// When the votes that are shown were looked at.
+    votes_at: Option<StdInstant>,
     /// What was wrong with pairs after the newest block.
     troubles: Vec<String>,
     snapshots: Server,
@@ -161,8 +168,14 @@ impl Driver {
     fn new(setup: Setup) -> (Self, Sources) {
         let Setup { replica, db, publishers, ledger, admission, network, events, view, .. } = setup;
         let (done, finished) = mpsc::channel(MAX_PENDING_INPUTS);
-        let executor =
-            Executor::start(ledger, db.clone(), admission.clone(), publishers, done.clone());
+        let executor = Executor::start(
+            ledger,
+            db.clone(),
+            admission.clone(),
+            publishers,
+            setup.accusations,
+            done.clone(),
+        );
         let driver = Self {
             verifiers: Verifiers::start(replica.tip(), admission.clone(), done.clone()),
             persister: Persister::start(db.clone(), done.clone()),
@@ -173,6 +186,7 @@ impl Driver {
             persisting: false,
             shown: NodeView::default(),
             clock_off_since: None,
+            votes_at: None,
             troubles: Vec::new(),
             snapshots: setup.snapshots,
             offers: Offers::new(setup.restores),
@@ -419,6 +433,10 @@ impl Driver {
             Step::Precommit => "precommit",
         }
         .to_owned();
+        if self.votes_at.is_none_or(|at| at.elapsed() >= LOOK_AT_VOTES_EVERY) {
+            self.votes_at = Some(StdInstant::now());
+            shown.standing = Some(Arc::new(self.replica.standing()));
+        }
         shown.catching_up = self.replica.best_claim().0 > committed.0 + BEHIND;
         let age = now.wall.since(self.replica.tip().time);
         self.network.set_caught_up(!shown.catching_up && age <= FRESH);

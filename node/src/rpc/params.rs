@@ -61,7 +61,7 @@ impl Params {
     /// From the pairs of a query.
     ///
     /// # Errors
-    /// A name that is not in `names`.
+    /// A name that is not in `names`, or is there twice.
     pub fn from_query(
         names: &[&'static str],
         pairs: Vec<(String, String)>,
@@ -69,10 +69,11 @@ impl Params {
         let mut found = BTreeMap::new();
         for (name, value) in pairs {
             let name = find(names, &name)?;
-            if !value.is_empty() {
-                found.insert(name, Param::Query(value));
+            if found.insert(name, Param::Query(value)).is_some() {
+                return Err(RpcError::params(format!("parameter {name} is there twice")));
             }
         }
+        found.retain(|_, param| *param != Param::Query(String::new()));
         Ok(Self(found))
     }
 
@@ -203,16 +204,21 @@ impl Params {
         }
     }
 
-    /// A hash, in base64 in JSON.
+    /// A hash: in JSON base64, or 64 hex digits, since CometBFT's clients send a block's hash so where
+    /// they ask for its header.
     ///
     /// # Errors
     /// When it is missing, or not of 32 bytes.
     pub fn hash(&self, name: &'static str) -> Result<Hash, RpcError> {
-        let bytes = self.base64(name)?.ok_or_else(|| missing(name))?;
+        let bytes = match self.0.get(name) {
+            Some(Param::Json(Value::String(text))) if text.len() == 2 * Hash::LEN => self.hex(name),
+            _ => self.base64(name),
+        };
+        let bytes = bytes?.ok_or_else(|| missing(name))?;
         Hash::from_slice(&bytes).map_err(|_| {
             let got = bytes.len();
             let rule =
-                "32 bytes belong there: in JSON as base64, in a query as 0x and 64 hex digits";
+                "32 bytes belong there: in JSON as base64 or hex, in a query as 0x and 64 hex digits";
             RpcError::params(format!("{name} has {got} bytes; {rule}"))
         })
     }
@@ -292,6 +298,14 @@ mod tests {
         }
         let pairs = vec![("x".to_owned(), "1".to_owned())];
         assert_eq!(Params::from_query(NAMES, pairs).unwrap_err().code, -32602);
+        for again in ["", "1", "2"] {
+            let pairs = ["", again].map(|value| ("height".to_owned(), value.to_owned()));
+            let error = Params::from_query(NAMES, pairs.into()).unwrap_err();
+            assert_eq!(
+                (error.code, error.data.as_str()),
+                (-32602, "parameter height is there twice")
+            );
+        }
     }
 
     #[test]
@@ -391,6 +405,13 @@ mod tests {
         assert_eq!(query("data", &format!("0x{digits}")).hash("data").unwrap().to_string(), digits);
         assert!(query("data", "0xABAB").hash("data").unwrap_err().data.contains("2 bytes"));
         assert!(Params::default().hash("data").unwrap_err().data.contains("missing"));
+        let base64 = STANDARD.encode([0xab; 32]);
+        for text in [digits.clone(), digits.to_lowercase(), base64] {
+            let hash = json(serde_json::json!({ "data": text })).hash("data").unwrap();
+            assert_eq!(hash.to_string(), digits);
+        }
+        let bad = json(serde_json::json!({ "data": "z".repeat(64) }));
+        assert_eq!(bad.hash("data").unwrap_err().code, -32602);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum Needs {
     Nothing,
     /// A key of a member: what the chain is. Of records and transactions the method asks more.
     Member,
-    /// A key that reads whole blocks here, with every record that was ever written.
+    /// A key that reads whole blocks here, with every record that was ever written, or hashes of them.
     Blocks,
 }
 
@@ -188,7 +188,7 @@ fn no_blocks(state: &RpcState, what: &str, key: &PublicKey) -> RpcError {
     let whose = tip.register.nodes.get(&state.me).map(|node| node.org.to_string());
     let whose = whose.unwrap_or_else(|| "this node's organisation, which is not registered".into());
     RpcError::not_permitted(format!(
-        "{what} shows every record that a block wrote, to the admin key, nodes, admins and auditors of \
+        "{what} shows every record that a block wrote, or hashes of them, to the admin key, nodes, admins and auditors of \
          {whose} alone, by a permit for everything; key {key} reads it not here"
     ))
 }

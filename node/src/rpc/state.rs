@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
+use tandem_chain::block::CertifiedBlock;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{Hash, Height, TxHash};
+use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast, watch};
 
@@ -20,6 +22,7 @@ use super::waiters::{Found, Waiters};
 use super::websocket::{Hub, Places};
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::driver::Accusation;
 use crate::maintenance::Maintenance;
 use crate::snapshots::Server;
 use crate::storage::Database;
@@ -27,6 +30,15 @@ use crate::view::{Committed, NodeView};
 
 /// Reads of the database at once; more wait for their turn.
 pub(super) const MAX_READS: usize = 16;
+
+/// Reads of many blocks at once, of those reads: each may take a processor for as long as its bounds let it.
+const MAX_SCANS: usize = 4;
+
+/// Time that an answer from the index waits for the blocks that are not in it yet.
+const INDEX_WAIT: Duration = Duration::from_secs(2);
+
+/// Blocks that the index may be behind so that it is waited for.
+const INDEX_SOON: u64 = 1_000;
 
 /// A connected node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +94,8 @@ pub struct Setup {
     pub maintenance: Arc<Maintenance>,
     /// The snapshots of this node.
     pub snapshots: Server,
+    /// Takes double signings that clients bring.
+    pub accuse: SyncSender<Accusation>,
 }
 
 /// What every request sees.
@@ -96,6 +110,7 @@ pub struct RpcState {
     pub(super) network: Arc<dyn Peers>,
     pub(super) maintenance: Arc<Maintenance>,
     pub(super) snapshots: Server,
+    pub(super) accuse: SyncSender<Accusation>,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) hub: Arc<Hub>,
@@ -105,6 +120,7 @@ pub struct RpcState {
     pub(super) earliest: Mutex<Option<(Height, Value)>>,
     pub(super) unsent: Unsent,
     pub(super) reads: Arc<Semaphore>,
+    pub(super) scans: Arc<Semaphore>,
 }
 
 impl RpcState {
@@ -126,12 +142,14 @@ impl RpcState {
             network: setup.network,
             maintenance: setup.maintenance,
             snapshots: setup.snapshots,
+            accuse: setup.accuse,
             waiters: Arc::default(),
             hub: Arc::default(),
             alive: AliveBlocks::default(),
             earliest: Mutex::default(),
             unsent: Unsent::new(MAX_UNSENT_BYTES),
             reads: Arc::new(Semaphore::new(MAX_READS)),
+            scans: Arc::new(Semaphore::new(MAX_SCANS)),
         });
         tokio::spawn(follow(Arc::downgrade(&state), setup.commits));
         state
@@ -170,6 +188,47 @@ impl RpcState {
             .unwrap_or_else(|_| Err(RpcError::internal("the answer could not be computed")))
     }
 
+    /// As [`RpcState::read`], of many blocks: no more than [`MAX_SCANS`] ever run, and those that wait for
+    /// their turn hold up no other read.
+    pub(super) async fn scan<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let place = self.scans.clone().acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        self.read(move |state| {
+            let _place = place;
+            read(state)
+        })
+        .await
+    }
+
+    /// As [`RpcState::scan`], of the index.
+    ///
+    /// # Errors
+    /// Those of `read`, and when this node has no index.
+    pub(super) async fn search<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        if !self.config.index.enabled {
+            return Err(RpcError::internal(
+                "transaction indexing is disabled: index.enabled is false in this node's configuration",
+            ));
+        }
+        self.index_is_there().await;
+        self.scan(read).await
+    }
+
+    /// Waits, for a moment, until the index has the blocks that are there now.
+    async fn index_is_there(&self) {
+        let height = self.db.height();
+        if height.0.saturating_sub(self.db.indexed().0) <= INDEX_SOON {
+            let mut indexed = self.db.follow_indexed();
+            let _ = tokio::time::timeout(INDEX_WAIT, indexed.wait_for(|at| *at >= height)).await;
+        }
+    }
+
     /// A height that was asked for, which must have a block; when none was, the newest that is
     /// published.
     pub(super) fn block_height(&self, asked: Option<Height>) -> Result<Height, RpcError> {
@@ -186,6 +245,14 @@ impl RpcState {
             ))),
             Some(height) if height < self.db.first_height() => Err(self.not_available(height)),
             Some(height) => Ok(height),
+        }
+    }
+
+    /// The block with this id, if it is here.
+    pub(super) fn block_by_id(&self, id: &BlockId) -> Result<Option<CertifiedBlock>, RpcError> {
+        match self.db.block_height_by_id(id)? {
+            Some(height) => Ok(self.db.block(height)?),
+            None => Ok(None),
         }
     }
 

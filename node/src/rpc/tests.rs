@@ -1,18 +1,23 @@
 //! The RPC over real sockets and a real chain, and its answers read by the types that light
 //! clients use.
 
+mod comet;
 mod explorer;
+mod hostile;
 mod http;
 mod motions;
 mod own;
 mod pruned;
 mod reading;
+mod records;
+mod search;
 mod shapes;
 mod slow;
 mod storage;
 mod websocket;
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,12 +25,16 @@ use serde_json::{Value, json};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
 use tandem_chain::tx::Tx;
+use tandem_chain::types::Round;
+use tandem_consensus::{Standing, Step};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{Peer, Peers, Setup, bind, serve};
 use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
+use crate::driver::Accusation;
+use crate::indexer::Indexer;
 use crate::maintenance::Maintenance;
 use crate::snapshots::{Server, Shelf};
 use crate::storage::StorageConfig;
@@ -63,6 +72,8 @@ struct Node {
     view: watch::Sender<Arc<NodeView>>,
     commits: broadcast::Sender<Arc<Committed>>,
     admission: Admission,
+    accusations: Mutex<Receiver<Accusation>>,
+    _indexer: Indexer,
     client: Client,
     stop: oneshot::Sender<()>,
 }
@@ -72,6 +83,7 @@ struct Senders {
     tip: watch::Sender<Arc<Tip>>,
     view: watch::Sender<Arc<NodeView>>,
     commits: broadcast::Sender<Arc<Committed>>,
+    accusations: Receiver<Accusation>,
 }
 
 /// What the RPC of that node is started with.
@@ -79,7 +91,20 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     let me = testing::validator(0).public();
     let (tip, tip_receiver) = watch::channel(chain.tip());
     let (commits, commits_receiver) = broadcast::channel(16);
-    let view = NodeView { catching_up: false, ..NodeView::default() };
+    let of = chain.tip();
+    let standing = Standing {
+        height: of.height.next(),
+        round: Round::ZERO,
+        step: Step::Propose,
+        proposer: me,
+        proposed: None,
+        locked: None,
+        valid: None,
+        table: of.next_table.clone(),
+        rounds: Vec::new(),
+    };
+    let standing = Some(Arc::new(standing));
+    let view = NodeView { catching_up: false, standing, ..NodeView::default() };
     let (view, view_receiver) = watch::channel(Arc::new(view));
     let admission = Admission::start(admission::Setup {
         me,
@@ -90,6 +115,7 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
     });
     let mut config = Config::default();
     change(&mut config);
+    let (accuse, accusations) = crate::driver::accusations();
     let genesis = Arc::new(chain.genesis.clone());
     let storage = StorageConfig::default();
     let shelf = Shelf::new(chain.home.snapshots_path(), None);
@@ -107,13 +133,16 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
         network: Arc::new(Network),
         maintenance: Arc::new(maintenance),
         snapshots: Server::new(Arc::new(chain.genesis.clone()), shelf),
+        accuse,
     };
-    (setup, Senders { tip, view, commits })
+    (setup, Senders { tip, view, commits, accusations })
 }
 
 async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     let chain = Chain::new();
-    let (setup, Senders { tip, view, commits }) = setup(&chain, change);
+    let (setup, Senders { tip, view, commits, accusations }) = setup(&chain, change);
+    let (accusations, chain) = (Mutex::new(accusations), Mutex::new(chain));
+    let indexer = Indexer::start(setup.db.clone(), commits.subscribe());
     let admission = setup.admission.clone();
     let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let client = Client::new(&listener.local_addr().unwrap().to_string()).unwrap();
@@ -121,7 +150,7 @@ async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     tokio::spawn(serve(listener, setup, async {
         let _ = stopped.await;
     }));
-    Node { chain: Mutex::new(chain), tip, view, commits, admission, client, stop }
+    Node { chain, tip, view, commits, admission, accusations, _indexer: indexer, client, stop }
 }
 
 async fn node() -> Node {

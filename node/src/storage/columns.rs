@@ -1,10 +1,11 @@
 //! Column families of the database and how RocksDB is set up for them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options,
 };
 
 use super::StorageConfig;
@@ -20,6 +21,8 @@ pub(super) const BLOCKS: &str = "blocks";
 pub(super) const RESULTS: &str = "results";
 /// `b` and a block's id -> its height; `t` and a transaction's hash -> its height and index.
 pub(super) const INDEX: &str = "index";
+/// Transactions and events, for search: see `events.rs`.
+pub(super) const EVENTS: &str = "events";
 /// Height, 8 bytes big-endian -> the validators from it on, where they changed.
 pub(super) const VALIDATORS: &str = "validators";
 /// What consensus must find again after a crash.
@@ -40,6 +43,8 @@ pub enum FamilyName {
     Results,
     /// Heights by block id and transaction hash.
     Index,
+    /// Transactions and events, for search.
+    Events,
     /// Validators by the height from which on they are so.
     Validators,
     /// What consensus must find again after a crash.
@@ -50,12 +55,13 @@ pub enum FamilyName {
 
 impl FamilyName {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::State,
         Self::Tree,
         Self::Blocks,
         Self::Results,
         Self::Index,
+        Self::Events,
         Self::Validators,
         Self::Consensus,
         Self::Meta,
@@ -70,6 +76,7 @@ impl FamilyName {
             Self::Blocks => BLOCKS,
             Self::Results => RESULTS,
             Self::Index => INDEX,
+            Self::Events => EVENTS,
             Self::Validators => VALIDATORS,
             Self::Consensus => CONSENSUS,
             Self::Meta => META,
@@ -115,7 +122,7 @@ struct Use {
     is_ordered: bool,
 }
 
-const USES: [Use; 8] = [
+const USES: [Use; 9] = [
     Use { name: STATE, looked_up: true, compression: Compression::Lz4, is_ordered: true },
     Use { name: TREE, looked_up: true, compression: Compression::None, is_ordered: false },
     Use {
@@ -131,6 +138,7 @@ const USES: [Use; 8] = [
         is_ordered: true,
     },
     Use { name: INDEX, looked_up: true, compression: Compression::None, is_ordered: false },
+    Use { name: EVENTS, looked_up: false, compression: Compression::Lz4, is_ordered: true },
     Use { name: VALIDATORS, looked_up: false, compression: Compression::None, is_ordered: true },
     Use { name: CONSENSUS, looked_up: false, compression: Compression::Lz4, is_ordered: false },
     Use { name: META, looked_up: false, compression: Compression::None, is_ordered: false },
@@ -153,6 +161,15 @@ pub(super) fn is_ordered(name: &str) -> bool {
 /// The column families.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     USES.iter().map(|used| used.name)
+}
+
+/// Whether a database lacks the index of events and nothing else: one that an earlier version of the
+/// program has made, or whose index was taken away. It is made anew.
+pub(super) fn lacks_events(options: &Options, path: &Path) -> bool {
+    let found = DB::list_cf(options, path).unwrap_or_default();
+    let is_there = |name: &&str| found.iter().any(|found| found == name);
+    let missing: Vec<&str> = names().filter(|name| !is_there(name)).collect();
+    missing == [EVENTS]
 }
 
 /// Bytes of one data block: what is read, checked and cached as one.

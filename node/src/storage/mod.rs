@@ -30,6 +30,7 @@ mod cipher;
 mod columns;
 mod encryption;
 mod error;
+mod events;
 mod family;
 mod maintenance;
 mod open;
@@ -61,6 +62,7 @@ pub use columns::{Compression, FamilyName};
 pub use encryption::ENCRYPTION_FILE;
 pub(crate) use encryption::holds_database;
 pub use error::Error;
+pub use events::{Events, Key as EventsKey, Kind as EventKind, Place, Places, attribute_start};
 pub use prune::Pruned;
 pub use reader::Reader;
 pub use restore::Restoring;
@@ -132,7 +134,9 @@ struct Inner {
     synced: Option<Synced>,
     height: AtomicU64,
     first: watch::Sender<Height>,
-    /// Held by who takes away old blocks.
+    /// Height up to which the index of events reaches.
+    indexed: watch::Sender<Height>,
+    /// Held by who takes away old blocks, and by who brings one into the index of events.
     pruning: Mutex<()>,
     path: PathBuf,
     closed: watch::Sender<()>,
@@ -446,7 +450,7 @@ fn column_name(column: Column) -> &'static str {
 }
 
 /// The hashes of a block's liveness record and transactions, by their place.
-fn hashes(block: &Block) -> impl Iterator<Item = TxHash> {
+pub(crate) fn hashes(block: &Block) -> impl Iterator<Item = TxHash> {
     let record = Hash::of(&codec::encode(&block.record));
     std::iter::once(record).chain(block.txs.iter().map(tandem_chain::tx::Tx::hash))
 }

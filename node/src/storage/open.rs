@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::columns::{self, Ciphers, META};
 use super::encryption::{self, ENCRYPTION_FILE};
+use super::events::INDEXED_KEY;
 use super::synced::{self, SYNCED_FILE, Synced};
 use super::{
     Database, Error, FIRST_KEY, FORMAT, FORMAT_KEY, GENESIS_KEY, HEIGHT_KEY, Inner, StorageConfig,
@@ -40,8 +41,10 @@ impl Database {
         let ciphers = columns::ciphers(root.as_ref());
         let mut options = columns::database_options(config);
         options.create_if_missing(!is_there(path)?);
-        // Where all were made once, one that is missing is damage.
-        options.create_missing_column_families(!path.join(SYNCED_FILE).exists());
+        // Where all were made once, one that is missing is damage, but for the index.
+        let is_new = !path.join(SYNCED_FILE).exists();
+        let lacks_events = !is_new && columns::lacks_events(&options, path);
+        options.create_missing_column_families(is_new || lacks_events);
         let descriptors = columns::descriptors(config, ciphers.as_ref());
         let db = DB::open_cf_descriptors(&options, path, descriptors)
             .map_err(|source| open_error(path, root.is_some(), &source))?;
@@ -50,6 +53,9 @@ impl Database {
         let content = |source| Error::Content { path: path.to_owned(), source };
         if database.0.db.latest_sequence_number() == 0 {
             database.mark(genesis).map_err(content)?;
+        }
+        if lacks_events {
+            database.forget_index().map_err(content)?;
         }
         let database = database.check(path, genesis)?;
         if database.restoring().map_err(content)?.is_some() {
@@ -108,7 +114,8 @@ impl Database {
     ) -> Self {
         let (height, first) = (AtomicU64::new(0), watch::Sender::new(Height(1)));
         let (path, closed, pruning) = (path.to_owned(), watch::Sender::default(), Mutex::default());
-        Self(Arc::new(Inner { db, ciphers, synced, height, first, pruning, path, closed }))
+        let indexed = watch::Sender::default();
+        Self(Arc::new(Inner { db, ciphers, synced, height, first, indexed, pruning, path, closed }))
     }
 
     /// It holds a whole state, or none.
@@ -142,6 +149,8 @@ impl Database {
         self.set_height(Height(height.unwrap_or(0)));
         let first = self.read::<u64>("height of the first block", META, FIRST_KEY);
         self.set_first(Height(first.map_err(content)?.unwrap_or(1)));
+        let indexed = self.read::<Height>("height of the index", META, INDEXED_KEY);
+        self.set_indexed(indexed.map_err(content)?.unwrap_or_default());
         Ok(self)
     }
 }

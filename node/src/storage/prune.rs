@@ -10,14 +10,13 @@ use tandem_chain::block::CertifiedBlock;
 use tandem_chain::types::Height;
 use tandem_chain::{Error as ChainError, codec};
 
-use super::columns::{BLOCKS, INDEX, META, RESULTS};
+use super::columns::{BLOCKS, EVENTS, INDEX, META, RESULTS};
+use super::events::MAX_ENTRIES;
 use super::family::fault;
 use super::{Database, FIRST_KEY, hashes, index_key};
 
-/// Blocks of one step, and entries from which on no further block goes in the same: RocksDB has who
-/// writes a vote wait for what a thread that stands back behind all others writes at once.
+/// Blocks of one step; from [`MAX_ENTRIES`] entries on no further block goes in the same.
 const MAX_BLOCKS: u64 = 100;
-const MAX_ENTRIES: usize = 1_000;
 
 /// What a step took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +29,8 @@ pub struct Pruned {
 
 impl Database {
     /// One step of taking away the blocks below `floor`, with their results and what the indexes say of
-    /// them: a bounded number of the lowest, all or nothing. It outlives the process when it returns, and
+    /// them: a bounded number of the lowest, all or nothing, but that those whose removal was interrupted are not
+    /// found in the index of events any more. It outlives the process when it returns, and
     /// a loss of power after the next [`Database::persist`] or [`Database::sync`]. Nothing was taken
     /// away when there is nothing left to be.
     ///
@@ -46,13 +46,18 @@ impl Database {
         let mut options = ReadOptions::default();
         options.fill_cache(false);
         let (mut batch, mut next, mut bytes) = (WriteBatch::default(), first, 0);
-        while next < floor && next.0 - first.0 < MAX_BLOCKS && batch.len() < MAX_ENTRIES {
+        let mut index = Vec::new();
+        while next < floor
+            && next.0 - first.0 < MAX_BLOCKS
+            && batch.len() + index.len() < MAX_ENTRIES
+        {
             let certified = self.block_by(next, &options)?.ok_or_else(|| {
                 let reason = format!("block {next} is missing, and is not below the lowest");
                 ChainError::Damaged { what: "block", reason }
             })?;
             bytes += codec::encode(&certified).len() as u64;
             self.add_removal(&mut batch, &certified);
+            index.extend(self.index_keys_of(next)?);
             next = next.next();
         }
         if next == first {
@@ -61,7 +66,16 @@ impl Database {
         self.column(META).put(&mut batch, FIRST_KEY, &codec::encode(&next));
         // Before the blocks go: what is not below it is there.
         self.set_first(next);
-        self.write(batch, false).inspect_err(|_| self.set_first(first))?;
+        let write = || {
+            // Before the blocks go, since their keys follow from them.
+            for keys in index.chunks(MAX_ENTRIES) {
+                let mut batch = WriteBatch::default();
+                keys.iter().for_each(|key| self.column(EVENTS).delete(&mut batch, key));
+                self.write(batch, false)?;
+            }
+            self.write(batch, false)
+        };
+        write().inspect_err(|_: &ChainError| self.set_first(first))?;
         Ok(Pruned { blocks: next.0 - first.0, bytes })
     }
 

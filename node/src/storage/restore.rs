@@ -17,7 +17,8 @@ use tandem_chain::types::Height;
 use tandem_chain::{Error as ChainError, codec};
 use tandem_consensus::light::ValidatorSet;
 
-use super::columns::{BLOCKS, INDEX, META, RESULTS, STATE, TREE, VALIDATORS};
+use super::columns::{BLOCKS, EVENTS, INDEX, META, RESULTS, STATE, TREE, VALIDATORS};
+use super::events::INDEXED_KEY;
 use super::family::fault;
 use super::{Database, FIRST_KEY, HEIGHT_KEY, column_name, index_key};
 
@@ -66,6 +67,7 @@ impl Database {
         self.write(batch, true)?;
         self.set_height(Height::ZERO);
         self.set_first(Height(1));
+        self.set_indexed(Height::ZERO);
         Ok(())
     }
 
@@ -160,19 +162,21 @@ impl Database {
         self.write(batch, true)?;
         self.set_height(Height::ZERO);
         self.set_first(Height(1));
+        self.set_indexed(Height::ZERO);
         Ok(())
     }
 
     /// Takes away the chain, and all marks.
     fn cleared(&self) -> Result<WriteBatch, ChainError> {
         let mut batch = WriteBatch::default();
-        for name in [STATE, TREE, BLOCKS, RESULTS, INDEX, VALIDATORS] {
+        for name in [STATE, TREE, BLOCKS, RESULTS, INDEX, EVENTS, VALIDATORS] {
             self.column(name).delete_all(&mut batch);
         }
         self.take_marks(&mut batch)?;
         let meta = self.column(META);
         meta.delete(&mut batch, HEIGHT_KEY);
         meta.delete(&mut batch, FIRST_KEY);
+        meta.delete(&mut batch, INDEXED_KEY);
         Ok(batch)
     }
 

@@ -1,6 +1,7 @@
 mod copies;
 mod damage;
 mod encrypted;
+mod events;
 mod prune;
 mod reader;
 mod restore;
@@ -242,7 +243,17 @@ fn golden_bytes() {
 
     let mut columns = DB::list_cf(&rocksdb::Options::default(), home.path()).unwrap();
     columns.sort();
-    let own = ["blocks", "consensus", "index", "meta", "results", "state", "tree", "validators"];
+    let own = [
+        "blocks",
+        "consensus",
+        "events",
+        "index",
+        "meta",
+        "results",
+        "state",
+        "tree",
+        "validators",
+    ];
     let mut expected = [&own[..], &["default"]].concat();
     expected.sort_unstable();
     assert_eq!(columns, expected);

@@ -147,6 +147,7 @@ pub async fn prepare(genesis: Genesis) -> (Driver, Sources, Hands) {
             Arc::new(genesis.clone()),
             Shelf::new(dir.path().join("snapshots"), None),
         ),
+        accusations: crate::driver::accusations().1,
         restores: Restores::Never,
     });
     let persists = Tap::on(&mut driver.persister.0);

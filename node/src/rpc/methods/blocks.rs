@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tandem_chain::block::CertifiedBlock;
-use tandem_chain::codec;
 use tandem_chain::modules::standby;
 use tandem_chain::roles::RoleTable;
 use tandem_chain::types::{Hash, Height};
@@ -21,7 +20,7 @@ const PER_PAGE: u64 = 30;
 /// Most entries of a page.
 const MAX_PER_PAGE: u64 = 100;
 
-fn load(state: &RpcState, height: Height) -> Result<CertifiedBlock, RpcError> {
+pub(super) fn load(state: &RpcState, height: Height) -> Result<CertifiedBlock, RpcError> {
     // It was there when it was asked for, and may have been taken away since.
     state.db.block(height)?.ok_or_else(|| state.not_available(height))
 }
@@ -34,6 +33,19 @@ pub async fn block(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcEr
             let certified = load(state, state.block_height(asked)?)?;
             let mut value = json!({ "block_id": comet::block_id(Some(certified.block.id())) });
             value["block"] = comet::block(&certified.block);
+            Ok(value)
+        })
+        .await
+}
+
+/// `block_by_hash`: an empty id and null where there is no such block here.
+pub async fn block_by_hash(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
+    let hash = params.hash("hash")?;
+    state
+        .read(move |state| {
+            let found = state.block_by_id(&hash)?;
+            let mut value = json!({ "block_id": comet::block_id(found.is_some().then_some(hash)) });
+            value["block"] = found.map_or(Value::Null, |found| comet::block(&found.block));
             Ok(value)
         })
         .await
@@ -152,16 +164,21 @@ fn table(
     })
 }
 
+/// Entries of a page, of those that are asked for.
+pub(super) fn per_page(asked: Option<u64>) -> u64 {
+    match asked {
+        None | Some(0) => PER_PAGE,
+        Some(asked) => asked.min(MAX_PER_PAGE),
+    }
+}
+
 /// The entries of a page. Pages count from 1.
-fn page_range(
+pub(super) fn page_range(
     total: usize,
     page: Option<u64>,
     per_page: Option<u64>,
 ) -> Result<std::ops::Range<usize>, RpcError> {
-    let per_page = match per_page {
-        None | Some(0) => PER_PAGE,
-        Some(asked) => asked.min(MAX_PER_PAGE),
-    };
+    let per_page = self::per_page(per_page);
     let pages = (total as u64).div_ceil(per_page).max(1);
     let page = page.unwrap_or(1);
     if !(1..=pages).contains(&page) {
@@ -176,14 +193,11 @@ fn page_range(
 /// `tx`.
 pub(super) async fn tx(state: &Arc<RpcState>, call: Call) -> Result<Value, RpcError> {
     let Call { params, reader } = call;
-    let hash = params.hash("hash")?;
-    if params.flag("prove")? {
-        return Err(RpcError::params("proofs of transactions are not served: leave out prove"));
-    }
-    state.read(move |state| find_tx(state, &reader, &hash)).await
+    let (hash, prove) = (params.hash("hash")?, params.flag("prove")?);
+    state.read(move |state| find_tx(state, &reader, &hash, prove)).await
 }
 
-fn find_tx(state: &RpcState, reader: &Reader, hash: &Hash) -> Result<Value, RpcError> {
+fn find_tx(state: &RpcState, reader: &Reader, hash: &Hash, prove: bool) -> Result<Value, RpcError> {
     let not_found = || {
         let first = state.db.first_height();
         let where_else = if first > Height(1) {
@@ -196,21 +210,12 @@ fn find_tx(state: &RpcState, reader: &Reader, hash: &Hash) -> Result<Value, RpcE
     };
     let found = state.find(hash)?.ok_or_else(not_found)?;
     let block = load(state, found.height)?.block;
-    let (sender, bytes) = match found.index.checked_sub(1) {
-        None => (None, codec::encode(&block.record)),
-        Some(index) => {
-            let tx = block.txs.get(index as usize).ok_or_else(not_found)?;
-            (Some(tx.body().sender), tx.bytes().to_vec())
-        }
+    let sender = match found.index.checked_sub(1) {
+        None => None,
+        Some(index) => Some(block.txs.get(index as usize).ok_or_else(not_found)?.body().sender),
     };
     reader.must_read_tx(state, &state.db.snapshot(), sender.as_ref())?;
-    Ok(json!({
-        "hash": hash,
-        "height": comet::number(found.height),
-        "index": found.index,
-        "tx_result": comet::tx_result(&found.receipt),
-        "tx": comet::base64(&bytes),
-    }))
+    comet::tx(&block, found.index, &found.receipt, prove).ok_or_else(not_found)
 }
 
 #[cfg(test)]

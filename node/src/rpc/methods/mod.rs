@@ -1,11 +1,20 @@
 //! The methods: CometBFT's, and Tandem's own.
 
 mod blocks;
+mod consensus;
+mod evidence;
+mod genesis;
+mod headers;
+mod history;
+mod liveness;
+mod mempool;
 mod motions;
 pub(super) mod node;
 mod own;
 mod query;
+mod records;
 mod rights;
+mod search;
 mod storage;
 mod submit;
 
@@ -80,18 +89,35 @@ methods! {
     "health" () Nothing "whether this node is well" => node::health;
     "status" () Nothing "this node, its newest block, its part" => node::status;
     "net_info" () Member "connections to other nodes" => node::net_info;
-    "genesis" () Member "the chain's genesis" => node::genesis;
+    "genesis" () Member "the chain's genesis" => genesis::genesis;
+    "genesis_chunked" ("chunk") Member "the genesis in parts" => genesis::chunked;
     "abci_info" () Nothing "the ledger's height and state commitment" => node::abci_info;
-    "num_unconfirmed_txs" () Member "transactions that wait for a block" => node::num_unconfirmed_txs;
+    "num_unconfirmed_txs" () Member "transactions that wait for a block" => mempool::num_unconfirmed_txs;
+    "unconfirmed_txs" ("limit") Blocks "transactions that wait for a block, the longest-waiting first" => mempool::unconfirmed_txs;
+    "blockchain" ("minHeight", "maxHeight") Member "up to 20 headers, the newest first" => headers::blockchain;
+    "header" ("height") Member "a block's header" => headers::header;
+    "header_by_hash" ("hash") Member "the header with a hash" => headers::header_by_hash;
+    "consensus_state" () Member "the round that is being decided, with its votes" => consensus::consensus_state;
+    "consensus_params" ("height") Member "limits of blocks and evidence" => headers::consensus_params;
     "block" ("height") Blocks "a block; transaction 0 is its liveness record" => blocks::block;
+    "block_by_hash" ("hash") Blocks "the block with a hash" => blocks::block_by_hash;
     "block_results" ("height") Blocks "what a block's transactions did" => blocks::block_results;
     "commit" ("height") Member "a block's header and certificate" => blocks::commit;
     "validators" ("height", "page", "per_page") Member "the role table of a height" => blocks::validators;
     "tx" ("hash", "prove") Member "a committed transaction and its result" => blocks::tx;
+    "tx_search" ("query", "prove", "page", "per_page", "order_by") Blocks "transactions that a query asks for" => search::tx_search;
+    "block_search" ("query", "page", "per_page", "order_by") Blocks "blocks that a query asks for" => search::block_search;
     "broadcast_tx_async" ("tx") Nothing "send a transaction, wait for nothing" => submit::broadcast_async;
     "broadcast_tx_sync" ("tx") Nothing "send a transaction, wait for its checks" => submit::broadcast_sync;
     "broadcast_tx_commit" ("tx") Nothing "send a transaction, wait for its block" => submit::broadcast_commit;
+    "check_tx" ("tx") Nothing "the checks of a transaction that is not sent" => mempool::check_tx;
+    "broadcast_evidence" ("evidence") Nothing "two votes of one key that contradict each other" => evidence::broadcast;
     "abci_query" ("path", "data", "height", "prove") Member "records: /records/SET/KEY" => query::abci_query;
+    "data_sets" () Member "the data sets and their owners" => records::data_sets;
+    "records" ("data_set", "prefix", "after", "limit") Member "records of a data set" => records::records;
+    "proof" ("data_set", "key") Blocks "a record, or that there is none, with its proof" => records::proof;
+    "record_history" ("data_set", "key", "before", "limit") Member "what was written under a record's key" => history::record_history;
+    "liveness" ("from", "to") Member "the liveness records of some blocks" => liveness::liveness;
     "seats" ("blocks") Member "who holds what, who is alive, blocks until a switch" => own::seats;
     "switches" ("skip", "limit") Member "changes of holders, the newest first" => own::switches;
     "organizations" () Member "the members" => own::organizations;

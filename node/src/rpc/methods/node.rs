@@ -1,4 +1,4 @@
-//! The node itself: health, status, connections, mempool, genesis.
+//! The node itself: health, status, connections.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
-use tandem_chain::limits::{EVIDENCE_WINDOW, MAX_BLOCK_BYTES};
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, Power, Timestamp};
 use tandem_consensus::Role;
@@ -76,7 +75,8 @@ fn node_info(state: &RpcState, key: &tandem_chain::keys::PublicKey, listen: &str
         "channels": "",
         "moniker": org.unwrap_or_else(|| id.clone()),
         "other": {
-            "tx_index": "on",
+            // What another node has is not known here.
+            "tx_index": if *key == state.me && state.config.index.enabled { "on" } else { "off" },
             "rpc_address": if *key == state.me {
                 format!("tcp://{}", state.config.rpc.listen)
             } else {
@@ -241,61 +241,6 @@ pub async fn abci_info(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcErr
             "app_version": comet::number(APP_VERSION),
             "last_block_height": comet::number(tip.height),
             "last_block_app_hash": comet::base64(tip.app_hash.as_bytes()),
-        },
-    }))
-}
-
-/// `num_unconfirmed_txs`.
-pub async fn num_unconfirmed_txs(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
-    let (count, bytes) = state.admission.waiting();
-    Ok(json!({
-        "n_txs": comet::number(count),
-        "total": comet::number(count),
-        "total_bytes": comet::number(bytes),
-        "txs": null,
-    }))
-}
-
-/// `genesis`: CometBFT's document; Tandem's own is its `app_state`.
-pub async fn genesis(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
-    let genesis = &state.genesis;
-    let table = genesis.role_table();
-    let validators: Vec<Value> = table
-        .validators()
-        .iter()
-        .map(|validator| {
-            json!({
-                "address": validator.address,
-                "pub_key": comet::public_key(&validator.key),
-                "power": comet::number(validator.power),
-                "name": validator.org,
-            })
-        })
-        .collect();
-    let app_state =
-        serde_json::to_value(&**genesis).map_err(|error| RpcError::internal(error.to_string()))?;
-    Ok(json!({
-        "genesis": {
-            "genesis_time": genesis.genesis_time.to_rfc3339(),
-            "chain_id": genesis.chain_id,
-            "initial_height": "1",
-            "consensus_params": {
-                "block": {
-                    "max_bytes": comet::number(genesis.parameters.block_max_bytes),
-                    "max_gas": "-1",
-                },
-                "evidence": {
-                    "max_age_num_blocks": comet::number(EVIDENCE_WINDOW),
-                    "max_age_duration": "0",
-                    "max_bytes": comet::number(MAX_BLOCK_BYTES),
-                },
-                "validator": { "pub_key_types": ["ed25519"] },
-                "version": { "app": comet::number(APP_VERSION) },
-                "abci": { "vote_extensions_enable_height": "1" },
-            },
-            "validators": validators,
-            "app_hash": "",
-            "app_state": app_state,
         },
     }))
 }

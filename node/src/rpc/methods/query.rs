@@ -103,7 +103,7 @@ fn allowed(store: &dyn Store, reader: &Reader, question: &Question) -> Result<Re
     }
 }
 
-fn record_name(data_set: &DataSetName, key: &[u8]) -> String {
+pub(super) fn record_name(data_set: &DataSetName, key: &[u8]) -> String {
     escaped(&format!("{data_set}/{}", String::from_utf8_lossy(key)))
 }
 
@@ -114,22 +114,12 @@ fn answer(
     reach: &Reach,
 ) -> Result<Answer, ChainError> {
     match question {
-        Question::DataSets => {
-            let found = records::data_sets(store)?.into_iter();
-            let entry = |set: records::DataSet| DataSetEntry { name: set.name, owner: set.owner };
-            Ok(listing(&DataSets { data_sets: found.map(entry).collect() }))
-        }
+        Question::DataSets => Ok(listing(&data_sets(store)?)),
         Question::List { data_set, after, limit } => {
             let after = after.as_deref();
             let page = records::list_within(store, reach, data_set, prefix, after, *limit)?;
-            let entries = page.records.into_iter().filter_map(|record| {
-                let size = record.value.as_ref()?.len() as u64;
-                let (key, digest) = (hex::encode_upper(&record.key), record.digest?);
-                let records::Record { version, content_type, .. } = record;
-                Some(RecordEntry { key, version, content_type, size, digest })
-            });
             let next = page.next.map(hex::encode_upper);
-            Ok(listing(&RecordsPage { records: entries.collect(), next }))
+            Ok(listing(&RecordsPage { records: entries(page.records).collect(), next }))
         }
         Question::Get { data_set, key } => {
             let found = records::get(store, data_set, key)?;
@@ -141,6 +131,23 @@ fn answer(
             Ok(Answer { key: key.clone(), value, version, content_type })
         }
     }
+}
+
+/// The data sets.
+pub(super) fn data_sets(store: &dyn Store) -> Result<DataSets, ChainError> {
+    let found = records::data_sets(store)?.into_iter();
+    let entry = |set: records::DataSet| DataSetEntry { name: set.name, owner: set.owner };
+    Ok(DataSets { data_sets: found.map(entry).collect() })
+}
+
+/// Records as a listing shows them.
+pub(super) fn entries(found: Vec<records::Record>) -> impl Iterator<Item = RecordEntry> {
+    found.into_iter().filter_map(|record| {
+        let size = record.value.as_ref()?.len() as u64;
+        let (key, digest) = (hex::encode_upper(&record.key), record.digest?);
+        let records::Record { version, content_type, .. } = record;
+        Some(RecordEntry { key, version, content_type, size, digest })
+    })
 }
 
 fn listing(value: &impl Serialize) -> Answer {

@@ -28,7 +28,7 @@ fn answer(hash: TxHash, result: &Result<TxHash, AdmissionError>) -> Value {
     })
 }
 
-fn verdict(result: &Result<TxHash, AdmissionError>) -> (u32, String) {
+pub(super) fn verdict(result: &Result<TxHash, AdmissionError>) -> (u32, String) {
     match result {
         Ok(_) => (0, String::new()),
         Err(error) => (error.code(), error.to_string()),

@@ -8,13 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tandem_chain::block::{Block, Commit, CommitSig, Header};
 use tandem_chain::codec;
-use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
+use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION, tx_inclusion};
 use tandem_chain::evidence::Evidence;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::{Event, Receipt};
+use tandem_chain::limits::{EVIDENCE_WINDOW, MAX_BLOCK_BYTES};
 use tandem_chain::roles::Validator;
-use tandem_chain::types::{BlockId, Power};
+use tandem_chain::types::{BlockId, Hash, Power, TxHash};
 use tandem_chain::vote::{Vote, VoteKind};
+
+use crate::storage::hashes;
 
 /// Go's zero time, which CometBFT writes where there is none.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -146,6 +149,55 @@ fn vote(vote: &Vote) -> Value {
         "signature": base64(vote.signature.as_bytes()),
         "extension": null,
         "extension_signature": null,
+    })
+}
+
+/// A transaction of a block with its result, and with its proof of inclusion when one is wanted; none when
+/// there is none at that place. Place 0 is the liveness record.
+#[must_use]
+pub fn tx(block: &Block, place: u32, receipt: &Receipt, prove: bool) -> Option<Value> {
+    let index = usize::try_from(place).ok()?;
+    let bytes = match index.checked_sub(1) {
+        None => codec::encode(&block.record),
+        Some(index) => block.txs.get(index)?.bytes().to_vec(),
+    };
+    let mut value = json!({
+        "hash": Hash::of(&bytes),
+        "height": number(block.header.height),
+        "index": place,
+        "tx_result": tx_result(receipt),
+        "tx": base64(&bytes),
+    });
+    if prove {
+        let hashes: Vec<TxHash> = hashes(block).collect();
+        let way = tx_inclusion(&hashes, index)?;
+        value["proof"] = json!({
+            "root_hash": block.header.data_hash,
+            "data": value["tx"],
+            "proof": {
+                "total": number(way.total),
+                "index": number(way.index),
+                "leaf_hash": base64(way.leaf.as_bytes()),
+                "aunts": way.aunts.iter().map(|hash| base64(hash.as_bytes())).collect::<Vec<_>>(),
+            },
+        });
+    }
+    Some(value)
+}
+
+/// Limits of blocks and evidence, as far as CometBFT has a place for them.
+#[must_use]
+pub fn consensus_params(block_max_bytes: u64) -> Value {
+    json!({
+        "block": { "max_bytes": number(block_max_bytes), "max_gas": "-1" },
+        "evidence": {
+            "max_age_num_blocks": number(EVIDENCE_WINDOW),
+            "max_age_duration": "0",
+            "max_bytes": number(MAX_BLOCK_BYTES),
+        },
+        "validator": { "pub_key_types": ["ed25519"] },
+        "version": { "app": number(APP_VERSION) },
+        "abci": { "vote_extensions_enable_height": "1" },
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod comet;
 pub mod motions;
+pub mod records;
 pub mod rights;
 pub mod tandem;
 pub mod text;

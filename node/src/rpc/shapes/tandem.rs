@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tandem_chain::keys::PublicKey;
+use tandem_chain::block::Block;
+use tandem_chain::keys::{PublicKey, Signature};
+use tandem_chain::liveness::{Bits, Observation, SignedRecord};
 use tandem_chain::modules::consortium::{KeyRole, Organization, UserRole};
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::modules::standby::{SeatView, Switch};
@@ -432,6 +434,57 @@ pub struct DataSetEntry {
     pub name: DataSetName,
     /// The organisation that writes to it.
     pub owner: OrgName,
+}
+
+/// Answer of `liveness`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liveness {
+    /// The first block.
+    #[serde(with = "text")]
+    pub from: Height,
+    /// The last.
+    #[serde(with = "text")]
+    pub to: Height,
+    /// The record of each.
+    pub records: Vec<LivenessEntry>,
+}
+
+/// The liveness record of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivenessEntry {
+    /// The block.
+    #[serde(with = "text")]
+    pub height: Height,
+    /// Its time, RFC 3339.
+    pub time: String,
+    /// Who proposed it, and signed the record.
+    pub proposer: Address,
+    /// 1 for each node that is alive, 0 for each that is not, in the order of the keys in the register
+    /// after the block two below; empty in block 1.
+    pub alive: Bits,
+    /// The nodes that are alive, where this node has committed the block since it started.
+    pub alive_nodes: Option<Vec<PublicKey>>,
+    /// What came with each signature of the block's last commit, in its order.
+    pub observations: Vec<Option<Observation>>,
+    /// The proposer's signature over the record.
+    pub signature: Signature,
+}
+
+impl LivenessEntry {
+    /// The record of a block; with the keys of the nodes that are alive, where they are known.
+    #[must_use]
+    pub fn new(block: &Block, alive_nodes: Option<Vec<PublicKey>>) -> Self {
+        let SignedRecord { record, signature } = &block.record;
+        Self {
+            height: block.header.height,
+            time: block.header.time.to_rfc3339(),
+            proposer: block.header.proposer_address,
+            alive: record.alive.clone(),
+            alive_nodes,
+            observations: record.observations.clone(),
+            signature: *signature,
+        }
+    }
 }
 
 /// The value of `abci_query` at `/records/SET`: a part of its records.

@@ -223,7 +223,10 @@ async fn pages_tell_what_is_in_the_chain() {
             "/explorer/data-set/set".to_owned(),
             &["&lt;script&gt;", "all members", "1B5B", "a/1", "text/csv"],
         ),
-        (format!("/explorer/record/set/{}", hex::encode("a/1")), &["two", "text, 3 B", ">2<"]),
+        (
+            format!("/explorer/record/set/{}", hex::encode("a/1")),
+            &["two", "text, 3 B", ">2<", "History", "&lt;script&gt;alert(", ">1<"],
+        ),
         (
             format!("/explorer/record/set/{}", hex::encode("b/typed")),
             &["text/csv; header=&quot;&amp;amp;&quot;", "text, 8 B", "as who wrote it says"],
@@ -256,6 +259,50 @@ async fn pages_tell_what_is_in_the_chain() {
             assert!(text.contains(word), "{target}: {word} is not in {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_record_has_its_history() {
+    let node = node().await;
+    let key = hex::encode("a");
+    let create = node.chain().create(1);
+    node.commit(vec![create]);
+    for nonce in 2..=25 {
+        let put = node.chain().put(nonce, "a", format!("value {nonce}").as_bytes());
+        node.commit(vec![put]);
+    }
+    let target = format!("/explorer/record/set/{}", hex::encode_upper("a"));
+    let (mut next, mut seen) = (target.clone(), String::new());
+    let mut pages = 0;
+    loop {
+        pages += 1;
+        let text = page(&node, &next).await;
+        assert!(!text.contains("knows nothing"), "{text}");
+        seen += &text;
+        let before = format!("{target}?before=");
+        match links(&text).into_iter().find(|link| link.starts_with(&before)) {
+            Some(link) => next = link,
+            None => break,
+        }
+    }
+    assert_eq!(pages, 3);
+    for nonce in 2..=25 {
+        assert!(seen.contains(&format!("value {nonce}<")), "{nonce} is not in {seen}");
+    }
+    node.chain().db.prune(Height(20)).unwrap();
+    assert!(page(&node, &target).await.contains("written below block 20 this node knows nothing"));
+    for bad in ["x", "1", "1/x", "%ff", "1/1&before=1/1"] {
+        let response = fetch(&node, &format!("{target}?before={bad}")).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{bad}");
+        whole(response).await;
+    }
+
+    let off = node_with(|config| config.index.enabled = false).await;
+    let create = off.chain().create(1);
+    let put = off.chain().put(2, "a", b"value");
+    off.commit(vec![create, put]);
+    let text = page(&off, &format!("/explorer/record/set/{key}")).await;
+    assert!(text.contains("keeps no index"), "{text}");
 }
 
 #[tokio::test]

@@ -144,7 +144,17 @@ async fn the_operator_is_told_the_figures_of_the_database() {
     let names: Vec<&str> = info.families.iter().map(|family| family.name.as_str()).collect();
     assert_eq!(
         names,
-        ["state", "tree", "blocks", "results", "index", "validators", "consensus", "meta"]
+        [
+            "state",
+            "tree",
+            "blocks",
+            "results",
+            "index",
+            "events",
+            "validators",
+            "consensus",
+            "meta"
+        ]
     );
     let blocks = &info.families[2];
     assert!(blocks.entries >= 1 && blocks.unflushed_bytes > 0 && blocks.levels.is_empty());

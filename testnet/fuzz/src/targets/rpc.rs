@@ -32,6 +32,16 @@ const NAMES: &[&str] = &[
     "with_key",
     "time",
     "signature",
+    "minHeight",
+    "maxHeight",
+    "chunk",
+    "from",
+    "to",
+    "prefix",
+    "before",
+    "query",
+    "order_by",
+    "evidence",
 ];
 
 /// Reads every parameter in every way.

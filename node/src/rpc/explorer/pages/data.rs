@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_encode
 use serde_json::{Value, json};
 use tandem_chain::types::{ContentType, DataSetName, Hash, escaped};
 
-use super::{Asked, Nav, Page};
+use super::{Asked, Nav, Page, history};
 use crate::decode::content::{Content, show};
 use crate::rpc::error::RpcError;
 use crate::rpc::explorer::Visit;
@@ -158,7 +158,7 @@ pub(super) async fn set(Asked { visit, names, query }: Asked<'_>) -> Result<Page
 }
 
 /// Bytes as part of a path or query.
-fn percent(bytes: &[u8]) -> PercentEncode<'_> {
+pub(super) fn percent(bytes: &[u8]) -> PercentEncode<'_> {
     percent_encode(bytes, RESERVED)
 }
 
@@ -192,7 +192,8 @@ fn grants(rights: &Rights) -> Markup {
 }
 
 pub(super) async fn record(Asked { visit, names, query }: Asked<'_>) -> Result<Page, Fault> {
-    query.only(&[])?;
+    query.only(&["before"])?;
+    let before = query.text("before");
     let name: DataSetName = parsed(names[0])?;
     let bad = || Fault::bad("a record's key stands in the address in hex digits".to_owned());
     let key = hex::decode(names[1]).map_err(|_| bad())?;
@@ -202,6 +203,7 @@ pub(super) async fn record(Asked { visit, names, query }: Asked<'_>) -> Result<P
     let encoded = percent(&key);
     let found = visit.query(&format!("/records/{name}/{encoded}"), "").await?;
     let shown = show(&found.value, found.content_type.as_ref());
+    let history = history::of_record(visit, &name, &key, before).await?;
     let body = html! {
         (parts::heading("Record", Some(html! {
             a href={ "/explorer/data-set/" (name) } { (name) } " / " (key_text(&key))
@@ -222,8 +224,10 @@ pub(super) async fn record(Asked { visit, names, query }: Asked<'_>) -> Result<P
                 ("By the API", html! { code.whole { "/abci_query?path=\"/records/" (name) "/" (encoded) "\"" } }),
             ])))
         }))
+        (history)
     };
-    Ok(Page { title: format!("Record of {name}"), nav: Nav::Data, poll: Some(3_000), body })
+    let poll = before.is_none().then_some(3_000);
+    Ok(Page { title: format!("Record of {name}"), nav: Nav::Data, poll, body })
 }
 
 #[cfg(test)]

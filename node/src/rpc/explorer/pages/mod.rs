@@ -4,6 +4,7 @@ mod api;
 mod block;
 mod blocks;
 mod data;
+mod history;
 mod key;
 mod members;
 mod motions;

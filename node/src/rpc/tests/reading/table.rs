@@ -54,12 +54,16 @@ pub fn keys(column: &str) -> Vec<Option<SecretKey>> {
 }
 
 /// Parameters with which a method gives an answer.
-fn params(method: &str) -> Value {
+pub fn params(method: &str) -> Value {
     match method {
         "subscribe" | "unsubscribe" => json!({ "query": "tm.event = 'NewBlock'" }),
         "motion" => json!({ "motion": 1 }),
         "try_change" => json!({ "change": { "remove_org": { "name": "beta" } } }),
         "key" => json!({ "key": testing::user().public() }),
+        "header_by_hash" | "block_by_hash" => json!({ "hash": "AB".repeat(32) }),
+        "tx_search" => json!({ "query": "tx.height > 0" }),
+        "block_search" => json!({ "query": "block.height > 0" }),
+        "proof" => json!({ "data_set": "set", "key": hex::encode("a/1") }),
         "users" => json!({ "organization": "alpha" }),
         "rights" => json!({ "data_set": "set" }),
         "may_read" => json!({ "key": testing::user().public(), "data_set": "set" }),
@@ -94,6 +98,14 @@ fn of_operator(call: OperatorCall) -> Value {
 /// A question of a row: a method with parameters.
 type Question = (String, Value);
 
+/// Questions about the history of records.
+fn of_records(records: &[(&str, &str)]) -> Vec<Question> {
+    let question = |method: &str, (set, key): &(&str, &str)| {
+        (method.to_owned(), json!({ "data_set": set, "key": hex::encode(key) }))
+    };
+    records.iter().map(|of| question("record_history", of)).collect()
+}
+
 /// The questions of a row that a key asks, whose own transaction is `own`.
 fn questions(row: &str, own: Option<TxHash>, another: TxHash) -> Vec<Question> {
     let query = |path: &str| ("abci_query".to_owned(), json!({ "path": path }));
@@ -109,6 +121,17 @@ fn questions(row: &str, own: Option<TxHash>, another: TxHash) -> Vec<Question> {
             .map(|key| query(&format!("/records/{key}")))
             .into(),
         "`abci_query` of a data set's records" => vec![query("/records/set")],
+        "`records`" => vec![("records".to_owned(), json!({ "data_set": "set" }))],
+        "`record_history` of a record that all members may read" => {
+            of_records(&[("set", "a/1"), ("set", "a/2"), ("set", "a/none")])
+        }
+        "`record_history` of another record" => of_records(&[
+            ("set", "a"),
+            ("set", "a0"),
+            ("set", "b"),
+            ("set", "none"),
+            ("set2", "a/1"),
+        ]),
         methods => {
             let names = methods.split(", ").map(|name| name.trim_matches('`'));
             names.map(|name| (name.to_owned(), params(name))).collect()
@@ -117,14 +140,18 @@ fn questions(row: &str, own: Option<TxHash>, another: TxHash) -> Vec<Question> {
 }
 
 /// Such as `/abci_query?path="/records"`.
-fn target((method, params): &Question) -> String {
+pub fn target((method, params): &Question) -> String {
     let members = params.as_object().into_iter().flatten().map(|(name, value)| match value {
+        Value::String(text) if name == "hash" && text.len() == 64 => format!("hash=0x{text}"),
         Value::String(text) if name == "hash" => {
             format!("hash=0x{}", hex::encode(STANDARD.decode(text).unwrap()))
         }
         Value::String(text) if name == "key" || name == "signature" => format!("{name}=0x{text}"),
         Value::String(text) if name == "time" => format!("time={text}"),
-        Value::String(text) => format!("{name}=%22{text}%22"),
+        Value::String(text) => {
+            let text = text.replace(' ', "%20").replace('>', "%3E");
+            format!("{name}=%22{text}%22")
+        }
         Value::Object(_) => {
             let text = value.to_string();
             let encoded: Vec<String> = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -160,14 +187,23 @@ fn word(status: StatusCode, answer: &Value, question: &Question) -> String {
     {
         return "signed".to_owned();
     }
-    let lacks_tx = question.0.starts_with("broadcast_tx") && error["code"] == -32602;
+    const TAKERS: [&str; 5] = [
+        "broadcast_tx_async",
+        "broadcast_tx_sync",
+        "broadcast_tx_commit",
+        "check_tx",
+        "broadcast_evidence",
+    ];
+    let lacks_tx = TAKERS.contains(&question.0.as_str()) && error["code"] == -32602;
     assert!(error.is_null() || lacks_tx, "{question:?}: {answer}");
-    let path = question.1["path"].as_str().unwrap_or_default();
-    let value = answer["result"]["response"]["value"].as_str();
-    if path != "/records/set" {
+    let listing: Value = if question.0 == "records" {
+        answer["result"].clone()
+    } else if question.1["path"] == "/records/set" {
+        let value = answer["result"]["response"]["value"].as_str().unwrap();
+        serde_json::from_slice(&STANDARD.decode(value).unwrap()).unwrap()
+    } else {
         return "yes".to_owned();
-    }
-    let listing: Value = serde_json::from_slice(&STANDARD.decode(value.unwrap()).unwrap()).unwrap();
+    };
     let keys: Vec<String> = listing["records"]
         .as_array()
         .unwrap()
