@@ -22,7 +22,7 @@ fn votes_lock_and_valid_value_are_shown_and_gone_with_their_height() {
         (standing.height, standing.round, standing.step),
         (Height(1), Round(0), Step::Propose)
     );
-    assert_eq!(standing.proposer, solo.world.validator(solo.turn(0)).public());
+    assert_eq!(standing.proposer, solo.world.validator(solo.turn(0)));
     assert_eq!((standing.proposed, standing.locked, standing.valid), (None, None, None));
     assert_eq!(standing.rounds, []);
 
@@ -36,7 +36,7 @@ fn votes_lock_and_valid_value_are_shown_and_gone_with_their_height() {
     let RoundStanding { prevotes, precommits, .. } = round;
     assert_eq!((prevotes.len(), count(prevotes), count(precommits)), (4, 2, 0));
     let index = |org: usize| {
-        let key = solo.world.validator(org).public();
+        let key = solo.world.validator(org);
         standing.table.by_key(&key).expect("a seat").0
     };
     assert_eq!(blocks(prevotes)[index(0)], Some(id), "its own");

@@ -186,6 +186,11 @@ const ENCRYPTED_ORDER: &str = "tandem.encrypted.1";
 const BLOOM_BITS: f64 = 10.0;
 /// Share of a write buffer that its Bloom filter takes.
 const MEMTABLE_BLOOM: f64 = 0.05;
+/// Of so many neighbours in a table of the index of events so many deleted ones, or of the whole table this share,
+/// have it compacted: a search passes over each that is left.
+const DELETED_WINDOW: usize = 1_024;
+const DELETED_IN_WINDOW: usize = 512;
+const DELETED_SHARE: f64 = 0.5;
 /// Bytes of log after which column families that hold it back are flushed. It bounds the time that
 /// a start after a crash takes, and what unflushed blocks take on disk.
 const LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -249,6 +254,13 @@ pub(super) fn descriptors(
                 let cipher = Arc::clone(cipher);
                 let order = move |a: &[u8], b: &[u8]| cipher.compare(a, b);
                 options.set_comparator(ENCRYPTED_ORDER, Box::new(order));
+            }
+            if used.name == EVENTS {
+                options.add_compact_on_deletion_collector_factory(
+                    DELETED_WINDOW,
+                    DELETED_IN_WINDOW,
+                    DELETED_SHARE,
+                );
             }
             options.set_write_buffer_size(config.write_buffer_bytes / 2);
             options.set_target_file_size_base(TABLE_BYTES);

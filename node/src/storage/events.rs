@@ -354,13 +354,17 @@ impl Database {
     /// The index as it is now.
     #[must_use]
     pub fn events(&self) -> Events<'_> {
-        Events { family: self.column(EVENTS), moment: self.0.db.snapshot() }
+        let (family, first) = (self.column(EVENTS), self.first_height());
+        Events { family, first, moment: self.0.db.snapshot() }
     }
 }
 
 /// What [`Database::events`] gives: the index at one moment.
 pub struct Events<'a> {
     family: Family<'a>,
+    /// The lowest block that the node has. RocksDB passes over what was deleted one by one: below it nothing
+    /// is looked for.
+    first: Height,
     moment: rocksdb::Snapshot<'a>,
 }
 
@@ -370,7 +374,7 @@ impl Events<'_> {
         self.moment.raw_iterator_cf_opt(self.family.handle, options)
     }
 
-    /// The lowest and the highest block that are in it; none when none is.
+    /// The lowest and the highest block that are in it, of those that the node has; none when none is.
     ///
     /// # Errors
     /// [`ChainError::Storage`], [`ChainError::Damaged`].
@@ -383,7 +387,7 @@ impl Events<'_> {
                 _ => None,
             })
         };
-        raw.seek_to_first();
+        raw.seek(self.family.key(&Key::Count(self.first).encode()));
         let first = at(&raw)?;
         raw.seek_to_last();
         Ok(first.zip(at(&raw)?))
@@ -466,8 +470,8 @@ impl Events<'_> {
         Ok(())
     }
 
-    /// The newest writes of a record that come before a place, at most `limit`, the newest first: block,
-    /// place and the version that it had from then on.
+    /// The newest writes of a record that come before a place, of those in blocks that the node has, at most
+    /// `limit`, the newest first: block, place and the version that it had from then on.
     ///
     /// # Errors
     /// [`ChainError::Storage`], [`ChainError::Damaged`].
@@ -479,7 +483,10 @@ impl Events<'_> {
         limit: usize,
     ) -> Result<Vec<(Height, u32, u64)>, ChainError> {
         let record = record_hash(data_set, key);
-        let mut raw = self.raw(&write_prefix(&record));
+        let lowest = Key::Write { record, height: self.first, tx: 0 }.encode();
+        let (mut options, _) = self.family.range(&write_prefix(&record), None);
+        options.set_iterate_lower_bound(self.family.key(&lowest).into_owned());
+        let mut raw = self.moment.raw_iterator_cf_opt(self.family.handle, options);
         let (height, tx) = before;
         let bound = Key::Write { record, height, tx }.encode();
         raw.seek_for_prev(self.family.key(&bound));
