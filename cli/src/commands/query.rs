@@ -246,18 +246,15 @@ fn history_text(history: &RecordHistory) -> String {
         [number, height, version.time.clone(), version.tx.to_string(), value]
     };
     let rows = history.versions.iter().map(row);
-    let mut text = output::table(["VERSION", "BLOCK", "TIME", "TRANSACTION", "VALUE"], rows);
+    let text = output::table(["VERSION", "BLOCK", "TIME", "TRANSACTION", "VALUE"], rows);
     match &history.next {
-        Some(next) => text += &format!("\nthere are more: use --before {next}"),
+        Some(next) => format!("{text}\nthere are more: use --before {next}"),
         None if history.versions.last().is_none_or(|oldest| oldest.version != 1) => {
-            text += &format!(
-                "\nthe node knows of nothing that was written below block {}",
-                history.from
-            );
+            let from = history.from;
+            format!("{text}\nthe node knows of nothing that was written below block {from}")
         }
-        None => {}
+        None => text,
     }
-    text
 }
 
 fn block_text(block: &Value) -> String {

@@ -5,9 +5,9 @@ use tandem_consensus::{Ballot, RoundStanding, Step};
 
 use crate::solo::{Precommit, Prevote, Solo};
 
-/// The blocks that votes of a round are for, with none where no vote has come.
-fn blocks(ballots: &[Option<Ballot>]) -> Vec<Option<Option<BlockId>>> {
-    ballots.iter().map(|ballot| ballot.map(|ballot| ballot.block)).collect()
+/// The block that a seat's vote is for; none for nil.
+fn voted(ballots: &[Option<Ballot>], index: usize) -> Option<BlockId> {
+    ballots[index].as_ref().expect("a vote has come").block
 }
 
 fn count(ballots: &[Option<Ballot>]) -> usize {
@@ -39,8 +39,8 @@ fn votes_lock_and_valid_value_are_shown_and_gone_with_their_height() {
         let key = solo.world.validator(org);
         standing.table.by_key(&key).expect("a seat").0
     };
-    assert_eq!(blocks(prevotes)[index(0)], Some(id), "its own");
-    assert_eq!(blocks(prevotes)[index(1)], Some(None));
+    assert_eq!(voted(prevotes, index(0)), id, "its own");
+    assert_eq!(voted(prevotes, index(1)), None);
 
     solo.votes(&[2, 3], Prevote, 0, id);
     let standing = solo.node.replica.standing();

@@ -163,6 +163,15 @@ pub fn target((method, params): &Question) -> String {
     format!("/{method}?{}", members.join("&"))
 }
 
+/// Methods that take something in.
+const TAKERS: [&str; 5] = [
+    "broadcast_tx_async",
+    "broadcast_tx_sync",
+    "broadcast_tx_commit",
+    "check_tx",
+    "broadcast_evidence",
+];
+
 /// What an answer says, in the words of the page.
 fn word(status: StatusCode, answer: &Value, question: &Question) -> String {
     let error = &answer["error"];
@@ -187,13 +196,6 @@ fn word(status: StatusCode, answer: &Value, question: &Question) -> String {
     {
         return "signed".to_owned();
     }
-    const TAKERS: [&str; 5] = [
-        "broadcast_tx_async",
-        "broadcast_tx_sync",
-        "broadcast_tx_commit",
-        "check_tx",
-        "broadcast_evidence",
-    ];
     let lacks_tx = TAKERS.contains(&question.0.as_str()) && error["code"] == -32602;
     assert!(error.is_null() || lacks_tx, "{question:?}: {answer}");
     let listing: Value = if question.0 == "records" {
