@@ -37,11 +37,18 @@ impl Clocks {
         middle.filter(|_| table.is_third(Power(heard))).map(|(ahead, _)| *ahead)
     }
 
-    /// Milliseconds that this node's clock is ahead of the others' (behind is negative), when that
-    /// is more than fresh proposals may be; seeming ahead, also more than messages may take.
+    /// Milliseconds that this node's clock seems ahead of the others' (behind is negative), with the time
+    /// that their votes took; none when too few were heard to tell.
+    #[must_use]
+    pub fn offset_ms(&self, table: &RoleTable) -> Option<i64> {
+        Some(-(self.median(table)? / 1_000_000))
+    }
+
+    /// The same, when it is more than fresh proposals may be; seeming ahead, also more than messages
+    /// may take.
     #[must_use]
     pub fn off_ms(&self, table: &RoleTable, parameters: &Parameters) -> Option<i64> {
-        let off = -(self.median(table)? / 1_000_000);
+        let off = self.offset_ms(table)?;
         let bound = parameters.max_clock_ahead_ms;
         let bound = if off > 0 { bound + parameters.network_bound_ms } else { bound };
         (off.unsigned_abs() > bound).then_some(off)
@@ -115,6 +122,16 @@ mod tests {
     fn a_clock_ahead_is_told_from_the_bound_and_the_time_of_messages_on() {
         assert_eq!(off(&[(1, NOW - 300), (2, NOW - 300), (3, NOW - 300)]), None);
         assert_eq!(off(&[(1, NOW - 301), (2, NOW - 301), (3, NOW - 301)]), Some(301));
+    }
+
+    #[test]
+    fn an_offset_within_the_bounds_can_be_shown() {
+        for (ms, expected) in [(NOW, 0), (NOW - 20, 20), (NOW + 20, -20)] {
+            let (table, clocks) = clocks(&[(1, ms), (2, ms), (3, 0)]);
+            assert_eq!(clocks.offset_ms(&table), Some(expected));
+        }
+        let (table, clocks) = clocks(&[(1, NOW)]);
+        assert_eq!(clocks.offset_ms(&table), None, "too few were heard");
     }
 
     #[test]

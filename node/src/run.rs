@@ -19,6 +19,7 @@ use tandem_chain::ledger::Ledger;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Hash, Height, Timestamp};
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::timeout;
@@ -26,13 +27,14 @@ use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
 use crate::backup::BackupError;
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, Instrumentation};
 use crate::driver::{self, Fatal, Publishers, Restores};
 use crate::genesis_files;
 use crate::home::{Home, HomeError, files};
 use crate::indexer::Indexer;
 use crate::join::Reception;
 use crate::maintenance::Maintenance;
+use crate::metrics;
 use crate::network::{Channel, Network};
 use crate::pruning::{Policy, Pruner};
 use crate::rpc;
@@ -208,7 +210,9 @@ struct Node {
     network: Network,
     driver: driver::Setup,
     rpc: rpc::Setup,
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
+    /// None of a node whose metrics are not served.
+    metrics: Option<(TcpListener, metrics::Setup)>,
     db: Database,
     maintenance: Arc<Maintenance>,
     /// None of a node that keeps all blocks.
@@ -220,14 +224,24 @@ struct Node {
 impl Node {
     /// Runs driver and RPC until `stop` is told or the driver ends by itself.
     async fn drive(self, stop: oneshot::Receiver<()>) -> Result<(), NodeError> {
-        let (rpc_stop, rpc_stopped) = oneshot::channel::<()>();
-        let rpc = tokio::spawn(rpc::serve(self.listener, self.rpc, async {
-            let _ = rpc_stopped.await;
-        }));
+        let (end, _) = broadcast::channel::<()>(1);
+        let ending = || {
+            let mut end = end.subscribe();
+            async move {
+                let _ = end.recv().await;
+            }
+        };
+        let rpc = tokio::spawn(rpc::serve(self.listener, self.rpc, ending()));
+        let metrics = self
+            .metrics
+            .map(|(listener, setup)| tokio::spawn(metrics::serve(listener, setup, ending())));
         let ended = driver::run(self.driver, stop).await;
-        let _ = rpc_stop.send(());
-        // The RPC gives open requests a bounded moment.
+        drop(end);
+        // They give open requests a bounded moment.
         let _ = rpc.await;
+        if let Some(metrics) = metrics {
+            let _ = metrics.await;
+        }
         self.network.shutdown().await;
         // They wait for the disk.
         let (maintenance, pruner, indexer) = (self.maintenance, self.pruner, self.indexer);
@@ -283,7 +297,13 @@ async fn start(
         version = env!("CARGO_PKG_VERSION"), chain = %genesis.chain_id, genesis = %genesis.hash(),
         node = %me, height = %tip.height, "starting"
     );
-    let listener = rpc::bind(config.rpc.listen).await?;
+    let listener = rpc::bind(config.rpc.listen, "rpc.listen").await?;
+    let metrics = match &config.instrumentation {
+        Instrumentation { prometheus: true, prometheus_listen_addr: at, .. } => {
+            Some(rpc::bind(*at, "instrumentation.prometheus_listen_addr").await?)
+        }
+        _ => None,
+    };
     let (network, events) = opened.network().await?;
     let (tip_sender, tip_receiver) = watch::channel(Arc::clone(&tip));
     let (view_sender, view_receiver) = watch::channel(Arc::new(NodeView::default()));
@@ -317,6 +337,26 @@ async fn start(
     let indexed = config.index.enabled.then(|| commits.subscribe());
     let indexer = indexed.map(|commits| Indexer::start(db.clone(), commits));
     let (accuse, accusations) = driver::accusations();
+    let connected: Arc<dyn rpc::Peers> = Arc::new(Connected(network.clone()));
+    let requests = Arc::new(rpc::Requests::default());
+    let metrics = metrics.map(|listener| {
+        let sources = metrics::Sources {
+            me,
+            db: db.clone(),
+            tip: tip_receiver.clone(),
+            view: view_receiver.clone(),
+            admission: admission.clone(),
+            network: Arc::clone(&connected),
+            requests: Arc::clone(&requests),
+        };
+        let setup = metrics::Setup {
+            config: config.instrumentation.clone(),
+            chain_id: genesis.chain_id.clone(),
+            commits: commits_receiver.resubscribe(),
+            sources,
+        };
+        (listener, setup)
+    });
     let rpc = rpc::Setup {
         me,
         genesis: Arc::clone(genesis),
@@ -326,10 +366,11 @@ async fn start(
         view: view_receiver,
         commits: commits_receiver,
         admission: admission.clone(),
-        network: Arc::new(Connected(network.clone())),
+        network: connected,
         maintenance: Arc::clone(&maintenance),
         snapshots: snapshots.clone(),
         accuse,
+        requests,
     };
     let node_network = network.clone();
     let driver = driver::Setup {
@@ -346,7 +387,17 @@ async fn start(
         restores,
     };
     let pruner = Pruner::start(db.clone(), shelf.clone(), Policy::from(&config.storage));
-    Ok(Node { network: node_network, driver, rpc, listener, db, maintenance, pruner, indexer })
+    Ok(Node {
+        network: node_network,
+        driver,
+        rpc,
+        listener,
+        metrics,
+        db,
+        maintenance,
+        pruner,
+        indexer,
+    })
 }
 
 /// A join is over when the node itself finds, by certified blocks, that it is registered: what members

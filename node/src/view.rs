@@ -34,6 +34,9 @@ pub struct NodeView {
     pub fsyncs: u64,
     /// What an operator must look at, for people; empty when all is well.
     pub alarms: Vec<String>,
+    /// Milliseconds that this node's clock seemed ahead of the others' (behind is negative) at the last
+    /// height, with the time that their votes took; none when too few were heard to tell.
+    pub clock_offset_ms: Option<i64>,
     /// Seats whose validators' clocks are ahead of this node's.
     pub clocks_ahead: Vec<OrgName>,
 }
@@ -52,6 +55,7 @@ impl Default for NodeView {
             silent_through: Height::ZERO,
             fsyncs: 0,
             alarms: Vec::new(),
+            clock_offset_ms: None,
             clocks_ahead: Vec::new(),
         }
     }

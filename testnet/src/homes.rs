@@ -103,6 +103,9 @@ pub fn config(node: &Node, dial: &BTreeMap<PublicKey, u16>) -> Config {
     config.p2p.addresses = vec![address(node.p2p_port)];
     config.p2p.dial = dial.iter().map(|(key, port)| (*key, vec![address(*port)])).collect();
     config.rpc.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, node.rpc_port));
+    config.instrumentation.prometheus = true;
+    config.instrumentation.prometheus_listen_addr =
+        SocketAddr::from((Ipv4Addr::LOCALHOST, node.metrics_port));
     config
 }
 

@@ -97,6 +97,8 @@ pub struct Node {
     pub p2p_port: u16,
     /// Loopback port for RPC.
     pub rpc_port: u16,
+    /// Loopback port for metrics.
+    pub metrics_port: u16,
 }
 
 impl Node {
@@ -104,6 +106,12 @@ impl Node {
     #[must_use]
     pub fn rpc_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.rpc_port)
+    }
+
+    /// Where its metrics are.
+    #[must_use]
+    pub fn metrics_url(&self) -> String {
+        format!("http://127.0.0.1:{}/metrics", self.metrics_port)
     }
 }
 
@@ -150,14 +158,15 @@ impl Layout {
             let org = &orgs[i % orgs.len()];
             places.push((format!("obs-{}", i + 1), org, GenesisRole::Observer));
         }
-        let ports = free_ports(2 * places.len())?;
+        let ports = free_ports(3 * places.len())?;
         let mut secrets = Vec::new();
-        let nodes = places.into_iter().zip(ports.chunks(2)).map(|((name, org, role), ports)| {
+        let nodes = places.into_iter().zip(ports.chunks(3)).map(|((name, org, role), ports)| {
             let secret = SecretKey::from_seed(&rand::random());
             let key = secret.public();
             secrets.push(secret);
             let org = org.clone();
-            Node { name, org, role, key, p2p_port: ports[0], rpc_port: ports[1] }
+            let (p2p_port, rpc_port, metrics_port) = (ports[0], ports[1], ports[2]);
+            Node { name, org, role, key, p2p_port, rpc_port, metrics_port }
         });
         let nodes = nodes.collect();
         let chain_id = format!("tandem-testnet-{:08x}", rand::random::<u32>()).parse()?;
@@ -307,11 +316,11 @@ mod tests {
         let (layout, secrets) = Layout::new(Path::new("/x"), spec).unwrap();
         let names: Vec<&str> = layout.nodes.iter().map(|node| node.name.as_str()).collect();
         assert_eq!(names, ["alpha-a", "alpha-b", "bravo-a", "bravo-b", "obs-1"]);
-        let mut ports: Vec<u16> =
-            layout.nodes.iter().flat_map(|node| [node.p2p_port, node.rpc_port]).collect();
+        let of_node = |node: &Node| [node.p2p_port, node.rpc_port, node.metrics_port];
+        let mut ports: Vec<u16> = layout.nodes.iter().flat_map(of_node).collect();
         ports.sort_unstable();
         ports.dedup();
-        assert_eq!(ports.len(), 10);
+        assert_eq!(ports.len(), 15);
         for (node, secret) in layout.nodes.iter().zip(&secrets) {
             assert_eq!(node.key, secret.public());
         }

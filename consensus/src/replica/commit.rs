@@ -76,6 +76,7 @@ impl Replica {
             self.owed = OwedFollow::Yes;
         }
         let (table, parameters) = (old.votes.table(), &self.tip.parameters);
+        self.clock_offset_ms = old.clocks.offset_ms(table);
         self.clock_off_ms = old.clocks.off_ms(table, parameters);
         self.clocks_ahead = old.clocks.ahead(table, parameters);
         self.previous = Some(old.votes);

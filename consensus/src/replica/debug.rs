@@ -26,6 +26,7 @@ impl fmt::Debug for Replica {
             catch_up,
             recovery,
             has_work,
+            clock_offset_ms,
             clock_off_ms,
             clocks_ahead,
             role,
@@ -46,6 +47,7 @@ impl fmt::Debug for Replica {
             .field("catch_up", catch_up)
             .field("recovery", recovery)
             .field("has_work", has_work)
+            .field("clock_offset_ms", clock_offset_ms)
             .field("clock_off_ms", clock_off_ms)
             .field("clocks_ahead", clocks_ahead)
             .field("role", role)

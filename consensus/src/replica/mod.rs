@@ -96,6 +96,7 @@ pub struct Replica {
     catch_up: CatchUp,
     recovery: Recovery,
     has_work: bool,
+    clock_offset_ms: Option<i64>,
     clock_off_ms: Option<i64>,
     clocks_ahead: Vec<OrgName>,
     role: Option<Role>,
@@ -113,6 +114,9 @@ pub struct View {
     pub step: Step,
     /// Its role at this height.
     pub role: Role,
+    /// Milliseconds that this node's clock seemed ahead of the others' (behind is negative) at the last
+    /// height, with the time that their votes took; none when too few were heard to tell.
+    pub clock_offset_ms: Option<i64>,
     /// Milliseconds that this node's clock was ahead of the others' (behind is negative) at the last
     /// height, if by more than the bound: then its proposals, or theirs, are refused.
     pub clock_off_ms: Option<i64>,
@@ -151,6 +155,7 @@ impl Replica {
             catch_up: CatchUp::default(),
             recovery: Recovery::default(),
             has_work: false,
+            clock_offset_ms: None,
             clock_off_ms: None,
             clocks_ahead: Vec::new(),
             role: None,
@@ -243,6 +248,7 @@ impl Replica {
             round: self.state.round,
             step: self.state.step,
             role: self.role_now(),
+            clock_offset_ms: self.clock_offset_ms,
             clock_off_ms: self.clock_off_ms,
             clocks_ahead: self.clocks_ahead.clone(),
             key_lost: self.journal.guard.is_lost(),

@@ -5,6 +5,7 @@
 //! [`Config::to_toml`].
 
 pub mod duration;
+mod watching;
 mod write;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ use crate::pruning;
 use crate::snapshots::TrustedBlock;
 use crate::storage::StorageConfig;
 use crate::telemetry;
+
+pub use watching::Instrumentation;
 
 /// Bytes that a configuration file may have.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -70,6 +73,8 @@ pub struct Config {
     pub index: Index,
     /// Snapshots of the state.
     pub snapshots: Snapshots,
+    /// Metrics.
+    pub instrumentation: Instrumentation,
     /// Log lines.
     pub log: Log,
 }
@@ -340,7 +345,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { p2p, rpc, admission, storage, index: _, snapshots, log } = self;
+        let Self { p2p, rpc, admission, storage, index: _, snapshots, instrumentation, log } = self;
         if p2p.listen.parse::<Multiaddr>().is_err() {
             return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
         }
@@ -397,6 +402,7 @@ impl Config {
         range("snapshots.keep", snapshots.keep, 1, 16)?;
         snapshots.trusted().map_err(|rule| wrong("snapshots.trust", &snapshots.trust, &rule))?;
         range("snapshots.trust_period (ms)", ms(snapshots.trust_period), 60_000, 315_360_000_000)?;
+        instrumentation.check()?;
         telemetry::parse_levels(&log.level).map_err(|rule| ConfigError::Value {
             key: "log.level",
             got: quoted(&log.level),

@@ -120,6 +120,27 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "trust_period",
         "How old what is trusted may be: validators' keys may have been given away after a longer time.",
     ),
+    (
+        "instrumentation",
+        "",
+        "Metrics for Prometheus, at /metrics on a port of their own. The keys are CometBFT's.",
+    ),
+    ("instrumentation", "prometheus", "Whether they are served."),
+    (
+        "instrumentation",
+        "prometheus_listen_addr",
+        "Address and port. Whoever reaches it is answered: keep it where your own monitoring alone does.",
+    ),
+    (
+        "instrumentation",
+        "max_open_connections",
+        "Connections at once; more wait until one is closed.",
+    ),
+    (
+        "instrumentation",
+        "namespace",
+        "What all names begin with; \"cometbft\" for dashboards that were made for it.",
+    ),
     ("log", "", "Log lines, on standard error."),
     (
         "log",

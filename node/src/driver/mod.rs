@@ -452,6 +452,7 @@ impl Driver {
             warn!(%alarm, "the node needs attention");
         }
         shown.alarms = alarms;
+        shown.clock_offset_ms = view.clock_offset_ms;
         shown.clocks_ahead = view.clocks_ahead;
         shown.role = view.role;
         self.view.send_if_modified(|published| {

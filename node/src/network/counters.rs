@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Channel;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -37,6 +39,24 @@ macro_rules! counters {
             }
         }
     };
+}
+
+impl Counters {
+    /// Bytes of frames received in a channel.
+    pub(super) fn received(&self, channel: Channel) -> &Counter {
+        match channel {
+            Channel::Consensus => &self.consensus_bytes_received,
+            Channel::Transactions => &self.transactions_bytes_received,
+        }
+    }
+
+    /// Bytes of frames sent in a channel.
+    pub(super) fn sent(&self, channel: Channel) -> &Counter {
+        match channel {
+            Channel::Consensus => &self.consensus_bytes_sent,
+            Channel::Transactions => &self.transactions_bytes_sent,
+        }
+    }
 }
 
 counters! {
@@ -90,10 +110,14 @@ counters! {
     answers_too_slow,
     /// Own requests that had no answer in time.
     requests_timed_out,
-    /// Bytes of frames received.
-    bytes_received,
-    /// Bytes of frames sent.
-    bytes_sent,
+    /// Bytes of frames of consensus received.
+    consensus_bytes_received,
+    /// Bytes of frames of consensus sent.
+    consensus_bytes_sent,
+    /// Bytes of frames of transactions received.
+    transactions_bytes_received,
+    /// Bytes of frames of transactions sent.
+    transactions_bytes_sent,
     /// Frames received.
     frames_received,
     /// Frames sent.

@@ -383,7 +383,7 @@ impl Half {
             waiting.written(&frame);
             let length = frame.len() as u64;
             counters.frames_sent.count();
-            counters.bytes_sent.add(length);
+            counters.sent(self.channel).add(length);
             self.traffic.sent.fetch_add(length, Ordering::Relaxed);
         }
         Ok(())
@@ -417,7 +417,7 @@ impl Half {
                 Err(error) => return self.end(error),
             };
             counters.frames_received.count();
-            counters.bytes_received.add(length as u64);
+            counters.received(self.channel).add(length as u64);
             self.traffic.received.fetch_add(length as u64, Ordering::Relaxed);
             let bytes = share.hold(bytes);
             let message = NetworkEvent::Message { from: self.peer, channel: self.channel, bytes };

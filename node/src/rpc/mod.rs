@@ -14,7 +14,9 @@ pub mod methods;
 pub mod params;
 mod path;
 pub mod reading;
+mod ready;
 pub mod request;
+mod requests;
 mod server;
 pub mod shapes;
 mod socket;
@@ -24,5 +26,7 @@ mod tests;
 mod waiters;
 mod websocket;
 
+pub use requests::Requests;
+pub(crate) use server::Served;
 pub use server::{bind, serve};
 pub use state::{Peer, Peers, RpcState, Setup};

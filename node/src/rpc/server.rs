@@ -36,6 +36,7 @@ use super::explorer;
 use super::methods::{self, METHODS};
 use super::params::Params;
 use super::reading::{Asking, SCHEME};
+use super::ready;
 use super::request::{Body as RequestBody, GET_ID};
 use super::socket::{PATIENCE, Socket};
 use super::state::{RpcState, Setup};
@@ -50,63 +51,91 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wait after the system gave no connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens the socket.
+/// Opens the socket; `key` is the configuration's key that names the address.
 ///
 /// # Errors
 /// Names the address and what to do.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub async fn bind(address: SocketAddr, key: &str) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        let hint = "choose another rpc.listen, or stop what listens there";
+        let hint = format!("choose another {key}, or stop what listens there");
         std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; {hint}"))
     })
 }
 
 /// Answers requests until `stop` is ready, then gives those that are open a moment to end.
 pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(setup.config.rpc.max_connections));
+    let max_connections = setup.config.rpc.max_connections;
     let state = RpcState::start(setup);
-    let router = router(state.clone());
-    let mut connections = JoinSet::new();
-    let (stopping, _) = tokio::sync::watch::channel(false);
-    let mut stop = pin!(stop);
-    if let Ok(address) = listener.local_addr() {
-        info!(%address, "rpc listens");
-    }
-    loop {
-        let accept = async {
-            // Connections over the bound wait in the system's queue.
-            let place = places.clone().acquire_owned().await.expect("it is never closed");
-            listener.accept().await.map(|(stream, client)| (stream, client.ip(), place))
-        };
-        tokio::select! {
-            () = &mut stop => break,
-            Some(_) = connections.join_next() => {}
-            accepted = accept => match accepted {
-                Ok((stream, client, place)) => {
-                    // Small answers go out at once.
-                    let _ = stream.set_nodelay(true);
-                    let stream = Socket::new(stream, PATIENCE);
-                    let served = connection(stream, client, router.clone(), stopping.subscribe());
-                    connections.spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, "rpc cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    stopping.send_replace(true);
-    state.close();
-    let drained = async {
-        while connections.join_next().await.is_some() {}
+    let served = Served { name: "rpc", router: router(state.clone()), max_connections };
+    let end = async {
+        state.close();
         state.websockets.all_gone().await;
     };
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+    served.until(listener, stop, end).await;
+}
+
+/// What is answered on a port of its own.
+pub struct Served {
+    /// Its name in the log.
+    pub name: &'static str,
+    /// Its routes.
+    pub router: Router,
+    /// Connections at once.
+    pub max_connections: usize,
+}
+
+impl Served {
+    /// Answers requests until `stop` is ready, then does what is to be done at the `end`, and gives
+    /// requests that are open a moment to end.
+    pub async fn until(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()>,
+        end: impl Future<Output = ()>,
+    ) {
+        let Self { name, router, max_connections } = self;
+        let places = Arc::new(Semaphore::new(max_connections));
+        let mut connections = JoinSet::new();
+        let (stopping, _) = tokio::sync::watch::channel(false);
+        let mut stop = pin!(stop);
+        if let Ok(address) = listener.local_addr() {
+            info!(%address, "{name} listens");
+        }
+        loop {
+            let accept = async {
+                // Connections over the bound wait in the system's queue.
+                let place = places.clone().acquire_owned().await.expect("it is never closed");
+                listener.accept().await.map(|(stream, client)| (stream, client.ip(), place))
+            };
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => {}
+                accepted = accept => match accepted {
+                    Ok((stream, client, place)) => {
+                        // Small answers go out at once.
+                        let _ = stream.set_nodelay(true);
+                        let stream = Socket::new(stream, PATIENCE);
+                        let routes = router.clone();
+                        let served = connection(stream, client, routes, stopping.subscribe());
+                        connections.spawn(async move {
+                            served.await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        warn!(%error, "{name} cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        stopping.send_replace(true);
+        let closed = async { while connections.join_next().await.is_some() {} };
+        // The end first: requests that are open may wait for it.
+        let drained = futures::future::join(end, closed);
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+    }
 }
 
 pub(super) async fn connection(
@@ -135,7 +164,7 @@ pub(super) async fn connection(
         tokio::select! {
             result = &mut served => {
                 if let Err(error) = result {
-                    debug!(%error, "rpc connection ended");
+                    debug!(%error, "connection ended");
                 }
                 return;
             }
@@ -153,6 +182,7 @@ pub(super) fn router(state: Arc<RpcState>) -> Router {
     let methods = Router::new()
         .route("/", get(routes).post(post))
         .route(websocket::PATH, get(websocket::open))
+        .route(ready::PATH, get(ready::ready))
         .route("/{method}", get(get_method))
         .layer(limit)
         .layer(cors)
@@ -196,6 +226,7 @@ async fn routes(State(state): State<Arc<RpcState>>, headers: HeaderMap) -> Respo
             if params.is_empty() { String::new() } else { format!("?{}", params.join("&")) };
         text.extend(["/", method.name, &query, "\n    ", method.about, "\n"]);
     }
+    text.extend([ready::PATH, "\n    whether clients should be sent here, and why not\n"]);
     text.push_str("\nA WebSocket at /websocket takes the same, and\n\n");
     for method in websocket::METHODS {
         text.extend([method.name, "(", &method.params.join(", "), ")\n    ", method.about, "\n"]);

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use super::alive::AliveBlocks;
 use super::answer::{MAX_UNSENT_BYTES, Unsent};
 use super::error::RpcError;
+use super::requests::Requests;
 use super::waiters::{Found, Waiters};
 use super::websocket::{Hub, Places};
 use crate::admission::Admission;
@@ -96,6 +97,8 @@ pub struct Setup {
     pub snapshots: Server,
     /// Takes double signings that clients bring.
     pub accuse: SyncSender<Accusation>,
+    /// Where calls are counted.
+    pub requests: Arc<Requests>,
 }
 
 /// What every request sees.
@@ -111,6 +114,7 @@ pub struct RpcState {
     pub(super) maintenance: Arc<Maintenance>,
     pub(super) snapshots: Server,
     pub(super) accuse: SyncSender<Accusation>,
+    pub(super) requests: Arc<Requests>,
     pub(super) genesis_hash: Hash,
     pub(super) waiters: Arc<Waiters>,
     pub(super) hub: Arc<Hub>,
@@ -143,6 +147,7 @@ impl RpcState {
             maintenance: setup.maintenance,
             snapshots: setup.snapshots,
             accuse: setup.accuse,
+            requests: setup.requests,
             waiters: Arc::default(),
             hub: Arc::default(),
             alive: AliveBlocks::default(),

@@ -134,6 +134,7 @@ fn setup(chain: &Chain, change: impl FnOnce(&mut Config)) -> (Setup, Senders) {
         maintenance: Arc::new(maintenance),
         snapshots: Server::new(Arc::new(chain.genesis.clone()), shelf),
         accuse,
+        requests: Arc::default(),
     };
     (setup, Senders { tip, view, commits, accusations })
 }
@@ -144,7 +145,7 @@ async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     let (accusations, chain) = (Mutex::new(accusations), Mutex::new(chain));
     let indexer = Indexer::start(setup.db.clone(), commits.subscribe());
     let admission = setup.admission.clone();
-    let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let listener = bind(([127, 0, 0, 1], 0).into(), "rpc.listen").await.unwrap();
     let client = Client::new(&listener.local_addr().unwrap().to_string()).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(serve(listener, setup, async {

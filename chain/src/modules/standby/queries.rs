@@ -46,6 +46,15 @@ pub struct SeatView {
     pub never_automatic: Option<String>,
 }
 
+impl SeatView {
+    /// Whether the seat does not vote, and there is no partner that will take it.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        let holder_votes = self.holder.is_some() && self.holder_alive != Some(false);
+        !holder_votes && self.partner_alive != Some(true)
+    }
+}
+
 /// All seats by name, after the last block.
 ///
 /// # Errors

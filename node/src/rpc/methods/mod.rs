@@ -75,12 +75,17 @@ macro_rules! methods {
             method: &'static Method,
             params: Params,
         ) -> Result<Value, RpcError> {
+            let counted = state.requests.begin(method.name);
             let reader = asking.reader(state, method).await?;
             let call = Call { params, reader };
-            match method.name {
+            let result = match method.name {
                 $($name => $call(state, call.into()).await,)*
                 name => Err(RpcError::unknown_method(name)),
+            };
+            if result.is_ok() {
+                counted.succeeded();
             }
+            result
         }
     };
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
+use tandem_chain::limits::{EVIDENCE_WINDOW, MAX_BLOCK_BYTES};
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, Power, Timestamp};
 use tandem_consensus::Role;
 
+use crate::health;
 use crate::pairs::troubles;
 use crate::rpc::error::RpcError;
 use crate::rpc::params::Params;
@@ -33,30 +34,7 @@ pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
 
 /// Every part of this node that is not well, for people.
 pub fn faults(state: &RpcState) -> Vec<String> {
-    let view = state.view();
-    let mut faults = view.alarms.clone();
-    if state.view.has_changed().is_err() {
-        faults.push("driver: it has stopped".to_owned());
-    }
-    if let Some(quiet) = quiet_for(&state.tip()) {
-        faults.push(format!("chain: no block for {} s", quiet.as_secs()));
-    }
-    if view.catching_up {
-        let height = state.tip().height;
-        faults.push(format!("sync: at height {height}, fetching what the others have"));
-    }
-    if !view.key_lost && view.silent_through >= view.height {
-        faults.push(format!("key: it signs nothing up to height {}", view.silent_through));
-    }
-    faults
-}
-
-/// Time since the newest block, when it is longer than a few of the longest rounds.
-fn quiet_for(tip: &Tip) -> Option<Duration> {
-    let parameters = &tip.parameters;
-    let longest = parameters.idle_block_interval_ms + 4 * parameters.timeout_max_ms;
-    let quiet = wall_clock().since(tip.time);
-    (quiet > Duration::from_millis(longest)).then_some(quiet)
+    health::faults(&state.view, &state.tip())
 }
 
 fn node_info(state: &RpcState, key: &tandem_chain::keys::PublicKey, listen: &str) -> Value {

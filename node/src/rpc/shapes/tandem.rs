@@ -207,9 +207,8 @@ impl Seat {
     /// From the ledger's answer and the two grids.
     #[must_use]
     pub fn new(view: SeatView, holder_grid: String, partner_grid: String) -> Self {
-        let holder_votes = view.holder.is_some() && view.holder_alive != Some(false);
         Self {
-            is_down: !holder_votes && view.partner_alive != Some(true),
+            is_down: view.is_down(),
             seat: view.seat,
             power: view.power,
             term: view.term,

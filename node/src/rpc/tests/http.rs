@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Node, node, node_with};
+use crate::config::Reading;
 use crate::rpc::methods::METHODS;
 use crate::view::NodeView;
 
@@ -51,6 +52,23 @@ async fn every_method_is_there() {
         let (_, answer) = get(&node, &format!("{}?no_such_parameter=1", method.name)).await;
         assert_eq!(answer["error"]["code"], -32602, "{}", method.name);
     }
+}
+
+#[tokio::test]
+async fn ready_tells_load_balancers_yes_or_why_not() {
+    let node = node_with(|config| config.rpc.reading = Reading::Limited).await;
+    let (status, answer) = get(&node, "ready").await;
+    assert_eq!((status, answer), (StatusCode::OK, json!({ "ready": true, "height": "0" })));
+    node.commit(vec![]);
+    node.view.send_replace(Arc::new(NodeView { catching_up: true, ..NodeView::default() }));
+    let (status, answer) = get(&node, "ready").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let reason = "sync: at height 1, fetching what the others have";
+    assert_eq!(answer, json!({ "ready": false, "height": "1", "reasons": [reason] }));
+    let head = reqwest::Client::new().head(format!("{}/ready", node.client.url()));
+    assert_eq!(head.send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    let (status, _) = post(&node, r#"{"jsonrpc":"2.0","id":1,"method":"ready"}"#).await;
+    assert_eq!(status, StatusCode::OK, "it is no method: an error of JSON-RPC");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ impl Intruder {
     /// With a key and a genesis, and alpha-a's address.
     fn new(stage: &Stage, name: &str, key: &SecretKey, genesis: &Genesis) -> Result<Self> {
         let folder = stage.folder.path().join("intruders").join(name);
-        let ports = free_ports(2)?;
+        let ports = free_ports(3)?;
         let node = Node {
             name: name.to_owned(),
             org: stage.net().orgs()[0].clone(),
@@ -44,6 +44,7 @@ impl Intruder {
             key: key.public(),
             p2p_port: ports[0],
             rpc_port: ports[1],
+            metrics_port: ports[2],
         };
         let target = stage.net().layout().node("alpha-a")?;
         let dial = BTreeMap::from([(target.key, target.p2p_port)]);
