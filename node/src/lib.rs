@@ -10,6 +10,7 @@ pub mod export;
 pub mod genesis_files;
 mod health;
 pub mod home;
+mod hooks;
 mod indexer;
 pub mod join;
 pub mod maintenance;

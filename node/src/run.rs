@@ -16,6 +16,7 @@ use tandem_chain::block::Certificate;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::ledger::Ledger;
+use tandem_chain::modules::standby;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Hash, Height, Timestamp};
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
@@ -31,6 +32,7 @@ use crate::config::{self, Config, ConfigError, Instrumentation};
 use crate::driver::{self, Fatal, Publishers, Restores};
 use crate::genesis_files;
 use crate::home::{Home, HomeError, files};
+use crate::hooks::Hooks;
 use crate::indexer::Indexer;
 use crate::join::Reception;
 use crate::maintenance::Maintenance;
@@ -219,6 +221,8 @@ struct Node {
     pruner: Option<Pruner>,
     /// None of a node without an index.
     indexer: Option<Indexer>,
+    /// None of a node without hooks.
+    hooks: Option<Hooks>,
 }
 
 impl Node {
@@ -237,6 +241,10 @@ impl Node {
             .map(|(listener, setup)| tokio::spawn(metrics::serve(listener, setup, ending())));
         let ended = driver::run(self.driver, stop).await;
         drop(end);
+        // A hook has a bounded moment, too.
+        if let Some(hooks) = self.hooks {
+            hooks.stop().await;
+        }
         // They give open requests a bounded moment.
         let _ = rpc.await;
         if let Some(metrics) = metrics {
@@ -298,6 +306,9 @@ async fn start(
         node = %me, height = %tip.height, "starting"
     );
     let listener = rpc::bind(config.rpc.listen, "rpc.listen").await?;
+    let since = last_change(&db, &tip, me)?;
+    let hooks = Hooks::start(&config.hooks, home, me, genesis.chain_id.clone(), since)?;
+    let roles = hooks.as_ref().map(Hooks::roles);
     let metrics = match &config.instrumentation {
         Instrumentation { prometheus: true, prometheus_listen_addr: at, .. } => {
             Some(rpc::bind(*at, "instrumentation.prometheus_listen_addr").await?)
@@ -348,6 +359,7 @@ async fn start(
             admission: admission.clone(),
             network: Arc::clone(&connected),
             requests: Arc::clone(&requests),
+            roles: roles.clone(),
         };
         let setup = metrics::Setup {
             config: config.instrumentation.clone(),
@@ -385,6 +397,7 @@ async fn start(
         snapshots,
         accusations,
         restores,
+        roles,
     };
     let pruner = Pruner::start(db.clone(), shelf.clone(), Policy::from(&config.storage));
     Ok(Node {
@@ -397,7 +410,21 @@ async fn start(
         maintenance,
         pruner,
         indexer,
+        hooks,
     })
+}
+
+/// The height from which the last change of the node's seat or pair is in effect, if it is at the height
+/// after the tip; none of a node that is not registered.
+fn last_change(
+    db: &Database,
+    tip: &Tip,
+    me: PublicKey,
+) -> Result<Option<Height>, tandem_chain::Error> {
+    let Some(entry) = tip.register.nodes.get(&me) else { return Ok(None) };
+    let seats = standby::seats(&db.snapshot())?;
+    let seat = seats.into_iter().find(|seat| seat.seat == entry.org);
+    Ok(seat.map(|seat| seat.effective).filter(|effective| *effective <= tip.height.next()))
 }
 
 /// A join is over when the node itself finds, by certified blocks, that it is registered: what members

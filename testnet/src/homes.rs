@@ -92,6 +92,7 @@ pub fn write_config(layout: &Layout, node: &Node, dial: &BTreeMap<PublicKey, u16
 fn of_network(layout: &Layout, mut config: Config) -> Config {
     config.snapshots.interval = layout.spec.snapshot_interval;
     config.storage.backup_dir = BACKUPS.into();
+    config.hooks = layout.spec.hooks.clone();
     config
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use tandem_chain::genesis::GenesisRole;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::{ChainId, Hash, OrgName};
-use tandem_node::config::Snapshots;
+use tandem_node::config::{Hooks, Snapshots};
 
 /// Names of the organisations, in order; as many as a local network can have.
 pub const ORGS: [&str; 26] = [
@@ -55,6 +55,8 @@ pub struct Spec {
     pub relays: bool,
     /// Blocks from one snapshot to the next; 0 for none but those that are asked for.
     pub snapshot_interval: usize,
+    /// What nodes run when their role changes.
+    pub hooks: Hooks,
 }
 
 /// Preset of the chain's parameters.
@@ -78,6 +80,7 @@ impl Default for Spec {
             addresses: true,
             relays: true,
             snapshot_interval: Snapshots::default().interval,
+            hooks: Hooks::default(),
         }
     }
 }

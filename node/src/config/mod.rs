@@ -25,7 +25,7 @@ use crate::snapshots::TrustedBlock;
 use crate::storage::StorageConfig;
 use crate::telemetry;
 
-pub use watching::Instrumentation;
+pub use watching::{Hooks, Instrumentation};
 
 /// Bytes that a configuration file may have.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -75,6 +75,8 @@ pub struct Config {
     pub snapshots: Snapshots,
     /// Metrics.
     pub instrumentation: Instrumentation,
+    /// What is run when the node's role changes.
+    pub hooks: Hooks,
     /// Log lines.
     pub log: Log,
 }
@@ -345,7 +347,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { p2p, rpc, admission, storage, index: _, snapshots, instrumentation, log } = self;
+        let Self { p2p, rpc, admission, storage, index: _, snapshots, instrumentation, hooks, log } =
+            self;
         if p2p.listen.parse::<Multiaddr>().is_err() {
             return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
         }
@@ -403,6 +406,7 @@ impl Config {
         snapshots.trusted().map_err(|rule| wrong("snapshots.trust", &snapshots.trust, &rule))?;
         range("snapshots.trust_period (ms)", ms(snapshots.trust_period), 60_000, 315_360_000_000)?;
         instrumentation.check()?;
+        hooks.check()?;
         telemetry::parse_levels(&log.level).map_err(|rule| ConfigError::Value {
             key: "log.level",
             got: quoted(&log.level),

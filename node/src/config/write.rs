@@ -141,6 +141,19 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "namespace",
         "What all names begin with; \"cometbft\" for dashboards that were made for it.",
     ),
+    ("hooks", "", "What is run when this node's role changes: docs/operations/hooks.md."),
+    (
+        "hooks",
+        "role_change",
+        "A program and its arguments, run once for each change, one after the other, in the home folder;\n\
+         [\"/usr/local/bin/move-address\", \"eth0\"]. It finds the change in its environment.",
+    ),
+    (
+        "hooks",
+        "role_change_webhook",
+        "URL to which each change is posted as JSON, and again until it is taken.",
+    ),
+    ("hooks", "timeout", "How long the program, and one attempt to post, may take."),
     ("log", "", "Log lines, on standard error."),
     (
         "log",

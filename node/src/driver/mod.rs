@@ -47,6 +47,7 @@ use self::persister::Persister;
 use self::reports::Reports;
 use self::verifier::Verifiers;
 use crate::admission::Admission;
+use crate::hooks::Roles;
 use crate::network::{Channel, Events, Network, NetworkEvent};
 use crate::pairs::troubles;
 use crate::snapshots::Server;
@@ -113,6 +114,8 @@ pub struct Setup {
     pub accusations: std_mpsc::Receiver<Accusation>,
     /// When to end with [`Fatal::Behind`], where peers have a snapshot that is worth it.
     pub restores: Restores,
+    /// Whom to tell of changes of the role, if anybody.
+    pub roles: Option<Roles>,
 }
 
 /// What threads and tasks send to the loop.
@@ -153,6 +156,7 @@ struct Driver {
     troubles: Vec<String>,
     snapshots: Server,
     offers: Offers,
+    roles: Option<Roles>,
 }
 
 /// Runs until `stop` is told or something fatal happens.
@@ -190,6 +194,7 @@ impl Driver {
             troubles: Vec::new(),
             snapshots: setup.snapshots,
             offers: Offers::new(setup.restores),
+            roles: setup.roles,
             replica,
             db,
             admission,
@@ -338,7 +343,12 @@ impl Driver {
                 fetch::ask(&self.network, &self.done, from, first, count);
             }
             Effect::Verify { block, table } => self.verifiers.block(block, table),
-            Effect::RoleChanged { height, role } => log_role(height, &role),
+            Effect::RoleChanged { height, role } => {
+                log_role(height, &role);
+                if let Some(roles) = &self.roles {
+                    roles.changed(height, &role, &self.replica.tip().next_table);
+                }
+            }
             Effect::Report { peer, fault } => self.reports.report(StdInstant::now(), peer, &fault),
             Effect::Halt { reason } => return Err(Fatal::Halted(reason)),
         }
@@ -439,7 +449,11 @@ impl Driver {
         }
         shown.catching_up = self.replica.best_claim().0 > committed.0 + BEHIND;
         let age = now.wall.since(self.replica.tip().time);
-        self.network.set_caught_up(!shown.catching_up && age <= FRESH);
+        let caught_up = !shown.catching_up && age <= FRESH;
+        self.network.set_caught_up(caught_up);
+        if let Some(roles) = &self.roles {
+            roles.caught_up(caught_up);
+        }
         shown.key_lost = view.key_lost;
         shown.silent_through = view.silent_through;
         // After a pause old votes come late, and make a good clock look wrong for a few heights.

@@ -5,6 +5,7 @@
 //! <home>/config/genesis.json     the chain's first state, the same file at every member
 //! <home>/config/node_key.json    the node's private key, 0600
 //! <home>/config/guard.json       whether the key may have signed already: see [`GuardFile`]
+//! <home>/config/roles.json       which changes of the node's role its hooks were told of
 //! <home>/config/join.json        the token of a `tandem join` that is under way, 0600
 //! <home>/data/                   the database
 //! <home>/snapshots/              snapshots of the state, a folder for each
@@ -126,6 +127,12 @@ impl Home {
     #[must_use]
     pub fn guard_path(&self) -> PathBuf {
         self.root.join("config/guard.json")
+    }
+
+    /// `config/roles.json`.
+    #[must_use]
+    pub fn roles_path(&self) -> PathBuf {
+        self.root.join("config/roles.json")
     }
 
     /// `config/join.json`.

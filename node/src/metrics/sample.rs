@@ -16,6 +16,7 @@ use super::server::Sources;
 use super::table as metric;
 use crate::admission::Counted;
 use crate::health::{self, PARTS};
+use crate::hooks::Roles;
 
 /// The roles of a node.
 const ROLES: [&str; 4] = ["validator", "standby", "observer", "unregistered"];
@@ -137,6 +138,14 @@ fn node(page: &mut Page, sources: &Sources, tip: &Tip) {
     page.one(&metric::CLOCK_AHEAD_MAX, ahead_max);
     page.one(&metric::ROUNDS_ABOVE_ZERO, view.rounds_above_zero as f64);
     page.one(&metric::FSYNCS, view.fsyncs as f64);
+    let hooks = sources.roles.as_ref().map(Roles::figures).unwrap_or_default();
+    let waiting = hooks.iter().map(|hook| ([hook.name.to_owned()], hook.waiting as f64));
+    page.each(&metric::HOOKS_WAITING, waiting);
+    let runs = hooks.iter().flat_map(|hook| {
+        [("done", hook.done), ("failed", hook.failed)]
+            .map(|(outcome, n)| ([hook.name.to_owned(), outcome.to_owned()], n as f64))
+    });
+    page.each(&metric::HOOK_RUNS, runs);
     let ahead: BTreeSet<_> = view.clocks_ahead.iter().collect();
     let seats = tip.next_table.seats().keys();
     page.each(

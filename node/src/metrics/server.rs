@@ -21,6 +21,7 @@ use super::page::CONTENT_TYPE;
 use super::sample;
 use crate::admission::Admission;
 use crate::config::Instrumentation;
+use crate::hooks::Roles;
 use crate::rpc::{Peers, Requests, Served};
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
@@ -53,6 +54,8 @@ pub struct Sources {
     pub network: Arc<dyn Peers>,
     /// Calls of the RPC.
     pub requests: Arc<Requests>,
+    /// What hooks are told of changes of the role, if any is.
+    pub(crate) roles: Option<Roles>,
 }
 
 /// What every scrape sees.

@@ -92,6 +92,10 @@ metrics! {
         "How far a proposal may be ahead of the others' clocks: max_clock_ahead.";
     ROUNDS_ABOVE_ZERO: Counter "node_rounds_above_zero"  [] "Rounds above 0 of decided heights.";
     FSYNCS: Counter "node_fsyncs" [] "Durable writes of consensus.";
+    HOOKS_WAITING: Gauge "hooks_waiting" ["hook"]
+        "Changes of the role that wait for a hook: program, webhook.";
+    HOOK_RUNS: Counter "hook_runs" ["hook", "outcome"]
+        "Changes of the role that a hook was told of, or could not be told of.";
 
     // Liveness and seats, as the newest block has them.
     ALIVE: Gauge "liveness_alive" ["organization", "node_id"]

@@ -86,6 +86,7 @@ impl Node {
             }),
             network: Arc::new(Network),
             requests: Arc::<Requests>::default(),
+            roles: None,
         };
         Self { chain, tip, view, commits, sources }
     }

@@ -10,6 +10,7 @@ mod catch_up;
 mod exactly_once;
 mod failover;
 mod grow;
+mod hooks;
 mod interrupted;
 mod join;
 mod late_joiner;
@@ -72,6 +73,8 @@ pub enum Story {
     GrowAndShrink,
     /// A node that has moved to another port is reached by all within two blocks
     Move,
+    /// Every change of a role is told to program and webhook once and in order, over kills and restarts
+    Hooks,
     /// Who is not registered, or not any more, gets nothing and has no effect
     Stranger,
     /// Every kind of bad input is refused by name and changes nothing
@@ -266,6 +269,7 @@ impl Stage {
             Story::Join => join::play(self).await,
             Story::GrowAndShrink => grow::play(self).await,
             Story::Move => moved::play(self).await,
+            Story::Hooks => hooks::play(self).await,
             Story::Stranger => stranger::play(self).await,
             Story::BadInput => bad_input::play(self).await,
         }

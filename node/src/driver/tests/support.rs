@@ -149,6 +149,7 @@ pub async fn prepare(genesis: Genesis) -> (Driver, Sources, Hands) {
         ),
         accusations: crate::driver::accusations().1,
         restores: Restores::Never,
+        roles: None,
     });
     let persists = Tap::on(&mut driver.persister.0);
     let jobs = Tap::on(&mut driver.executor.0);

@@ -6,8 +6,6 @@ use std::sync::{Arc, PoisonError};
 use serde_json::{Value, json};
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::comet::{APP_VERSION, BLOCK_VERSION};
-use tandem_chain::limits::{EVIDENCE_WINDOW, MAX_BLOCK_BYTES};
-use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, Power, Timestamp};
 use tandem_consensus::Role;
 
