@@ -7,6 +7,7 @@ mod restore;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,14 +22,14 @@ use tandem_chain::tip::Tip;
 use tandem_chain::types::{Hash, Height, Timestamp};
 use tandem_consensus::{Replica, Setup as ReplicaSetup};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::admission::{self, Admission, Forward};
 use crate::backup::BackupError;
-use crate::config::{self, Config, ConfigError, Instrumentation};
+use crate::config::{self, Config, ConfigError, Instrumentation, Log};
 use crate::driver::{self, Fatal, Publishers, Restores};
 use crate::genesis_files;
 use crate::home::{Home, HomeError, files};
@@ -42,7 +43,7 @@ use crate::pruning::{Policy, Pruner};
 use crate::rpc;
 use crate::snapshots::{Server, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database};
-use crate::telemetry;
+use crate::telemetry::{self, Levels};
 use crate::view::NodeView;
 use durable::durable;
 use opened::Opened;
@@ -141,7 +142,13 @@ pub fn load_genesis(
 /// [`NodeError`]: why it did not start, or stopped by itself.
 pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
     let config = Config::load(&home.config_path())?;
-    telemetry::init(&config.log).map_err(NodeError::Log)?;
+    let levels = telemetry::init(&config.log).map_err(NodeError::Log)?;
+    tokio::spawn(levels_on_hangup(
+        home.config_path(),
+        config.clone(),
+        levels,
+        signal(SignalKind::hangup())?,
+    ));
     end_on_panic();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -193,6 +200,28 @@ pub async fn run(home: &Home, options: Options) -> Result<(), NodeError> {
         }
         info!("the node is far behind: it restores a snapshot that its peers have");
         is_behind = true;
+    }
+}
+
+/// At SIGHUP, reads `log.level` of the configuration again, and nothing else.
+async fn levels_on_hangup(path: PathBuf, started: Config, levels: Levels, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        let read = Config::load(&path).map_err(|error| error.to_string());
+        let set = read.and_then(|config| levels.set(&config.log.level).map(|()| config));
+        match set {
+            Ok(config) => {
+                // A warning, so that most levels show it.
+                warn!(level = config.log.level, "SIGHUP: the levels of the log are set");
+                let rest = Config {
+                    log: Log { level: started.log.level.clone(), ..config.log },
+                    ..config
+                };
+                if rest != started {
+                    warn!("config.toml has other changes, too: they count from the next start on");
+                }
+            }
+            Err(error) => warn!(error, "SIGHUP: the levels of the log stay as they are"),
+        }
     }
 }
 

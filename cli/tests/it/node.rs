@@ -2,6 +2,7 @@
 //! from signature to receipt, and the exit code of each way to fail.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Desk, Node};
 
@@ -42,6 +43,38 @@ async fn a_network_of_one_runs_until_it_is_told_to_stop_and_goes_on_later() {
     assert_eq!(receipt, created);
     assert_eq!(node.run("query record prices oil").await.done(), "81.20");
     node.stop().await;
+}
+
+#[tokio::test]
+async fn levels_of_the_log_are_read_again_at_sighup() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    let path = "alpha/config/config.toml";
+    let config = desk.read(path);
+    let with_level = |level: &str| config.replace("level = \"info\"", level);
+    let node = desk.start("alpha", "").await;
+    // The node tells of it at level debug.
+    let no_request = async |node: &Node<'_>| {
+        let address = node.url().strip_prefix("http://").unwrap().to_owned();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"no request of HTTP\r\n\r\n").await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    };
+    no_request(&node).await;
+    desk.write(path, &with_level("level = \"loud\""));
+    node.hang_up();
+    node.logs(&["stay as they are", "log.level", "loud"]).await;
+    desk.write(path, &with_level("level = \"warn,tandem_node::rpc=debug\""));
+    node.hang_up();
+    node.logs(&["levels of the log are set", "warn,tandem_node::rpc=debug"]).await;
+    no_request(&node).await;
+    node.logs(&["DEBUG", "connection ended"]).await;
+    desk.write(path, &with_level("level = \"info\"").replace("max_batch = 10", "max_batch = 9"));
+    node.hang_up();
+    node.logs(&["other changes", "next start"]).await;
+    let log = node.stop().await;
+    let ended = log.lines().filter(|line| line.contains("connection ended")).count();
+    assert_eq!(ended, 1, "the first came when the level was info: {log}");
 }
 
 #[tokio::test]

@@ -321,6 +321,23 @@ impl Node<'_> {
         &self.url
     }
 
+    /// Tells it to read the levels of its log again (SIGHUP).
+    pub fn hang_up(&self) {
+        let id = self.child.id().expect("nobody has waited for it yet").cast_signed();
+        kill_process(Pid::from_raw(id).expect("not zero"), Signal::HUP).unwrap();
+    }
+
+    /// Waits until its log has a line with all these words.
+    pub async fn logs(&self, words: &[&str]) {
+        let found = async {
+            let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+            while !self.log.text().lines().any(has_all) {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LIMIT, found).await.unwrap_or_else(|_| panic!("no line has {words:?}"));
+    }
+
     /// Asks it to stop (SIGTERM): it does, with status 0. Returns its log.
     pub async fn stop(mut self) -> String {
         let id = self.child.id().expect("nobody has waited for it yet").cast_signed();
