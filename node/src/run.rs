@@ -211,7 +211,7 @@ async fn levels_on_hangup(path: PathBuf, started: Config, levels: Levels, mut ha
         match set {
             Ok(config) => {
                 // A warning, so that most levels show it.
-                warn!(level = config.log.level, "SIGHUP: the levels of the log are set");
+                warn!(levels = config.log.level, "SIGHUP: the levels of the log are set");
                 let rest = Config {
                     log: Log { level: started.log.level.clone(), ..config.log },
                     ..config

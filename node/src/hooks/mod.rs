@@ -42,6 +42,8 @@ use webhook::Webhook;
 
 /// Time for what is being told when the node stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// Characters of what a program or server says that the log tells.
+const MAX_SAID: usize = 2_048;
 /// Wait before what could not be written is written again.
 const WRITE_AGAIN: Duration = Duration::from_secs(2);
 
@@ -251,6 +253,11 @@ impl Teller {
             Self::Webhook(webhook) => webhook.post(change).await,
         }
     }
+}
+
+/// What a program or server says, cut and made fit for the log.
+fn escaped(text: &str) -> String {
+    text.chars().take(MAX_SAID).flat_map(char::escape_debug).collect()
 }
 
 /// Waits until the node stops.

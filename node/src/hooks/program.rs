@@ -9,15 +9,13 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::Node;
 use super::record::Change;
+use super::{MAX_SAID, Node, escaped};
 use crate::config;
 use crate::home::Home;
 
 /// Variables of the node's environment that the program has, too. No others: a passphrase may stand there.
 const KEPT: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"];
-/// Bytes of what it writes on standard error that the log tells when it fails.
-const MAX_SAID: usize = 2_048;
 /// Time to take in what it wrote, once it has ended.
 const LISTEN: Duration = Duration::from_millis(200);
 
@@ -95,7 +93,7 @@ impl Program {
 }
 
 fn outcome(program: &str, status: ExitStatus, said: Vec<u8>) -> Result<(), String> {
-    let said = tandem_chain::types::escaped(String::from_utf8_lossy(&said).trim());
+    let said = escaped(String::from_utf8_lossy(&said).trim());
     match (status.success(), said.is_empty()) {
         (true, true) => Ok(()),
         (true, false) => {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::Node;
 use super::record::Change;
+use super::{Node, escaped};
 use crate::config;
 
 /// Attempts for one change.
@@ -87,7 +87,7 @@ fn reason(error: &reqwest::Error) -> String {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    tandem_chain::types::escaped(&text)
+    escaped(&text)
 }
 
 /// The change as JSON. `id` is the same at each attempt, and of no other change.
