@@ -295,7 +295,7 @@ async fn tell(shared: Arc<Shared>, teller: Teller, mut stopping: watch::Receiver
         let height = change.new.height;
         match &told {
             Ok(()) => {
-                info!(hook = name, old, new, %height, "a hook was told of the change of role")
+                info!(hook = name, old, new, %height, "a hook was told of the change of role");
             }
             Err(error) => {
                 error!(hook = name, old, new, %height, error, "a hook of the change of role has failed");

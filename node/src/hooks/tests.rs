@@ -11,7 +11,10 @@ use serde_json::Value;
 use tandem_chain::roles::Seat;
 use tandem_chain::types::{Power, Term};
 
-use super::record::{MAX_WAITING, Part};
+use super::record::{
+    MAX_WAITING,
+    Part::{Observer, Standby, Unregistered, Validator},
+};
 use super::*;
 use crate::testing;
 
@@ -160,7 +163,8 @@ async fn a_change_that_no_hook_was_told_of_before_a_kill_is_told_with_its_height
         let before = place.record();
         roles.changed(Height(height), &role, &table(height));
         roles.caught_up(true);
-        told(&roles, u64::from(before != roles.0.state().record)).await;
+        let is_news = before != roles.0.state().record;
+        told(&roles, u64::from(is_news)).await;
         hooks.stop().await;
     }
     assert_eq!(
@@ -389,7 +393,6 @@ fn what_is_a_change() {
         found.push((change.old.role, change.new.role, change.new.height.0));
         record.end(Hook::Program);
     }
-    use Part::{Observer, Standby, Unregistered, Validator};
     let expected = [
         (Unregistered, Validator, 5),
         (Validator, Validator, 6),

@@ -1,5 +1,7 @@
 //! Scrapes of a node with a real chain, over real sockets.
 
+#![expect(clippy::float_cmp, reason = "a scrape tells whole numbers and quarters, which are exact")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
