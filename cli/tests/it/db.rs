@@ -29,7 +29,7 @@ async fn a_backup_is_made_while_the_node_runs_and_restored_with_the_key_lost() {
     assert!(text.contains("blocks") && text.contains("FAMILY"), "{text}");
     assert_eq!(
         (&stats["encrypted"], stats["families"].as_array().unwrap().len()),
-        (&false.into(), 8)
+        (&false.into(), 9)
     );
 
     let made = node.run("db backup monday --home alpha --json").await.json();
