@@ -2,7 +2,7 @@
 
 mod blocks;
 mod motions;
-mod node;
+pub(super) mod node;
 mod own;
 mod query;
 mod rights;

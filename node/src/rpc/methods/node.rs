@@ -28,6 +28,12 @@ const COMET_VERSION: &str = concat!("0.38.0-tandem-", env!("CARGO_PKG_VERSION"))
 
 /// `health`: nothing when all is well, else an error that names every part that is not.
 pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError> {
+    let faults = faults(state);
+    if faults.is_empty() { Ok(json!({})) } else { Err(RpcError::busy(faults.join("; "))) }
+}
+
+/// Every part of this node that is not well, for people.
+pub fn faults(state: &RpcState) -> Vec<String> {
     let view = state.view();
     let mut faults = view.alarms.clone();
     if state.view.has_changed().is_err() {
@@ -43,7 +49,7 @@ pub async fn health(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
     if !view.key_lost && view.silent_through >= view.height {
         faults.push(format!("key: it signs nothing up to height {}", view.silent_through));
     }
-    if faults.is_empty() { Ok(json!({})) } else { Err(RpcError::busy(faults.join("; "))) }
+    faults
 }
 
 /// Time since the newest block, when it is longer than a few of the longest rounds.
