@@ -105,6 +105,8 @@ pub struct Rpc {
     pub listen: SocketAddr,
     /// Who may read here.
     pub reading: Reading,
+    /// Whether pages for a browser are served below `/explorer`.
+    pub explorer: bool,
     /// Origins whose pages in a browser may ask.
     pub cors_origins: Vec<String>,
     /// Connections at once.
@@ -132,6 +134,7 @@ impl Default for Rpc {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 26657)),
             reading: Reading::Open,
+            explorer: true,
             cors_origins: Vec::new(),
             max_connections: 512,
             max_body_bytes: 1_000_000,
@@ -459,6 +462,7 @@ mod tests {
         );
         config.rpc.request_timeout = Duration::from_millis(12_500);
         config.rpc.reading = Reading::Limited;
+        config.rpc.explorer = false;
         config.log.level = "warn,tandem_node::rpc=debug".to_owned();
         config.log.format = LogFormat::Json;
         assert_eq!(Config::parse(&config.to_toml(), "test").unwrap(), config);
@@ -481,6 +485,7 @@ mod tests {
             ("rpc.request_timeout = \"5 parsec\"", &["request_timeout", "5 parsec", "\"3s\""]),
             ("rpc.request_timeout = \"1ms\"", &["rpc.request_timeout", "100 to 600000"]),
             ("rpc.request_timeout = \"5s\"", &["broadcast_commit_timeout", "below"]),
+            ("rpc.explorer = \"yes\"", &["explorer", "invalid type", "boolean"]),
             ("rpc.reading = \"closed\"", &["reading", "closed", "open", "limited"]),
             ("rpc.cors_origins = [\"example.org\"]", &["rpc.cors_origins", "example.org"]),
             ("p2p.listen = \"0.0.0.0:26656\"", &["p2p.listen", "/ip4/"]),

@@ -35,6 +35,11 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ),
     (
         "rpc",
+        "explorer",
+        "Whether pages for a browser are served below /explorer, to those who may read here.",
+    ),
+    (
+        "rpc",
         "cors_origins",
         "Origins whose pages in a browser may ask and open WebSockets, such as\n\
          \"https://explorer.example.org\". Pages of the node itself may always.",

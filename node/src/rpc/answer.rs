@@ -45,21 +45,26 @@ impl Unsent {
     pub fn answer(&self, id: Value, result: Result<Value, RpcError>) -> Answer {
         let again = id.clone();
         let text = response(id, result).to_string();
-        if text.len() <= SHORT_BYTES {
-            return Answer { text, room: None };
+        if let Some(answer) = self.text(text) {
+            return answer;
         }
-        // An answer over the whole room is given when nothing else waits.
-        let bytes = u32::try_from(text.len().min(self.max)).unwrap_or(u32::MAX);
-        if let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) {
-            return Answer { text, room: Some(room) };
-        }
-        drop(text);
         let max = self.max;
         let error = RpcError::busy(format!(
             "answers of {max} bytes together wait for clients that take them slowly: ask again \
              later"
         ));
         Answer { text: response(again, Err(error)).to_string(), room: None }
+    }
+
+    /// A text of any kind, such as a page; none where there is no room for it.
+    pub fn text(&self, text: String) -> Option<Answer> {
+        if text.len() <= SHORT_BYTES {
+            return Some(Answer { text, room: None });
+        }
+        // A text over the whole room is given when nothing else waits.
+        let bytes = u32::try_from(text.len().min(self.max)).unwrap_or(u32::MAX);
+        let room = self.room.clone().try_acquire_many_owned(bytes).ok()?;
+        Some(Answer { text, room: Some(room) })
     }
 
     /// Waits until nothing is unsent.

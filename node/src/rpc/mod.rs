@@ -9,6 +9,7 @@ mod alive;
 mod answer;
 mod calls;
 pub mod error;
+mod explorer;
 pub mod methods;
 pub mod params;
 mod path;

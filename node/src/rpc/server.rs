@@ -32,6 +32,7 @@ use tracing::{debug, info, warn};
 
 use super::calls::{batch, deadline, one, request_timeout, within_time};
 use super::error::{NOT_TO_READ, PERMIT_NEEDED, RpcError};
+use super::explorer;
 use super::methods::{self, METHODS};
 use super::params::Params;
 use super::reading::{Asking, SCHEME};
@@ -149,13 +150,15 @@ pub(super) async fn connection(
 pub(super) fn router(state: Arc<RpcState>) -> Router {
     let limit = DefaultBodyLimit::max(state.config.rpc.max_body_bytes);
     let cors = cors(&state.config.rpc.cors_origins);
-    Router::new()
+    let methods = Router::new()
         .route("/", get(routes).post(post))
         .route(websocket::PATH, get(websocket::open))
         .route("/{method}", get(get_method))
         .layer(limit)
         .layer(cors)
-        .with_state(state)
+        .with_state(state.clone());
+    // Pages of other origins have no part in the explorer.
+    if state.config.rpc.explorer { methods.merge(explorer::router(state)) } else { methods }
 }
 
 /// Headers that pages of other origins may send: what is read here, and what CometBFT takes, for its
@@ -177,8 +180,15 @@ fn cors(origins: &[String]) -> CorsLayer {
     layer.allow_origin(AllowOrigin::list(origins))
 }
 
-/// `GET /`: what there is.
-async fn routes() -> String {
+/// `GET /`: what there is; a browser is shown the explorer.
+async fn routes(State(state): State<Arc<RpcState>>, headers: HeaderMap) -> Response {
+    let mut accepts =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let vary = (header::VARY, HeaderValue::from_static("accept"));
+    if state.config.rpc.explorer && accepts.any(|value| value.contains("text/html")) {
+        let place = (header::LOCATION, HeaderValue::from_static(explorer::ROOT));
+        return (StatusCode::SEE_OTHER, [vary, place]).into_response();
+    }
     let mut text = String::from("JSON-RPC 2.0: POST to /, or GET /method?name=value\n\n");
     for method in METHODS {
         let params: Vec<String> = method.params.iter().map(|name| format!("{name}=_")).collect();
@@ -190,7 +200,7 @@ async fn routes() -> String {
     for method in websocket::METHODS {
         text.extend([method.name, "(", &method.params.join(", "), ")\n    ", method.about, "\n"]);
     }
-    text
+    ([vary], text).into_response()
 }
 
 /// `GET /method?name=value`.

@@ -1,6 +1,7 @@
 //! The RPC over real sockets and a real chain, and its answers read by the types that light
 //! clients use.
 
+mod explorer;
 mod http;
 mod motions;
 mod own;

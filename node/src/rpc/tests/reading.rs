@@ -1,7 +1,7 @@
 //! Reading that is limited: the table of `docs/rights.md`, cell by cell, and permits that are no good.
 
 mod bad;
-mod table;
+pub mod table;
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const USERS: [(u8, UserRole); 4] = [
 /// Records of the data sets; all members may read those that begin with `a/`.
 const RECORDS: [&str; 5] = ["a", "a/1", "a/2", "a0", "b"];
 
-fn set(name: &str) -> tandem_chain::types::DataSetName {
+pub fn set(name: &str) -> tandem_chain::types::DataSetName {
     name.parse().unwrap()
 }
 

@@ -20,14 +20,14 @@ use crate::testing;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rights.md");
 
-/// The table: titles, and rows of cells.
-fn table() -> (Vec<String>, Vec<Vec<String>>) {
+/// The table that begins so: titles, and rows of cells.
+pub fn table_of(start: &str) -> (Vec<String>, Vec<Vec<String>>) {
     let page = std::fs::read_to_string(PAGE).expect("the page can be read");
     let cells = |line: &str| -> Vec<String> {
         let inner = line.trim().trim_start_matches('|').trim_end_matches('|');
         inner.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
-    let mut lines = page.lines().skip_while(|line| !line.starts_with("| method |"));
+    let mut lines = page.lines().skip_while(|line| !line.starts_with(start));
     let titles = cells(lines.next().expect("the table is there"));
     let rows: Vec<_> = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
     assert!(!rows.is_empty() && rows.iter().all(|row| row.len() == titles.len()));
@@ -35,7 +35,7 @@ fn table() -> (Vec<String>, Vec<Vec<String>>) {
 }
 
 /// The keys of a column; none for who shows no permit.
-fn keys(column: &str) -> Vec<Option<SecretKey>> {
+pub fn keys(column: &str) -> Vec<Option<SecretKey>> {
     let keys = match column {
         "no permit" => return vec![None],
         "stranger" => vec![testing::key(250)],
@@ -252,7 +252,7 @@ async fn each_method_answers_whom_the_page_says() {
         let create = records::Call::Create { data_set: set("own") };
         node.chain().sign(key, nonce, Call::Records(create))
     };
-    let (titles, rows) = table();
+    let (titles, rows) = table_of("| method |");
     let mut senders = Vec::new();
     for (number, column) in (1_000..).zip(&titles[1..]) {
         for key in keys(column).into_iter().flatten() {
