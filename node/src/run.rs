@@ -29,7 +29,7 @@ use crate::backup::BackupError;
 use crate::config::{self, Config, ConfigError};
 use crate::driver::{self, Fatal, Publishers, Restores};
 use crate::genesis_files;
-use crate::home::{Home, HomeError, files};
+use crate::home::{Home, HomeError, Passphrases, files};
 use crate::join::Reception;
 use crate::maintenance::Maintenance;
 use crate::network::{Channel, Network};
@@ -109,6 +109,8 @@ pub struct Options {
     pub genesis_hash: Option<Hash>,
     /// What a restore trusts first, in the place of what the configuration says.
     pub trust: Option<TrustedBlock>,
+    /// Where the passphrase of an encrypted node key comes from.
+    pub passphrases: Passphrases,
 }
 
 /// Reads and validates the genesis file of a home folder; with it come warnings for the operator.
