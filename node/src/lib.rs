@@ -10,6 +10,7 @@ pub mod export;
 pub mod genesis_files;
 pub mod home;
 pub mod join;
+pub mod key_move;
 pub mod maintenance;
 pub mod network;
 pub mod operator;

@@ -12,6 +12,7 @@ mod failover;
 mod grow;
 mod interrupted;
 mod join;
+mod key_move;
 mod late_joiner;
 mod machine;
 mod moved;
@@ -72,6 +73,8 @@ pub enum Story {
     GrowAndShrink,
     /// A node that has moved to another port is reached by all within two blocks
     Move,
+    /// A key moves to a new home with what it has signed: the old home refuses, and nothing is signed twice
+    KeyMove,
     /// Who is not registered, or not any more, gets nothing and has no effect
     Stranger,
     /// Every kind of bad input is refused by name and changes nothing
@@ -266,6 +269,7 @@ impl Stage {
             Story::Join => join::play(self).await,
             Story::GrowAndShrink => grow::play(self).await,
             Story::Move => moved::play(self).await,
+            Story::KeyMove => key_move::play(self).await,
             Story::Stranger => stranger::play(self).await,
             Story::BadInput => bad_input::play(self).await,
         }
