@@ -2,11 +2,53 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tandem_chain::block::CertifiedBlock;
 use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{Height, OrgName, Round};
 use tandem_consensus::{Role, Standing};
+
+/// The part that a node plays, whatever its organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// It holds its organisation's seat.
+    Validator,
+    /// It is the other node of the pair.
+    Standby,
+    /// It is registered, outside the pair.
+    Observer,
+    /// It is not registered.
+    Unregistered,
+}
+
+impl Part {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Validator, Self::Standby, Self::Observer, Self::Unregistered];
+
+    /// That of a role, and the organisation of a node that is registered.
+    #[must_use]
+    pub fn of(role: &Role) -> (Self, Option<&OrgName>) {
+        match role {
+            Role::Validator { seat, .. } => (Self::Validator, Some(seat)),
+            Role::Standby { seat } => (Self::Standby, Some(seat)),
+            Role::Observer { org } => (Self::Observer, Some(org)),
+            Role::Unregistered => (Self::Unregistered, None),
+        }
+    }
+
+    /// As status, metrics and hooks tell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Standby => "standby",
+            Self::Observer => "observer",
+            Self::Unregistered => "unregistered",
+        }
+    }
+}
 
 /// Where a node stands. Published after each step; readers never touch what consensus works on.
 #[derive(Clone, Debug, PartialEq, Eq)]

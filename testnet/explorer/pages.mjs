@@ -41,7 +41,8 @@ const open = async (options) => {
 
 /** Takes a picture, and holds a page to what every page must be. */
 const examine = async (page, name, look) => {
-  await page.waitForTimeout(150);
+  await page.evaluate(() => Promise.all(document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().iterations !== Infinity).map((one) => one.finished)));
   if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}.${look}.png`, fullPage: true });
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   must(wide <= 0, `${name} (${look}) is ${wide} pixels too wide`);
@@ -123,6 +124,8 @@ try {
   const live = await open({ viewport: { width: 1440, height: 900 } });
   await live.goto(base);
   const height = async () => Number((await live.locator("#figures .big").first().innerText()).replace(/\D/g, ""));
+  const grown = (from) => live.waitForFunction(
+    (from) => Number(document.querySelector("#figures .big").innerText.replace(/\D/g, "")) > from, from);
   const before = await height();
   const boxes = () => live.evaluate(() => ["ring", "pace", "blocks", "txs"].map((id) => {
     const { top, height } = document.getElementById(id).getBoundingClientRect();
@@ -131,7 +134,8 @@ try {
   const placed = await boxes();
   await live.locator("#q").focus();
   await live.keyboard.type("12");
-  await live.waitForTimeout(3500);
+  for (let asked = 0; asked < 3; asked += 1) await live.waitForResponse((response) => response.url() === base);
+  await grown(before);
   must(await height() > before, "the height rises while the page is open");
   must(await boxes() === placed, `nothing moves: ${placed} and ${await boxes()}`);
   must(await live.inputValue("#q") === "12", "what is being typed stays");
@@ -142,7 +146,9 @@ try {
   must(shown === there, `${shown} is ${there}`);
   await live.click("#live");
   const paused = await height();
-  await live.waitForTimeout(2500);
+  // So many blocks that it would have asked again twice and more.
+  const status = async () => (await (await fetch(`${url("bravo-a")}/status`)).json()).result.sync_info;
+  while (Number((await status()).latest_block_height) < paused + 60);
   must(await height() === paused, "a pause is a pause");
   await live.click("#live");
   await live.click("#theme");
@@ -164,8 +170,8 @@ try {
   testnet("kill", "alpha-a");
   await live.locator("article[aria-label='Seat of alpha'] .progress").waitFor({ timeout: 30_000 });
   if (SHOTS) await live.screenshot({ path: `${SHOTS}/pairs.failing.png`, fullPage: true });
-  const begun = Date.now();
-  while (await rows() === had && Date.now() - begun < 60_000) await live.waitForTimeout(200);
+  await live.waitForFunction((had) => document.querySelectorAll("#switches tbody tr").length > had, had,
+    { timeout: 60_000 });
   must(await rows() === had + 1, "the switch comes up on the page that is open");
   must((await live.locator("#switches tbody tr").first().innerText()).includes("automatic"), "it is automatic");
   if (SHOTS) await live.screenshot({ path: `${SHOTS}/pairs.switched.png`, fullPage: true });

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -193,20 +194,18 @@ async fn rpc_address(lines: &mut Lines<BufReader<ChildStderr>>, log: &Log) -> Op
 
 /// The lines that a node has written.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+struct Log(Arc<watch::Sender<String>>);
 
 impl Log {
     /// Keeps the next line; none at the end.
     async fn next(&self, lines: &mut Lines<BufReader<ChildStderr>>) -> Option<String> {
         let line = lines.next_line().await.unwrap()?;
-        let mut text = self.0.lock().unwrap();
-        text.push_str(&line);
-        text.push('\n');
+        self.0.send_modify(|text| text.extend([line.as_str(), "\n"]));
         Some(line)
     }
 
     fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+        self.0.borrow().clone()
     }
 }
 
@@ -329,13 +328,11 @@ impl Node<'_> {
 
     /// Waits until its log has a line with all these words.
     pub async fn logs(&self, words: &[&str]) {
-        let found = async {
-            let has_all = |line: &str| words.iter().all(|word| line.contains(word));
-            while !self.log.text().lines().any(has_all) {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-        };
-        timeout(LIMIT, found).await.unwrap_or_else(|_| panic!("no line has {words:?}"));
+        let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+        let mut log = self.log.0.subscribe();
+        let found = log.wait_for(|text| text.lines().any(has_all));
+        let found = timeout(LIMIT, found).await;
+        drop(found.unwrap_or_else(|_| panic!("no line has {words:?}")).unwrap());
     }
 
     /// Asks it to stop (SIGTERM): it does, with status 0. Returns its log.

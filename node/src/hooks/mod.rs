@@ -21,7 +21,6 @@ mod webhook;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -72,6 +71,8 @@ struct Shared {
     news: watch::Sender<()>,
     /// Held while the record is written, so that an older one never replaces a newer.
     writing: tokio::sync::Mutex<()>,
+    /// The record that was written last.
+    written: watch::Sender<Record>,
     told: Told,
 }
 
@@ -100,17 +101,17 @@ pub struct Figures {
     pub failed: u64,
 }
 
-/// What the hooks were told, counted since the start.
+/// What the hooks were told, counted since the start: by hook, what failed and what was done.
 #[derive(Debug, Default)]
-struct Told([[AtomicU64; 2]; 2]);
+struct Told(watch::Sender<[[u64; 2]; 2]>);
 
 impl Told {
     fn count(&self, hook: Hook, is_done: bool) {
-        self.0[hook as usize][usize::from(is_done)].fetch_add(1, Ordering::Relaxed);
+        self.0.send_modify(|counts| counts[hook as usize][usize::from(is_done)] += 1);
     }
 
     fn get(&self, hook: Hook, is_done: bool) -> u64 {
-        self.0[hook as usize][usize::from(is_done)].load(Ordering::Relaxed)
+        self.0.borrow()[hook as usize][usize::from(is_done)]
     }
 }
 
@@ -119,12 +120,18 @@ impl Shared {
         self.state.lock().expect("no holder of the lock panics")
     }
 
-    /// Makes the record durable.
+    /// Makes the record durable, unless it is.
     async fn write(&self) -> Result<(), HomeError> {
         let _turn = self.writing.lock().await;
-        let (record, path) = (self.state().record.clone(), self.path.clone());
-        let written = spawn_blocking(move || record.store(&path)).await;
-        written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        let record = self.state().record.clone();
+        if *self.written.borrow() == record {
+            return Ok(());
+        }
+        let (wanted, path) = (record.clone(), self.path.clone());
+        let written = spawn_blocking(move || wanted.store(&path)).await;
+        written.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        self.written.send_replace(record);
+        Ok(())
     }
 
     /// The same, again and again until it is: nothing is told before.
@@ -203,11 +210,13 @@ impl Hooks {
         let hooks: Vec<Hook> = tellers.iter().map(Teller::hook).collect();
         let path = home.roles_path();
         let mut record = Record::load(&path)?;
+        let written = watch::Sender::new(record.clone());
         record.keep(&hooks);
         let state = Mutex::new(State { record, since, now: None, caught_up: false, hooks });
         let (news, _) = watch::channel(());
         let writing = tokio::sync::Mutex::default();
-        let shared = Arc::new(Shared { path, state, news, writing, told: Told::default() });
+        let told = Told::default();
+        let shared = Arc::new(Shared { path, state, news, writing, written, told });
         let (stopping, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(keep(Arc::clone(&shared), stopping.subscribe()));
@@ -301,9 +310,9 @@ async fn tell(shared: Arc<Shared>, teller: Teller, mut stopping: watch::Receiver
                 error!(hook = name, old, new, %height, error, "a hook of the change of role has failed");
             }
         }
-        shared.told.count(hook, told.is_ok());
         shared.state().record.end(hook);
         shared.write_until_done().await;
+        shared.told.count(hook, told.is_ok());
         if *stopping.borrow() {
             return;
         }

@@ -10,6 +10,7 @@ use tandem_consensus::Role;
 use tracing::warn;
 
 use crate::home::{HomeError, files};
+use crate::view::Part;
 
 /// Changes that wait for one hook; beyond them the oldest is given up.
 pub const MAX_WAITING: usize = 256;
@@ -35,32 +36,6 @@ impl Hook {
     }
 }
 
-/// A node's part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// It holds its organisation's seat.
-    Validator,
-    /// It is the other node of the pair.
-    Standby,
-    /// It is registered, outside the pair.
-    Observer,
-    /// It is not registered.
-    Unregistered,
-}
-
-impl Part {
-    /// As hooks are told.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Validator => "validator",
-            Self::Standby => "standby",
-            Self::Observer => "observer",
-            Self::Unregistered => "unregistered",
-        }
-    }
-}
-
 /// A node's role from a height on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,14 +53,9 @@ pub struct Standing {
 impl Standing {
     /// By what consensus says, and the role table of the height.
     pub fn new(height: Height, role: &Role, table: &RoleTable) -> Self {
-        let (role, organization) = match role {
-            Role::Validator { seat, .. } => (Part::Validator, Some(seat)),
-            Role::Standby { seat } => (Part::Standby, Some(seat)),
-            Role::Observer { org } => (Part::Observer, Some(org)),
-            Role::Unregistered => (Part::Unregistered, None),
-        };
+        let (part, organization) = Part::of(role);
         let term = organization.and_then(|org| Some(table.seats().get(org)?.term));
-        Self { height, role, organization: organization.cloned(), term }
+        Self { height, role: part, organization: organization.cloned(), term }
     }
 
     /// That of a node before anything was told.

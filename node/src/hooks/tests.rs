@@ -7,16 +7,17 @@ use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::routing::post;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use tandem_chain::roles::Seat;
 use tandem_chain::types::{Power, Term};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 
-use super::record::{
-    MAX_WAITING,
-    Part::{Observer, Standby, Unregistered, Validator},
-};
+use super::record::MAX_WAITING;
 use super::*;
 use crate::testing;
+use crate::view::Part::{Observer, Standby, Unregistered, Validator};
 
 /// The longest that anything here may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -77,6 +78,13 @@ impl Place {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// What a program writes there is read here.
+    fn pipe(&self, name: &str) -> pipe::Receiver {
+        let path = self.dir.path().join(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        pipe::OpenOptions::new().open_receiver(path).unwrap()
+    }
+
     fn record(&self) -> Record {
         Record::load(&self.home.roles_path()).unwrap()
     }
@@ -84,16 +92,14 @@ impl Place {
 
 /// Waits until a hook was told of so many changes, those of which it could not be told included.
 async fn told(roles: &Roles, count: u64) -> Figures {
-    let told = async {
-        loop {
-            let figures = roles.figures()[0];
-            if figures.done + figures.failed >= count && figures.waiting == 0 {
-                return figures;
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LIMIT, told).await.expect("the hook is told in time")
+    let mut told = roles.0.told.0.subscribe();
+    let hook = roles.0.state().hooks[0];
+    let is_enough = |told: &[[u64; 2]; 2]| told[hook as usize].iter().sum::<u64>() >= count;
+    let enough = timeout(LIMIT, told.wait_for(is_enough)).await;
+    drop(enough.expect("the hook is told in time").unwrap());
+    let figures = roles.figures()[0];
+    assert_eq!(figures.waiting, 0);
+    figures
 }
 
 #[tokio::test]
@@ -192,21 +198,18 @@ async fn a_change_that_was_being_told_when_the_process_was_killed_is_told_again_
 
 #[tokio::test]
 async fn what_is_to_be_told_is_durable_while_a_hook_runs_and_a_stop_does_not_wait_for_it() {
-    let place = Place::new("touch begun; sleep 600");
+    let place = Place::new("echo > begun; sleep 600");
+    let begun = place.pipe("begun");
     let hooks = place.start();
     let roles = hooks.roles();
     roles.caught_up(true);
     roles.changed(Height(1), &validator(0), &table(0));
-    let begun = async {
-        while !place.dir.path().join("begun").exists() {
-            sleep(Duration::from_millis(5)).await;
-        }
-        roles.changed(Height(9), &standby(), &table(1));
-        while place.record().waiting(Hook::Program) < 2 {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LIMIT, begun).await.unwrap();
+    timeout(LIMIT, begun.readable()).await.expect("the program runs").unwrap();
+    let mut written = roles.0.written.subscribe();
+    roles.changed(Height(9), &standby(), &table(1));
+    let both = written.wait_for(|record| record.waiting(Hook::Program) == 2);
+    drop(timeout(LIMIT, both).await.expect("both are written down").unwrap());
+    assert_eq!(place.record().waiting(Hook::Program), 2);
     let start = std::time::Instant::now();
     hooks.stop().await;
     assert!(start.elapsed() < LIMIT);
@@ -217,9 +220,10 @@ async fn what_is_to_be_told_is_durable_while_a_hook_runs_and_a_stop_does_not_wai
 #[tokio::test]
 async fn a_program_that_hangs_is_killed_with_what_it_started_and_the_next_change_is_told() {
     let mut place = Place::new(
-        "echo $TANDEM_HEIGHT >> lines; [ $TANDEM_HEIGHT = 9 ] || { sleep 600 & echo $! > child; sleep 600; }",
+        "echo $TANDEM_HEIGHT >> lines; [ $TANDEM_HEIGHT = 9 ] || { exec 3> alive; sleep 600 & echo begun >&3; sleep 600; }",
     );
     place.config.timeout = Duration::from_secs(3);
+    let mut alive = place.pipe("alive");
     let hooks = place.start();
     let roles = hooks.roles();
     roles.caught_up(true);
@@ -229,19 +233,11 @@ async fn a_program_that_hangs_is_killed_with_what_it_started_and_the_next_change
     assert_eq!((figures.done, figures.failed), (1, 1));
     hooks.stop().await;
     assert_eq!(place.lines(), ["1", "9"]);
-    let child = std::fs::read_to_string(place.dir.path().join("child")).unwrap();
-    let status = format!("/proc/{}/status", child.trim());
-    let gone = async {
-        loop {
-            // A zombie that nobody has waited for yet is dead, too.
-            let state = std::fs::read_to_string(&status).unwrap_or_default();
-            if state.is_empty() || state.contains("State:\tZ") {
-                return;
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LIMIT, gone).await.expect("what the program started is killed, too");
+    // It ends once nobody has the other end any more.
+    let mut said = String::new();
+    let gone = timeout(LIMIT, alive.read_to_string(&mut said)).await;
+    gone.expect("what the program started is killed, too").unwrap();
+    assert_eq!(said, "begun\n");
 }
 
 #[tokio::test]

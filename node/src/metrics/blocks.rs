@@ -1,7 +1,7 @@
 //! What is counted of blocks as they are committed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use prometheus_client::metrics::histogram::Histogram;
 use tandem_chain::Error;
@@ -11,8 +11,8 @@ use tandem_chain::ledger::{Event, Receipt};
 use tandem_chain::modules::standby::Reason;
 use tandem_chain::roles::RoleTable;
 use tandem_chain::types::{Address, Height, Power, Timestamp};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
@@ -132,21 +132,23 @@ impl Counts {
 
 /// Counts blocks as they come. Shared by its follower and scrapes alone.
 #[derive(Debug)]
-pub struct Blocks(Mutex<Counts>);
+pub struct Blocks(watch::Sender<Counts>);
 
 impl Blocks {
     /// Nothing is counted yet.
     pub fn new() -> Self {
-        Self(Mutex::new(Counts::new()))
+        Self(watch::Sender::new(Counts::new()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().expect("no holder of the lock panics")
+    /// Follows what is counted.
+    #[cfg(test)]
+    pub fn follow_counts(&self) -> watch::Receiver<Counts> {
+        self.0.subscribe()
     }
 
     /// What was counted so far.
     pub fn counts(&self) -> Counts {
-        self.lock().clone()
+        self.0.borrow().clone()
     }
 
     /// Follows the commits until no more come. Those that were missed are read from the database.
@@ -165,7 +167,7 @@ impl Blocks {
                 Err(RecvError::Closed) => return,
             };
             let height = committed.tip.height;
-            let next = self.lock().last.map(|(height, _)| height.next());
+            let next = self.0.borrow().last.map(|(height, _)| height.next());
             if let Some(next) = next.filter(|next| *next < height) {
                 let (blocks, db) = (Arc::clone(&self), db.clone());
                 let read = spawn_blocking(move || blocks.read(&db, next, height, me)).await;
@@ -177,10 +179,10 @@ impl Blocks {
             let before = before.as_ref().map(|(_, table)| &**table);
             let Committed { block, receipts, events, tip } = &*committed;
             let of_txs = receipts.iter().flat_map(|receipt: &Receipt| &receipt.events);
-            let mut counts = self.lock();
-            counts.add(&block.block, events.iter().chain(of_txs), before, me);
-            counts.newest = Some(Arc::clone(block));
-            drop(counts);
+            self.0.send_modify(|counts| {
+                counts.add(&block.block, events.iter().chain(of_txs), before, me);
+                counts.newest = Some(Arc::clone(block));
+            });
             table = Some((height, Arc::clone(&tip.table)));
         }
     }
@@ -192,7 +194,8 @@ impl Blocks {
                 continue;
             };
             let of_txs = results.receipts.iter().flat_map(|receipt| &receipt.events);
-            self.lock().add(&block.block, results.events.iter().chain(of_txs), None, me);
+            let events = results.events.iter().chain(of_txs);
+            self.0.send_modify(|counts| counts.add(&block.block, events, None, me));
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use tandem_chain::Error;
 use tandem_chain::codec;
 use tandem_chain::modules::standby::{self, SeatView};
 use tandem_chain::tip::Tip;
-use tandem_consensus::Role;
 
 use super::blocks::{Blocks, Counts};
 use super::machine::{Process, disk, folder_bytes};
@@ -17,9 +16,8 @@ use super::table as metric;
 use crate::admission::Counted;
 use crate::health::{self, PARTS};
 use crate::hooks::Roles;
+use crate::view::Part;
 
-/// The roles of a node.
-const ROLES: [&str; 4] = ["validator", "standby", "observer", "unregistered"];
 /// What admission refuses for what is in the transaction itself, and not for want of room.
 const FAILED: [Counted; 8] = [
     Counted::Undecodable,
@@ -118,13 +116,9 @@ fn mempool(page: &mut Page, sources: &Sources) {
 fn node(page: &mut Page, sources: &Sources, tip: &Tip) {
     let view = sources.view.borrow().clone();
     page.each(&metric::BUILD, [([env!("CARGO_PKG_VERSION").to_owned()], 1.0)]);
-    let role = match view.role {
-        Role::Validator { .. } => "validator",
-        Role::Standby { .. } => "standby",
-        Role::Observer { .. } => "observer",
-        Role::Unregistered => "unregistered",
-    };
-    page.each(&metric::ROLE, ROLES.map(|name| ([name.to_owned()], flag(name == role))));
+    let (own, _) = Part::of(&view.role);
+    let parts = Part::ALL.map(|part| ([part.name().to_owned()], flag(part == own)));
+    page.each(&metric::ROLE, parts);
     let faults = health::faults(&sources.view, tip);
     page.one(&metric::HEALTHY, flag(faults.is_empty()));
     let peers = sources.network.peers().len();

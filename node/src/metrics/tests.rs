@@ -15,8 +15,9 @@ use tandem_consensus::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, oneshot, watch};
+use tokio::time::timeout;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Counts};
 use super::table::{self as metric, ALL, Metric};
 use super::{Setup, Sources, sample, serve};
 use crate::admission::{self, Admission, Forward};
@@ -133,14 +134,12 @@ impl Scrape {
 
 /// Waits until the follower has counted a block.
 async fn counted(blocks: &Blocks, height: Height) {
-    for _ in 0..3_000 {
-        let newest = blocks.counts().newest;
-        if newest.is_some_and(|newest| newest.block.header.height == height) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("block {height} is not counted within 30 s");
+    let mut counts = blocks.follow_counts();
+    let is_there = |counts: &Counts| {
+        counts.newest.as_ref().is_some_and(|newest| newest.block.header.height == height)
+    };
+    let counted = timeout(Duration::from_secs(30), counts.wait_for(is_there)).await;
+    drop(counted.expect("it is counted in time").expect("there is a follower"));
 }
 
 #[tokio::test]

@@ -114,6 +114,7 @@ fn percent_decoded(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
     use proptest::prelude::*;
 
     use super::*;
@@ -168,9 +169,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_key_comes_back_percent_encoded(key in prop::collection::vec(any::<u8>(), 0..40)) {
-            let encoded: Vec<String> = key.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let encoded = percent_encode(&key, NON_ALPHANUMERIC);
             let data_set = "prices".parse().unwrap();
-            let parsed = parse(&format!("/records/prices/{}", encoded.concat()));
+            let parsed = parse(&format!("/records/prices/{encoded}"));
             prop_assert_eq!(parsed, Ok(Question::Get { data_set, key }));
         }
 

@@ -17,7 +17,7 @@ use crate::rpc::shapes::comet;
 use crate::rpc::shapes::tandem::OwnStatus;
 use crate::rpc::state::{Peer, RpcState};
 use crate::run::wall_clock;
-use crate::view::NodeView;
+use crate::view::{NodeView, Part};
 
 /// CometBFT's p2p protocol number, which its clients want to see.
 const P2P_VERSION: u64 = 8;
@@ -120,17 +120,16 @@ pub async fn status(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcError>
 }
 
 fn own_status(state: &RpcState, view: &NodeView) -> Result<Value, RpcError> {
-    let (role, organization, term) = match &view.role {
-        Role::Validator { seat, term } => ("validator", Some(seat), Some(*term)),
-        Role::Standby { seat } => ("standby", Some(seat), None),
-        Role::Observer { org } => ("observer", Some(org), None),
-        Role::Unregistered => ("unregistered", None, None),
+    let (part, organization) = Part::of(&view.role);
+    let term = match &view.role {
+        Role::Validator { term, .. } => Some(*term),
+        _ => None,
     };
     let status = OwnStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         public_key: state.me,
         organization: organization.cloned(),
-        role: role.to_owned(),
+        role: part.name().to_owned(),
         term,
         height: view.height,
         round: view.round.0,

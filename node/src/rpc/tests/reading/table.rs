@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tandem_chain::keys::SecretKey;
@@ -149,13 +150,11 @@ pub fn target((method, params): &Question) -> String {
         Value::String(text) if name == "key" || name == "signature" => format!("{name}=0x{text}"),
         Value::String(text) if name == "time" => format!("time={text}"),
         Value::String(text) => {
-            let text = text.replace(' ', "%20").replace('>', "%3E");
-            format!("{name}=%22{text}%22")
+            format!("{name}=%22{}%22", utf8_percent_encode(text, NON_ALPHANUMERIC))
         }
         Value::Object(_) => {
             let text = value.to_string();
-            let encoded: Vec<String> = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            format!("{name}={}", encoded.concat())
+            format!("{name}={}", utf8_percent_encode(&text, NON_ALPHANUMERIC))
         }
         other => format!("{name}={other}"),
     });
