@@ -1,5 +1,6 @@
 //! What a client asks about records.
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tandem_chain::types::DataSetName;
@@ -15,11 +16,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`]; what is not found is an answer with a code.
     pub async fn record(&self, set: &DataSetName, key: &[u8]) -> Result<QueryAnswer, ClientError> {
-        let mut path = format!("/records/{set}/");
-        for byte in key {
-            path.push('%');
-            path.push_str(&hex::encode([*byte]));
-        }
+        let path = format!("/records/{set}/{}", percent_encode(key, NON_ALPHANUMERIC));
         self.abci_query(&path, &[]).await
     }
 
