@@ -2,8 +2,8 @@
 //! with it or begins it again, and the end state is right.
 //!
 //! Each kind of step is done once undisturbed, to learn when it begins and ends on this machine; then again
-//! and again, and killed at a moment between the two that a seed picks. Whether a kill fell within the step
-//! is read from what the disk shows after it: those that did are counted.
+//! and again, and killed at a moment that a seed picks. Whether a kill fell within the step is read from what
+//! the disk shows after it: those that did are counted.
 
 mod backups;
 mod joins;
@@ -33,10 +33,12 @@ use prunes::Prune;
 use scene::{OBSERVER, Scene};
 use snapshots::{Fetch, Restore, Snapshot};
 
-/// Kills of one kind for each that is to fall within the step: a machine that is busy is late.
-const MAX_TRIES: usize = 4;
-/// Time between two looks how far a step is, when it is measured.
-const LOOK: Duration = Duration::from_millis(2);
+/// Kills of one kind that are aimed at the step, for each that is to fall within: a busy machine is late.
+const MAX_TRIES: usize = 8;
+/// Of so many kills one comes before the step is seen to begin.
+const EARLY_OF: usize = 4;
+/// Time between two looks how far a step is.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What a step does when it is told to.
 type Doing<'a, T = ()> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
@@ -219,6 +221,11 @@ impl fmt::Display for Tally {
 
 /// Does a step undisturbed, and then with kills until `share` of them fell within it; how long it took
 /// undisturbed, and how many fell where. The first kill comes after the step that is undisturbed.
+///
+/// One kill of four comes at a moment before the step is seen to begin. The others are aimed: they come when it
+/// is, and a part of its time later: how long it takes to begin, and to be done, is another thing at each go on
+/// a machine with other work, so that times since the start alone would miss a step of a few milliseconds. A kill
+/// that came after the end halves the time in which the next come.
 async fn strike(
     scene: &Scene<'_>,
     step: &mut dyn Step,
@@ -229,31 +236,45 @@ async fn strike(
     step.ready(scene).await.context("making ready")?;
     let start = Instant::now();
     step.begin(scene).await?;
-    let measured = timeout(READY, measure(scene, step, start)).await;
-    let (begins, ends) =
+    let measured = async {
+        let (_, begins) = seen(scene, step, start, |moment| moment != Moment::Before).await?;
+        let (_, ends) = seen(scene, step, start, |moment| moment == Moment::After).await?;
+        anyhow::Ok((begins, ends.saturating_sub(begins)))
+    };
+    let measured = timeout(READY, measured).await;
+    let (begins, took) =
         measured.context("undisturbed, it does not end")?.context("undisturbed")?;
     step.kill(scene).await?;
     tally.count(Moment::After);
     step.again(scene, Moment::After).await.context("killed after it was done undisturbed")?;
 
-    let took = ends.saturating_sub(begins);
-    let (first, last) = (begins.as_micros(), ends.as_micros());
-    let [first, last] = [first, last].map(|at| u64::try_from(at).unwrap_or(u64::MAX));
+    let (mut span, mut aimed) = (took, 0);
     while tally.within < share {
         ensure!(
-            tally.kills() < MAX_TRIES * share + 1,
-            "of {} kills, {} fell within it, not {share}: {tally}",
-            tally.kills(),
+            aimed < MAX_TRIES * share,
+            "of {aimed} kills that were aimed at it, {} fell within it, not {share}: {tally}",
             tally.within
         );
         step.ready(scene).await.context("making ready")?;
-        let at = Duration::from_micros(random.between(first, last));
         let start = Instant::now();
         step.begin(scene).await?;
-        sleep_until(start + at).await;
+        if tally.kills().is_multiple_of(EARLY_OF) {
+            sleep_until(start + part(random, begins)).await;
+        } else {
+            aimed += 1;
+            let has_begun = seen(scene, step, start, |moment| moment != Moment::Before);
+            let begun = timeout(READY, has_begun).await.context("it does not begin")??;
+            if begun.0 == Moment::Within {
+                sleep(part(random, span)).await;
+            }
+        }
+        let at = start.elapsed();
         step.kill(scene).await?;
         let moment = step.moment(scene)?;
         tally.count(moment);
+        if moment == Moment::After {
+            span /= 2;
+        }
         tracing::debug!(?at, %moment, "killed");
         let is_right = step.again(scene, moment).await;
         is_right.with_context(|| {
@@ -263,21 +284,23 @@ async fn strike(
     Ok((took, tally))
 }
 
-/// The times after the start at which a step is first seen to have begun, and to be done.
-async fn measure(
+/// A part of a time.
+fn part(random: &mut Random, of: Duration) -> Duration {
+    let micros = u64::try_from(of.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(random.between(0, micros))
+}
+
+/// Waits until a step is seen to be as far as asked; how far it is, and the time since the start.
+async fn seen(
     scene: &Scene<'_>,
     step: &dyn Step,
     start: Instant,
-) -> Result<(Duration, Duration)> {
-    let mut begins = None;
+    is_far: impl Fn(Moment) -> bool,
+) -> Result<(Moment, Duration)> {
     loop {
         let moment = step.moment(scene)?;
-        let now = start.elapsed();
-        if moment != Moment::Before {
-            begins.get_or_insert(now);
-        }
-        if moment == Moment::After {
-            return Ok((begins.unwrap_or(now), now));
+        if is_far(moment) {
+            return Ok((moment, start.elapsed()));
         }
         sleep(LOOK).await;
     }
