@@ -71,6 +71,10 @@ pub struct Global {
     /// Key file that signs requests to such nodes; the sender's, where a transaction is sent
     #[arg(long, global = true, env = "TANDEM_READ_KEY", value_name = "FILE")]
     pub read_key: Option<PathBuf>,
+    /// File with the passphrase of encrypted key files; it may also stand in TANDEM_PASSPHRASE, or is asked
+    /// for at a terminal
+    #[arg(long, global = true, env = "TANDEM_PASSPHRASE_FILE", value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
     /// Answer in JSON, for scripts; an error too, on standard error
     #[arg(long, global = true)]
     pub json: bool,
@@ -177,6 +181,9 @@ pub struct Init {
     /// Another key that may send transactions: hex, or a key file; may be repeated
     #[arg(long, value_name = "KEY", requires = "org_part")]
     pub user: Vec<String>,
+    /// Encrypt the node key with a passphrase, which each start needs then
+    #[arg(long)]
+    pub encrypt: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,6 +243,28 @@ pub enum Keys {
     New {
         /// File to write, readable by its owner alone
         file: PathBuf,
+        /// Encrypt it with a passphrase
+        #[arg(long)]
+        encrypt: bool,
+    },
+    /// Encrypt a key file with a passphrase
+    Encrypt {
+        /// The file; the node key of the home folder, when it is left out
+        file: Option<PathBuf>,
+    },
+    /// Decrypt a key file: whoever reads it has the key then
+    Decrypt {
+        /// The file; the node key of the home folder, when it is left out
+        file: Option<PathBuf>,
+    },
+    /// Change the passphrase of a key file
+    Passphrase {
+        /// The file; the node key of the home folder, when it is left out
+        file: Option<PathBuf>,
+        /// File with the new passphrase; it may also stand in TANDEM_NEW_PASSPHRASE, or is asked for at a
+        /// terminal
+        #[arg(long, env = "TANDEM_NEW_PASSPHRASE_FILE", value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
     },
     /// Print the public key of a key file
     Show {

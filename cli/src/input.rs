@@ -1,7 +1,8 @@
 //! Arguments that name keys and values, wherever they lie.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::Context;
 use tandem_chain::keys::{PublicKey, SecretKey};
@@ -9,9 +10,10 @@ use tandem_chain::limits::MAX_TX_BYTES;
 use tandem_chain::permit::Permit;
 use tandem_node::client::{As, Client};
 use tandem_node::config::Config;
-use tandem_node::home::{Home, KeyFile};
+use tandem_node::home::{Home, KeyFile, Passphrase, Passphrases};
 use tandem_node::run::load_genesis;
 use tandem_node::storage::Reader;
+use zeroize::Zeroizing;
 
 use crate::args::Global;
 use crate::exit::Usage;
@@ -22,14 +24,72 @@ pub fn public_key(text: &str) -> anyhow::Result<PublicKey> {
         return Ok(key);
     }
     if Path::new(text).exists() {
-        return Ok(secret_key(Path::new(text))?.public());
+        return public_key_in(Path::new(text));
     }
     Err(Usage(format!("\"{text}\" is neither a key of 64 hex digits nor a key file")).into())
 }
 
-/// The key in a key file.
-pub fn secret_key(path: &Path) -> anyhow::Result<SecretKey> {
-    Ok(KeyFile::load(path)?)
+/// The public key in a key file, for which no passphrase is needed.
+pub fn public_key_in(path: &Path) -> anyhow::Result<PublicKey> {
+    Ok(KeyFile::load_public(path)?)
+}
+
+/// The key in a key file, by its passphrase where it is encrypted.
+pub fn secret_key(global: &Global, path: &Path) -> anyhow::Result<SecretKey> {
+    Ok(KeyFile::load(path, &passphrases(global)?)?)
+}
+
+/// Where passphrases come from: a file, the environment, or a person.
+pub fn passphrases(global: &Global) -> anyhow::Result<Passphrases> {
+    passphrases_of(global.passphrase_file.as_deref(), "TANDEM_PASSPHRASE", &PROMPTS)
+}
+
+/// As [`passphrases`], of those that take the place of others.
+pub fn new_passphrases(file: Option<&Path>) -> anyhow::Result<Passphrases> {
+    passphrases_of(file, "TANDEM_NEW_PASSPHRASE", &NEW_PROMPTS)
+}
+
+fn passphrases_of(
+    file: Option<&Path>,
+    name: &str,
+    prompts: &Passphrases,
+) -> anyhow::Result<Passphrases> {
+    let text = std::env::var_os(name).filter(|text| !text.is_empty());
+    match (file, text) {
+        (Some(file), Some(_)) => {
+            let file = file.display();
+            Err(Usage(format!("{name} is set, and so is the file {file}: take one of both")).into())
+        }
+        (Some(file), None) => Ok(Passphrases::in_file(file)),
+        (None, Some(text)) => {
+            let passphrase = Passphrase::new(text.into_encoded_bytes());
+            let passphrase = passphrase.map_err(|reason| Usage(format!("{name}: {reason}")))?;
+            Ok(Passphrases::given(passphrase))
+        }
+        // Whoever sees the question can answer it.
+        (None, None) if std::io::stderr().is_terminal() => Ok(prompts.clone()),
+        (None, None) => Ok(Passphrases::none()),
+    }
+}
+
+/// One for the whole command, so that a file which is read twice is asked about once.
+static PROMPTS: LazyLock<Passphrases> = LazyLock::new(|| Passphrases::asked(prompt));
+static NEW_PROMPTS: LazyLock<Passphrases> = LazyLock::new(|| Passphrases::asked(prompt));
+
+fn prompt(words: &str) -> std::io::Result<Zeroizing<String>> {
+    rpassword::prompt_password(words).map(Zeroizing::new)
+}
+
+/// The passphrase for a key file that is made, where it is to be encrypted.
+pub fn new_passphrase(
+    global: &Global,
+    encrypt: bool,
+    path: &Path,
+) -> anyhow::Result<Option<Passphrase>> {
+    if !encrypt {
+        return Ok(None);
+    }
+    Ok(Some(passphrases(global)?.for_new(path)?))
 }
 
 /// A new random key.
@@ -108,7 +168,7 @@ fn reads_as(global: &Global, key: Option<&Path>) -> anyhow::Result<Option<As>> {
         return Ok(Some(As::Permit(permit(text)?)));
     }
     let key = global.read_key.as_deref().or(key);
-    Ok(key.map(secret_key).transpose()?.map(As::Key))
+    Ok(key.map(|path| secret_key(global, path)).transpose()?.map(As::Key))
 }
 
 /// Clients of all nodes on the command line, which read by `key` where nothing else is said and nodes

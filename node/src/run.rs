@@ -32,7 +32,7 @@ use crate::backup::BackupError;
 use crate::config::{self, Config, ConfigError, Instrumentation, Log};
 use crate::driver::{self, Fatal, Publishers, Restores};
 use crate::genesis_files;
-use crate::home::{Home, HomeError, files};
+use crate::home::{Home, HomeError, Passphrases, files};
 use crate::hooks::Hooks;
 use crate::indexer::Indexer;
 use crate::join::Reception;
@@ -115,6 +115,8 @@ pub struct Options {
     pub genesis_hash: Option<Hash>,
     /// What a restore trusts first, in the place of what the configuration says.
     pub trust: Option<TrustedBlock>,
+    /// Where the passphrase of an encrypted node key comes from.
+    pub passphrases: Passphrases,
 }
 
 /// Reads and validates the genesis file of a home folder; with it come warnings for the operator.

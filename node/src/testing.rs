@@ -114,7 +114,7 @@ impl Chain {
         let genesis = genesis();
         let dir = tempfile::tempdir().expect("a folder");
         let home = Home::new(dir.path().join("home"));
-        home.init(&Config::default(), &validator(0)).expect("a home");
+        home.init(&Config::default(), &validator(0), None).expect("a home");
         std::fs::write(home.genesis_path(), genesis.to_json()).expect("a genesis file");
         let config = StorageConfig::default();
         let db = Database::open(&home.data_path(), genesis.hash(), &config).expect("a database");

@@ -27,7 +27,7 @@ pub fn create(layout: &Layout, secrets: &[SecretKey]) -> Result<()> {
     let json = genesis.to_json();
     for (node, secret) in layout.nodes.iter().zip(secrets) {
         let home = Home::new(layout.home(node));
-        home.init(&of_network(layout, config(node, &BTreeMap::new())), secret)?;
+        home.init(&of_network(layout, config(node, &BTreeMap::new())), secret, None)?;
         files::write_atomic(&home.genesis_path(), json.as_bytes(), 0o644)?;
     }
     let keys = layout.dir().join("keys");
@@ -141,7 +141,7 @@ mod tests {
         let mut hashes = std::collections::BTreeSet::new();
         for node in &layout.nodes {
             let home = Home::new(layout.home(node));
-            assert_eq!(home.node_key().unwrap().public(), node.key);
+            assert_eq!(home.node_public_key().unwrap(), node.key);
             let json = std::fs::read_to_string(home.genesis_path()).unwrap();
             let genesis = Genesis::from_json(&json).unwrap();
             assert!(genesis.validate().unwrap().is_empty(), "a pair each, four seats: no warning");
@@ -150,8 +150,8 @@ mod tests {
             assert_eq!(config.rpc.listen.port(), node.rpc_port);
         }
         assert_eq!(hashes.len(), 1);
-        let admin = KeyFile::load(&dir.path().join("keys/delta-admin.json")).unwrap();
-        assert_eq!(admin.public(), layout.admin(&layout.orgs[3]).public());
+        let admin = KeyFile::load_public(&dir.path().join("keys/delta-admin.json")).unwrap();
+        assert_eq!(admin, layout.admin(&layout.orgs[3]).public());
 
         let node = &layout.nodes[0];
         let other = layout.nodes[1].key;

@@ -101,6 +101,9 @@ pub struct Join {
     /// Time for all of it, until the node is in the register
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]
     pub timeout: Duration,
+    /// Encrypt the node key, where one is made, with a passphrase, which each start needs then
+    #[arg(long)]
+    pub encrypt: bool,
     /// Do not start the node when it has joined
     #[arg(long)]
     pub no_start: bool,

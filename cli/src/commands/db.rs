@@ -87,14 +87,14 @@ impl Opened {
                 job: None,
             });
         }
-        let key = self.home.node_key()?;
+        let key = self.home.node_key(&input::passphrases(global)?)?;
         let client = self.running(global, key.public()).await?;
         Ok(client.operator(&self.sign(OperatorCall::Storage { wait: false }, &key)).await?)
     }
 
     /// Asks the node that runs, and waits until it has done it.
     pub async fn ask(&self, global: &Global, call: OperatorCall) -> anyhow::Result<Job> {
-        let key = self.home.node_key()?;
+        let key = self.home.node_key(&input::passphrases(global)?)?;
         let client = self.running(global, key.public()).await?;
         let begun: Job = client.operator(&self.sign(call, &key)).await?;
         loop {
@@ -279,7 +279,7 @@ async fn make_backup(
             db,
             storage: &opened.storage,
             genesis: &opened.genesis,
-            node: opened.home.node_key()?.public(),
+            node: opened.home.node_public_key()?,
             time: wall_clock(),
             dir: &dir,
             name: &name,

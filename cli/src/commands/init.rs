@@ -29,6 +29,8 @@ pub fn init(global: &Global, init: Init) -> anyhow::Result<()> {
     let users: Vec<_> =
         init.user.iter().map(|user| input::public_key(user)).collect::<Result<_, _>>()?;
 
+    let passphrase = input::new_passphrase(global, init.encrypt, &home.node_key_path())?;
+
     let secret = input::new_key();
     let mut part = None;
     if let Some((path, org)) = init.org_part.as_ref().zip(init.org) {
@@ -38,7 +40,7 @@ pub fn init(global: &Global, init: Init) -> anyhow::Result<()> {
         part = Some((path, genesis_files::changed_part(path, change)?));
     }
 
-    let key = home.init(&config, &secret)?;
+    let key = home.init(&config, &secret, passphrase.as_ref())?;
     if let Some((genesis, _)) = &genesis {
         files::write_atomic(&home.genesis_path(), genesis.to_json().as_bytes(), 0o644)?;
     }

@@ -17,7 +17,14 @@ pub fn join(global: &Global, args: Join) -> anyhow::Result<()> {
     let config = config(&args)?;
     let home = Home::new(&global.home);
     let (genesis, trust) = (token.genesis, token.trust);
-    let plan = Plan { token, home: home.clone(), config, patience: args.timeout };
+    let plan = Plan {
+        token,
+        home: home.clone(),
+        config,
+        passphrases: input::passphrases(global)?,
+        encrypt: args.encrypt,
+        patience: args.timeout,
+    };
     if args.address.is_empty() && !home.config_path().exists() && !global.json {
         eprintln!(
             "no ADDRESS is given, so that no node dials this one: it has to reach the others, and is \

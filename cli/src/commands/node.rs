@@ -49,7 +49,7 @@ pub async fn node(global: &Global, node: Node) -> anyhow::Result<()> {
 }
 
 async fn invite(global: &Global, args: Invite) -> anyhow::Result<()> {
-    let admin = input::secret_key(&args.admin_key)?;
+    let admin = input::secret_key(global, &args.admin_key)?;
     let lost = args.replace.as_deref().map(input::public_key).transpose()?;
     let part = match lost {
         Some(lost) => InvitedAs::Replacement { lost },

@@ -52,8 +52,8 @@ pub async fn org(global: &Global, command: Org) -> anyhow::Result<()> {
         }
         Org::AdminKey { new, sending } => {
             let client = input::client(global, Some(&sending.key)).await?;
-            let new = input::secret_key(&new)?;
-            let old = input::secret_key(&sending.key)?.public();
+            let new = input::secret_key(global, &new)?;
+            let old = input::public_key_in(&sending.key)?;
             let (chain_id, org) = tx::own_org(&client, &old, &sending.key).await?;
             let proof = registration_proof(&chain_id, &org, &new);
             let call = consortium::Call::SetAdminKey { key: new.public(), proof };

@@ -20,7 +20,7 @@ pub async fn permit(global: &Global, command: Permit) -> anyhow::Result<()> {
 }
 
 async fn make(global: &Global, args: MakePermit) -> anyhow::Result<()> {
-    let key = input::secret_key(&args.key)?;
+    let key = input::secret_key(global, &args.key)?;
     let only = match (args.set, args.keys.range()?) {
         (Some(data_set), range) => Some(Part { data_set, range: range.unwrap_or_else(Range::all) }),
         (None, None) => None,

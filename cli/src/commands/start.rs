@@ -7,6 +7,7 @@ use tandem_node::run::{self, Options};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Global, Start};
+use crate::input;
 
 /// Time that what cannot be stopped, such as the look-up of a name, has to end when all else has.
 pub const END_TIMEOUT: Duration = Duration::from_secs(1);
@@ -14,7 +15,8 @@ pub const END_TIMEOUT: Duration = Duration::from_secs(1);
 pub fn start(global: &Global, args: &Start) -> anyhow::Result<()> {
     let home = Home::new(&global.home);
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    let options = Options { genesis_hash: args.genesis_hash, trust: args.trust };
+    let passphrases = input::passphrases(global)?;
+    let options = Options { genesis_hash: args.genesis_hash, trust: args.trust, passphrases };
     Ok(run_to_end(runtime, END_TIMEOUT, run::run(&home, options))?)
 }
 

@@ -129,8 +129,8 @@ pub async fn proved(
         let text = "without --proof, the key is given by its file; see also `tandem keys proof`";
         return Err(Usage(text.to_owned()).into());
     }
-    let key = input::secret_key(Path::new(key))?;
-    let sender = input::secret_key(&sending.key)?.public();
+    let key = input::secret_key(global, Path::new(key))?;
+    let sender = input::public_key_in(&sending.key)?;
     let client = input::client(global, Some(&sending.key)).await?;
     let chain_id = client.status().await?.node_info.network;
     let Some(org) = client.key(&sender).await?.organization else {
@@ -215,7 +215,7 @@ pub async fn submit(
     call: Call,
     sending: &Sending,
 ) -> anyhow::Result<Option<TxInfo>> {
-    let key = input::secret_key(&sending.key)?;
+    let key = input::secret_key(global, &sending.key)?;
     let tx = prepare(client, &key, call, sending.valid_for).await?;
     if sending.sign_only {
         let signed = json!({

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tandem_chain::modules::{Call, records};
 use tandem_node::client::{Client, prepare};
-use tandem_node::home::KeyFile;
+use tandem_node::home::{KeyFile, Passphrases};
 
 use crate::support::{Desk, Node};
 
@@ -204,7 +204,7 @@ async fn what_is_wrong_with_a_token_is_named() {
 
 /// Has blocks made, one after another, until there are so many: of an idle chain that would take long.
 async fn grow(desk: &Desk, node: &Node<'_>, blocks: u64) {
-    let key = KeyFile::load(&desk.path("alpha-user.json")).unwrap();
+    let key = KeyFile::load(&desk.path("alpha-user.json"), &Passphrases::none()).unwrap();
     let client = Client::new(node.url()).unwrap();
     let data_set = || "grown".parse().unwrap();
     let prepare = |call| prepare(&client, &key, Call::Records(call), 5_000);

@@ -11,6 +11,7 @@ mod genesis;
 mod home;
 mod join;
 mod node;
+mod passphrase;
 mod program;
 mod prune;
 mod rights;

@@ -68,6 +68,22 @@ impl Desk {
         self.ended(self.command(line), line).await
     }
 
+    /// As [`Desk::run`], with variables in its environment.
+    pub async fn run_with(&self, environment: &[(&str, &str)], line: &str) -> Ran {
+        let mut command = self.command(line);
+        command.envs(environment.iter().copied());
+        self.ended(command, line).await
+    }
+
+    /// Begins to run `tandem` at a terminal, on which it reads and writes. When it is dropped it is killed.
+    pub fn begin_at_terminal(&self, line: &str) -> Child {
+        let mut command = Command::new("script");
+        let line = format!("{} {line}", env!("CARGO_BIN_EXE_tandem"));
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        let mut command = self.prepared(command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
     /// As [`Desk::run`], with a file as its standard input.
     pub async fn run_reading(&self, line: &str, file: &str) -> Ran {
         let mut command = self.command(line);
@@ -172,7 +188,16 @@ impl Desk {
 
     fn prepared(&self, mut command: Command) -> Command {
         command.current_dir(self.dir.path());
-        for name in ["HOME", "NODE", "PERMIT", "READ_KEY"] {
+        for name in [
+            "HOME",
+            "NODE",
+            "PERMIT",
+            "READ_KEY",
+            "PASSPHRASE",
+            "PASSPHRASE_FILE",
+            "NEW_PASSPHRASE",
+            "NEW_PASSPHRASE_FILE",
+        ] {
             command.env_remove(format!("TANDEM_{name}"));
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -100,7 +100,7 @@ pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, Ba
     // The mark goes before the key, as in `init`: never is there a key that seems to be new.
     let key_path = home.node_key_path();
     let key = if key_path.exists() { key_path } else { restoring.join(KEY_FILE) };
-    let node = KeyFile::load(&key)?.public();
+    let node = KeyFile::load_public(&key)?;
     GuardFile { public_key: node, state: GuardState::Restored }.store(&home.guard_path())?;
     for (name, path) in own {
         let from = restoring.join(name);

@@ -68,7 +68,7 @@ impl Setting {
     /// A home for the same node on another machine.
     fn other_home(&self) -> Home {
         let home = Home::new(self.dir.path().join("other"));
-        home.init(&Config::default(), &testing::validator(0)).unwrap();
+        home.init(&Config::default(), &testing::validator(0), None).unwrap();
         home
     }
 
@@ -143,7 +143,7 @@ fn a_backup_with_the_key_makes_a_whole_home() {
     setting.create(NAME, true).unwrap();
     let home = Home::new(setting.dir.path().join("new"));
     restore(&home, &setting.folder(), false).unwrap();
-    assert_eq!(home.node_key().unwrap().public(), testing::validator(0).public());
+    assert_eq!(home.node_public_key().unwrap(), testing::validator(0).public());
     assert_eq!(guard_state(&home), Some(GuardState::Restored));
     assert_eq!(Config::load(&home.config_path()).unwrap(), Config::default());
     setting.is_in(&home);
@@ -420,7 +420,7 @@ fn an_encrypted_database_is_restored_with_its_key_alone() {
     StorageKey::new([9; 32]).create(&key_file).unwrap();
     let mut config = Config::default();
     config.storage.key_file = key_file.clone();
-    home.init(&config, &testing::validator(0)).unwrap();
+    home.init(&config, &testing::validator(0), None).unwrap();
     fs::write(home.genesis_path(), genesis.to_json()).unwrap();
     let storage = home.storage(&config).unwrap();
     let db = Database::open(&home.data_path(), genesis.hash(), &storage).unwrap();

@@ -83,7 +83,7 @@ pub fn import(
 ) -> Result<Imported, ImportError> {
     let config = Config::load(&home.config_path()).map_err(NodeError::from)?;
     let genesis = load_genesis(home, None)?.0;
-    let me = home.node_key().map_err(NodeError::from)?.public();
+    let me = home.node_public_key().map_err(NodeError::from)?;
     let mut lines = LineReader::begin(input)?;
     check_header(lines.header(), &genesis.chain_id, genesis.hash())
         .map_err(|reason| lines.fault(LineFault::Content(reason)))?;

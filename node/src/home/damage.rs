@@ -44,7 +44,7 @@ fn home() -> (Home, SecretKey, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path().join("node"));
     let key = testing::validator(0);
-    home.init(&Config::default(), &key).unwrap();
+    home.init(&Config::default(), &key, None).unwrap();
     std::fs::write(home.genesis_path(), testing::genesis().to_json()).unwrap();
     (home, key, dir)
 }
@@ -57,7 +57,7 @@ fn a_flipped_byte_of_a_nodes_key_is_an_error_or_harmless_and_never_another_key()
     flip(
         &home.node_key_path(),
         1,
-        || home.node_key(),
+        || home.node_key(&Passphrases::none()),
         |found, name| match found {
             Ok(found) => assert_eq!(found.public(), key.public(), "{name}"),
             Err(text) => {

@@ -16,6 +16,8 @@ mod damage;
 pub mod files;
 mod guard_file;
 mod key_file;
+mod passphrase;
+mod sealed_key;
 mod storage_key;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ use crate::storage::StorageConfig;
 
 pub use guard_file::{GuardFile, GuardState};
 pub use key_file::KeyFile;
+pub use passphrase::{Passphrase, Passphrases, Prompt};
 pub use storage_key::StorageKey;
 
 /// What can be wrong with a home folder or a file in it.
@@ -65,6 +68,16 @@ pub enum HomeError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// A passphrase is needed, and there is none, or another one.
+    #[error("{} {state}, and {reason}", path.display())]
+    Locked {
+        /// The key file.
+        path: PathBuf,
+        /// Why one is needed.
+        state: &'static str,
+        /// What is wrong with it, and what to do.
+        reason: String,
     },
     /// The content is not what belongs there.
     #[error("{}: {reason}", path.display())]
@@ -184,14 +197,20 @@ impl Home {
         self.root.join("snapshots")
     }
 
-    /// Makes the folder with `config`, `key` and the key's guard record.
+    /// Makes the folder with `config`, `key` and the key's guard record; the key is encrypted where a passphrase
+    /// is given.
     ///
     /// The guard record is written before the key: a crash in between leaves a record without a
     /// key, which the next `init` replaces, and never a new key that counts as lost.
     ///
     /// # Errors
     /// [`HomeError::Exists`] when there is a node key already: a key is never overwritten.
-    pub fn init(&self, config: &Config, key: &SecretKey) -> Result<PublicKey, HomeError> {
+    pub fn init(
+        &self,
+        config: &Config,
+        key: &SecretKey,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<PublicKey, HomeError> {
         let key_path = self.node_key_path();
         if key_path.exists() {
             return Err(HomeError::Exists {
@@ -200,13 +219,14 @@ impl Home {
                        --home",
             });
         }
+        let file = KeyFile::made(&key_path, key, passphrase)?;
         files::create_dir(&self.root.join("config"))?;
         files::create_dir(&self.data_path())?;
         if !self.config_path().exists() {
             files::write_atomic(&self.config_path(), config.to_toml().as_bytes(), 0o644)?;
         }
         GuardFile::new(key.public()).store(&self.guard_path())?;
-        KeyFile::new(key).create(&key_path)?;
+        file.create(&key_path)?;
         Ok(key.public())
     }
 
@@ -214,8 +234,16 @@ impl Home {
     ///
     /// # Errors
     /// Those of [`KeyFile::load`].
-    pub fn node_key(&self) -> Result<SecretKey, HomeError> {
-        KeyFile::load(&self.node_key_path())
+    pub fn node_key(&self, passphrases: &Passphrases) -> Result<SecretKey, HomeError> {
+        KeyFile::load(&self.node_key_path(), passphrases)
+    }
+
+    /// The node's public key, for which no passphrase is needed.
+    ///
+    /// # Errors
+    /// Those of [`KeyFile::read`].
+    pub fn node_public_key(&self) -> Result<PublicKey, HomeError> {
+        KeyFile::load_public(&self.node_key_path())
     }
 
     /// The guard record beside the key; none when the file is not there, which makes the key a
@@ -239,11 +267,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::new(dir.path().join("node"));
         let key = SecretKey::from_seed(&[7; 32]);
-        let public = home.init(&Config::default(), &key).unwrap();
+        let public = home.init(&Config::default(), &key, None).unwrap();
 
         let mode = std::fs::metadata(home.node_key_path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(home.node_key().unwrap().public(), public);
+        assert_eq!(home.node_public_key().unwrap(), public);
         let guard = home.guard().unwrap().unwrap();
         assert_eq!(guard, GuardFile { public_key: public, state: GuardState::New });
         assert_eq!(Config::load(&home.config_path()).unwrap(), Config::default());
@@ -253,10 +281,10 @@ mod tests {
     fn a_key_is_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::new(dir.path());
-        home.init(&Config::default(), &SecretKey::from_seed(&[1; 32])).unwrap();
-        let again = home.init(&Config::default(), &SecretKey::from_seed(&[2; 32]));
+        home.init(&Config::default(), &SecretKey::from_seed(&[1; 32]), None).unwrap();
+        let again = home.init(&Config::default(), &SecretKey::from_seed(&[2; 32]), None);
         assert!(matches!(again, Err(HomeError::Exists { .. })));
-        assert_eq!(home.node_key().unwrap().public(), SecretKey::from_seed(&[1; 32]).public());
+        assert_eq!(home.node_public_key().unwrap(), SecretKey::from_seed(&[1; 32]).public());
     }
 
     #[test]

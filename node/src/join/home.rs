@@ -9,7 +9,7 @@ use super::newcomer::JoinError;
 use super::token::{MAX_TOKEN_LEN, Token, TokenMember};
 use crate::config::Config;
 use crate::genesis_files;
-use crate::home::{Home, HomeError, files};
+use crate::home::{Home, HomeError, Passphrases, files};
 use crate::storage::Database;
 
 /// Content of `config/join.json`.
@@ -28,7 +28,7 @@ pub(super) fn has_joined(
     if home.join_path().exists() || !home.node_key_path().exists() {
         return Ok(None);
     }
-    let node = home.node_key()?.public();
+    let node = home.node_public_key()?;
     let (root, org) = (home.root().display(), &token.invitation.body.org);
     let other = |what: &str| {
         Err(JoinError::OtherHome(format!(
@@ -81,12 +81,13 @@ pub(super) fn configured(home: &Home, token: &Token, plan: Config) -> Result<Con
 }
 
 /// Makes the home, or finds what an earlier attempt has made of it; the node's key, and whether it is
-/// new. The token's file is written before the key, so that a key without it is another node's, or one
+/// new; a new one is encrypted where that is asked for. The token's file is written before the key, so that a key without it is another node's, or one
 /// that has joined.
 pub(super) fn prepare(
     home: &Home,
     token: &Token,
     config: &Config,
+    (passphrases, encrypt): (&Passphrases, bool),
 ) -> Result<(SecretKey, bool), JoinError> {
     let path = home.join_path();
     if let Some(text) = files::read(&path, 2 * MAX_TOKEN_LEN as u64)? {
@@ -108,18 +109,22 @@ pub(super) fn prepare(
             )));
         }
     }
+    let is_new = !home.node_key_path().exists();
+    // A passphrase that is missing is told before anything is written.
+    let passphrase = (is_new && encrypt).then(|| passphrases.for_new(&home.node_key_path()));
+    let passphrase = passphrase.transpose()?;
     files::create_dir(&home.root().join("config"))?;
     let file = JoinFile { token: token.to_text() };
     let text = serde_json::to_string_pretty(&file).expect("a plain struct");
     files::write_atomic(&path, format!("{text}\n").as_bytes(), 0o600)?;
-    if home.node_key_path().exists() {
+    if !is_new {
         if !home.config_path().exists() {
             files::write_atomic(&home.config_path(), config.to_toml().as_bytes(), 0o644)?;
         }
-        return Ok((home.node_key()?, false));
+        return Ok((home.node_key(passphrases)?, false));
     }
     let secret = SecretKey::from_seed(&rand::random());
-    home.init(config, &secret)?;
+    home.init(config, &secret, passphrase.as_ref())?;
     Ok((secret, true))
 }
 

@@ -27,7 +27,7 @@ use super::home::{configured, has_genesis, has_joined, prepare};
 use super::token::{Token, TokenMember};
 use super::wire::{Answer, Greeting, GuestHello, MAX_CHUNK_BYTES, Question, reason};
 use crate::config::{Config, ConfigError};
-use crate::home::{Home, HomeError, files};
+use crate::home::{Home, HomeError, Passphrases, files};
 use crate::network::limits::{MAX_GUEST_ANSWER_BYTES, VISIT_TIME};
 use crate::network::{Error as NetworkError, Visit, try_listen};
 use crate::rpc;
@@ -63,6 +63,10 @@ pub struct Plan {
     /// The node's configuration, for a home that has none; the members to begin with are added. Its
     /// `p2p.addresses` are registered.
     pub config: Config,
+    /// Where the passphrase of an encrypted node key comes from.
+    pub passphrases: Passphrases,
+    /// Whether a node key that is made is encrypted.
+    pub encrypt: bool,
     /// Time for all of it. Each member is called on once at least.
     pub patience: Duration,
 }
@@ -181,7 +185,7 @@ pub(super) async fn join_from(
     first: usize,
     mut progress: impl FnMut(&Progress),
 ) -> Result<Joined, JoinError> {
-    let Plan { token, home, config, patience } = plan;
+    let Plan { token, home, config, passphrases, encrypt, patience } = plan;
     let org = token.invitation.body.org.clone();
     if let Some((node, height)) = has_joined(&home, &token)? {
         progress(&Progress::Registered { height });
@@ -191,7 +195,7 @@ pub(super) async fn join_from(
     // What would keep the node from its start is found before it is registered.
     try_listen(&config.p2p.listen)?;
     drop(rpc::bind(config.rpc.listen, "rpc.listen").await.map_err(JoinError::Rpc)?);
-    let (secret, new) = prepare(&home, &token, &config)?;
+    let (secret, new) = prepare(&home, &token, &config, (&passphrases, encrypt))?;
     let node = secret.public();
     progress(&Progress::Key { node, new });
     let has_genesis = has_genesis(&home, token.genesis)?;

@@ -25,7 +25,7 @@ use super::wire::{Answer, Executed, Greeting, GuestHello, Question};
 use super::{JoinError, Joined, Plan, Progress, Reception, Token, TokenMember};
 use crate::admission::{Admission, Forward, Setup};
 use crate::config::Config;
-use crate::home::{Home, StorageKey};
+use crate::home::{Home, Passphrases, StorageKey};
 use crate::network::{
     Error as NetworkError, Events, Guest, GuestId, Host, Network, Visit, Welcome,
 };
@@ -170,14 +170,21 @@ impl Machine {
         config: Config,
         patience: Duration,
     ) -> (Result<Joined, JoinError>, Vec<Progress>) {
-        let plan = Plan { token: token.clone(), home: self.home(), config, patience };
+        let plan = Plan {
+            token: token.clone(),
+            home: self.home(),
+            config,
+            passphrases: Passphrases::none(),
+            encrypt: false,
+            patience,
+        };
         let mut told = Vec::new();
         let joined = join_from(plan, 0, |progress| told.push(progress.clone())).await;
         (joined, told)
     }
 
     fn key(&self) -> PublicKey {
-        self.home().node_key().unwrap().public()
+        self.home().node_public_key().unwrap()
     }
 }
 
@@ -290,7 +297,7 @@ async fn a_join_that_was_interrupted_goes_on_with_the_same_command() {
         assert!(!told.iter().any(|step| matches!(step, Progress::Sent { .. })), "{told:?}");
     }
     // Who is registered is told so, and nothing else.
-    let secret = home.node_key().unwrap();
+    let secret = home.node_key(&Passphrases::none()).unwrap();
     let (mut visit, greeting) = call(&member, &token, &secret).await;
     assert!(matches!(greeting, Greeting::Received { registered: true, .. }), "{greeting:?}");
     let gone = Err(NetworkError::NotConnected { peer: member.key });
@@ -363,7 +370,7 @@ async fn what_cannot_be_joined_is_named() {
 
     // A home of another node, or of another join.
     let home = Machine::new();
-    home.home().init(&config(), &testing::key(50)).unwrap();
+    home.home().init(&config(), &testing::key(50), None).unwrap();
     let before = std::fs::read(home.home().config_path()).unwrap();
     let error = home.join(&member.token(3, 100)).await.0;
     assert!(text(error).contains("was not made by `tandem join`"));

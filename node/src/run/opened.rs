@@ -42,7 +42,7 @@ impl Opened {
                 "the chain begins at its genesis time, which is yet to come: no block is made before"
             );
         }
-        let key = home.node_key()?;
+        let key = home.node_key(&options.passphrases)?;
         let storage = home.storage(&config)?;
         let configured = config.snapshots.trusted().expect("the configuration is checked");
         let trust = options.trust.or(configured);

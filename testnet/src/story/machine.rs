@@ -11,7 +11,7 @@ use serde_json::Value;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::{Height, OrgName};
 use tandem_node::config::Config;
-use tandem_node::home::{Home, files};
+use tandem_node::home::{Home, Passphrases, files};
 use tokio::process::Command;
 
 use super::Stage;
@@ -183,7 +183,7 @@ impl Machine {
         let mut config = self.config();
         let at = |node: &Node| (node.key, vec![homes::address(node.p2p_port)]);
         config.p2p.bootstrap = members.iter().map(at).collect();
-        self.home.init(&config, key)?;
+        self.home.init(&config, key, None)?;
         files::write_atomic(&self.home.genesis_path(), genesis.as_bytes(), 0o644)?;
         self.start(stage).await
     }
@@ -248,7 +248,7 @@ impl Machine {
 
     /// Its node key.
     pub fn secret(&self) -> Result<SecretKey> {
-        Ok(self.home.node_key()?)
+        Ok(self.home.node_key(&Passphrases::none())?)
     }
 
     /// Where it answers RPC.

@@ -91,7 +91,7 @@ impl Copy {
     fn new(source: &Source, key: SecretKey) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::new(dir.path().join("node"));
-        home.init(&Config::default(), &key).unwrap();
+        home.init(&Config::default(), &key, None).unwrap();
         std::fs::write(home.genesis_path(), source.chain.genesis.to_json()).unwrap();
         Self { home, key, _dir: dir }
     }

@@ -72,7 +72,7 @@ async fn a_node_that_has_left_is_not_received_by_the_invitation_that_it_used() {
     let node = member.committing(machine.join(&token)).await.0.unwrap().node;
     member.commit(vec![member.sign(0, consortium::Call::RemoveNode { node })]);
     assert!(!member.is_registered(&node));
-    let secret = machine.home().node_key().unwrap();
+    let secret = machine.home().node_key(&Passphrases::none()).unwrap();
     let (_, greeting) = call(&member, &token, &secret).await;
     assert!(matches!(greeting, Greeting::Refused { code: 17, .. }), "{greeting:?}");
     // A registration that fails in the ledger has its reason.

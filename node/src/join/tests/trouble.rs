@@ -165,7 +165,7 @@ async fn a_node_that_has_found_itself_in_its_register_starts_with_the_same_comma
     // Its database is encrypted.
     let mut config = config();
     config.storage.key_file = "storage.key".into();
-    home.init(&config, &secret).unwrap();
+    home.init(&config, &secret, None).unwrap();
     StorageKey::random().create(&home.root().join("storage.key")).unwrap();
     std::fs::write(home.genesis_path(), genesis.to_json()).unwrap();
     let started = |genesis: &Genesis| {

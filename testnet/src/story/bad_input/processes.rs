@@ -9,7 +9,7 @@ use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::SecretKey;
 use tandem_chain::types::{Height, Timestamp};
 use tandem_node::config::Config;
-use tandem_node::home::{Home, files};
+use tandem_node::home::{Home, Passphrases, files};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -49,7 +49,7 @@ impl Intruder {
         let target = stage.net().layout().node("alpha-a")?;
         let dial = BTreeMap::from([(target.key, target.p2p_port)]);
         let home = Home::new(&folder);
-        home.init(&homes::config(&node, &dial), key)?;
+        home.init(&homes::config(&node, &dial), key, None)?;
         files::write_atomic(&home.genesis_path(), genesis.to_json().as_bytes(), 0o644)?;
         Ok(Self { node, log: folder.join("node.log"), home })
     }
@@ -92,7 +92,7 @@ pub async fn play(stage: &mut Stage) -> Result<usize> {
     intruder.is_refused(stage, &["not registered"]).await.context("an unregistered peer")?;
     stage.report.holds("a peer with an unregistered key is refused at the handshake, by name");
 
-    let registered = Home::new(layout.home(layout.node("obs-1")?)).node_key()?;
+    let registered = Home::new(layout.home(layout.node("obs-1")?)).node_key(&Passphrases::none())?;
     let mut other = genesis.clone();
     other.genesis_time = Timestamp(other.genesis_time.0 + 1);
     let other_genesis = Intruder::new(stage, "other-genesis", &registered, &other)?;
@@ -139,7 +139,8 @@ pub async fn full_disk(stage: &mut Stage) -> Result<usize> {
     let layout = stage.net().layout();
     let of_node = Home::new(layout.home(layout.node("obs-1")?));
     let genesis = Genesis::from_json(&std::fs::read_to_string(of_node.genesis_path())?)?;
-    let node = Intruder::new(stage, "full-disk", &of_node.node_key()?, &genesis)?;
+    let node =
+        Intruder::new(stage, "full-disk", &of_node.node_key(&Passphrases::none())?, &genesis)?;
     let program = node.home.root().join("with-a-limit");
     let tandem = stage.tandem.display();
     // Ignored, the signal leaves it at the error that the write returns.

@@ -9,7 +9,7 @@ use tandem_chain::codec;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::Height;
-use tandem_node::home::Home;
+use tandem_node::home::{Home, Passphrases};
 use tandem_node::network::{
     Channel, Error, Events, Network, NetworkConfig, NetworkEvent, Rates, claim_frame,
 };
@@ -53,7 +53,7 @@ pub fn config(
     let layout = stage.net().layout();
     let address = |node: &Node| (node.key, vec![homes::address(node.p2p_port)]);
     Ok(NetworkConfig {
-        secret: Home::new(layout.home(layout.node(name)?)).node_key()?,
+        secret: Home::new(layout.home(layout.node(name)?)).node_key(&Passphrases::none())?,
         listen: homes::address(0),
         chain_id: layout.chain_id.clone(),
         genesis: genesis.hash(),
