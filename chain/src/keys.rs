@@ -81,6 +81,8 @@ pub enum Domain {
     Operator,
     /// A permit to read, by the key that reads.
     Permit,
+    /// A node's key with what it has signed, on its way to another home, by that key.
+    KeyMove,
 }
 
 impl Domain {
@@ -95,6 +97,7 @@ impl Domain {
             Self::Visit => b"tandem/visit/1\0",
             Self::Operator => b"tandem/operator/1\0",
             Self::Permit => b"tandem/permit/1\0",
+            Self::KeyMove => b"tandem/key-move/1\0",
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod export;
+pub mod keys;
 pub mod node;
 pub mod org;
 pub mod rights;
@@ -96,7 +97,7 @@ pub enum Command {
     Status,
     /// Make and show keys
     #[command(subcommand)]
-    Keys(Keys),
+    Keys(keys::Keys),
     /// Invite, register, remove and list nodes
     #[command(subcommand)]
     Node(node::Node),
@@ -146,8 +147,9 @@ pub enum Command {
     },
 }
 
-#[derive(Debug, Args)]
-pub struct Init {
+/// Where a new node listens and is reached.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Places {
     /// Multiaddress to listen on for other nodes
     #[arg(long, value_name = "MULTIADDR")]
     pub listen: Option<String>,
@@ -157,6 +159,12 @@ pub struct Init {
     /// Where the others reach this node, such as /ip4/10.0.0.1/tcp/26656; may be repeated
     #[arg(long, value_name = "MULTIADDR")]
     pub address: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    #[command(flatten)]
+    pub places: Places,
     /// Levels of log lines, such as info,tandem_node::network=debug
     #[arg(long, value_name = "LEVELS")]
     pub log: Option<String>,
@@ -235,53 +243,6 @@ pub struct Start {
     /// Block that a restore from the others' snapshots trusts first, in the place of the genesis
     #[arg(long, value_name = "HEIGHT:HASH")]
     pub trust: Option<TrustedBlock>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Keys {
-    /// Make a key for an admin or user
-    New {
-        /// File to write, readable by its owner alone
-        file: PathBuf,
-        /// Encrypt it with a passphrase
-        #[arg(long)]
-        encrypt: bool,
-    },
-    /// Encrypt a key file with a passphrase
-    Encrypt {
-        /// The file; the node key of the home folder, when it is left out
-        file: Option<PathBuf>,
-    },
-    /// Decrypt a key file: whoever reads it has the key then
-    Decrypt {
-        /// The file; the node key of the home folder, when it is left out
-        file: Option<PathBuf>,
-    },
-    /// Change the passphrase of a key file
-    Passphrase {
-        /// The file; the node key of the home folder, when it is left out
-        file: Option<PathBuf>,
-        /// File with the new passphrase; it may also stand in TANDEM_NEW_PASSPHRASE, or is asked for at a
-        /// terminal
-        #[arg(long, env = "TANDEM_NEW_PASSPHRASE_FILE", value_name = "FILE")]
-        new_passphrase_file: Option<PathBuf>,
-    },
-    /// Print the public key of a key file
-    Show {
-        /// The file; the node key of the home folder, when it is left out
-        file: Option<PathBuf>,
-    },
-    /// Print a key's proof that it is to be of an organisation, for `node register` and `tx user add`
-    Proof {
-        /// Its file; the node key of the home folder, when it is left out
-        file: Option<PathBuf>,
-        /// Name of the organisation
-        #[arg(long)]
-        org: OrgName,
-        /// Id of the chain
-        #[arg(long)]
-        chain_id: ChainId,
-    },
 }
 
 /// Options of all transactions.

@@ -13,6 +13,7 @@ pub mod home;
 mod hooks;
 mod indexer;
 pub mod join;
+pub mod key_move;
 pub mod maintenance;
 pub mod metrics;
 pub mod network;

@@ -45,7 +45,7 @@ use crate::snapshots::{Server, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database};
 use crate::telemetry::{self, Levels};
 use crate::view::NodeView;
-use durable::durable;
+pub(crate) use durable::durable;
 use opened::Opened;
 
 /// Committed blocks that a slow watcher may be behind before it must look them up.

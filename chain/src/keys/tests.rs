@@ -151,6 +151,7 @@ fn what_is_signed_in_one_domain_or_chain_is_nothing_in_another() {
         Domain::Visit,
         Domain::Operator,
         Domain::Permit,
+        Domain::KeyMove,
     ];
     for (i, one) in domains.iter().enumerate() {
         assert!(one.prefix().ends_with(&[0]), "{one:?} ends where no prefix goes on");

@@ -6,22 +6,29 @@ use tandem_node::config::Config;
 use tandem_node::genesis_files::{self, PartChange};
 use tandem_node::home::{Home, files};
 
-use crate::args::{Global, Init};
+use crate::args::{Global, Init, Places};
 use crate::{input, output};
+
+/// The defaults, but for where the node listens and is reached.
+pub fn config_at(places: Places) -> Config {
+    let Places { listen, rpc_listen, address } = places;
+    let mut config = Config::default();
+    if let Some(listen) = listen {
+        config.p2p.listen = listen;
+    }
+    if let Some(listen) = rpc_listen {
+        config.rpc.listen = listen;
+    }
+    config.p2p.addresses = address;
+    config
+}
 
 pub fn init(global: &Global, init: Init) -> anyhow::Result<()> {
     let home = Home::new(&global.home);
-    let mut config = Config::default();
-    if let Some(listen) = init.listen {
-        config.p2p.listen = listen;
-    }
-    if let Some(listen) = init.rpc_listen {
-        config.rpc.listen = listen;
-    }
+    let mut config = config_at(init.places);
     if let Some(levels) = init.log {
         config.log.level = levels;
     }
-    config.p2p.addresses = init.address;
     config.validate()?;
     // All that can be wrong is found before anything is written.
     let genesis = init.genesis.as_deref().map(genesis_files::load).transpose()?;

@@ -10,6 +10,7 @@ mod export;
 mod genesis;
 mod home;
 mod join;
+mod key_move;
 mod node;
 mod passphrase;
 mod program;

@@ -53,6 +53,15 @@ impl Desk {
         self.write(&path, &after);
     }
 
+    /// Has the node of a home write its log as [`Desk::start`] reads it.
+    pub fn configure_log(&self, home: &str) {
+        let path = format!("{home}/config/config.toml");
+        let before = self.read(&path);
+        let after = before.replace("format = \"plain\"", "format = \"json\"");
+        assert_ne!(after, before, "the format of log lines is in the file");
+        self.write(&path, &after);
+    }
+
     /// Has the database of a home, which is not there yet, encrypted with the key in a file.
     pub fn encrypt(&self, home: &str, key_file: &str) {
         self.configure(home, "key_file", self.path(key_file).to_str().unwrap());
@@ -146,11 +155,7 @@ impl Desk {
                  --user {org}-user.json"
             );
             self.run(&init).await.done();
-            let config = format!("{org}/config/config.toml");
-            let plain = self.read(&config);
-            let json = plain.replace("format = \"plain\"", "format = \"json\"");
-            assert_ne!(json, plain, "the format of log lines is in the file");
-            self.write(&config, &json);
+            self.configure_log(org);
         }
         let parts: Vec<String> = orgs.iter().map(|org| format!("{org}.json")).collect();
         let make = format!("genesis make {} --chain-id cli-1 --preset lan --json", parts.join(" "));

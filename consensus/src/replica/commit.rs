@@ -85,8 +85,8 @@ impl Replica {
         self.journal.votes.clear();
         self.journal.round = Round::ZERO;
         self.journal.height = self.state.height;
-        self.announce_role(effects);
-        self.start_round(now, Round::ZERO, effects);
+        self.take_up();
+        self.begin(now, effects);
         self.take_early(now, effects);
     }
 

@@ -16,6 +16,7 @@ impl fmt::Debug for Replica {
             fixed: _,
             certificate,
             journal,
+            ahead,
             valid,
             state,
             previous,
@@ -37,6 +38,7 @@ impl fmt::Debug for Replica {
             .field("tip", &(tip.height, tip.block))
             .field("certificate", certificate)
             .field("journal", journal)
+            .field("ahead", ahead)
             .field("valid", valid)
             .field("state", state)
             .field("previous", previous)

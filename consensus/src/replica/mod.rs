@@ -84,6 +84,8 @@ pub struct Replica {
     fixed: Fixed,
     certificate: Certificate,
     journal: Journal,
+    /// What was durable of a height that has not come yet.
+    ahead: Option<Box<Durable>>,
     valid: Option<Valid>,
     state: HeightState,
     /// The votes of the height before: late ones show that their senders follow.
@@ -134,10 +136,16 @@ impl Replica {
     pub fn new(setup: Setup) -> Self {
         let Setup { signer, tip, certificate, durable } = setup;
         let me = signer.public();
-        let Durable { journal, valid, proposal } = durable;
         let shown = Shown::new(me, &tip);
         let fixed = Fixed::of(&tip);
         let state = HeightState::new(&tip, Instant::default());
+        let journal = Journal {
+            guard: durable.journal.guard.clone(),
+            height: state.height,
+            round: Round::ZERO,
+            locked: None,
+            votes: Vec::new(),
+        };
         let mut replica = Self {
             signer,
             me,
@@ -145,6 +153,7 @@ impl Replica {
             fixed,
             certificate,
             journal,
+            ahead: Some(Box::new(durable)),
             valid: None,
             state,
             previous: None,
@@ -162,7 +171,7 @@ impl Replica {
             halted: false,
             tip,
         };
-        replica.restore(valid, proposal);
+        replica.take_up();
         replica
     }
 
@@ -282,15 +291,16 @@ impl Replica {
         &self.tip
     }
 
-    /// Takes up what was durable for the height after the tip.
-    fn restore(&mut self, valid: Option<Valid>, proposal: Option<Proposal>) {
-        if self.journal.height != self.state.height {
-            self.journal.height = self.state.height;
-            self.journal.round = Round::ZERO;
-            self.journal.locked = None;
-            self.journal.votes.clear();
+    /// Takes up what was durable for the height after the tip. Where that is of a later height, as in a home
+    /// that a key was moved to and that has yet to catch up, it waits.
+    fn take_up(&mut self) {
+        let height = self.state.height;
+        let durable = self.ahead.take_if(|durable| durable.journal.height <= height);
+        let Some(durable) = durable.filter(|durable| durable.journal.height == height) else {
             return;
-        }
+        };
+        let Durable { journal: Journal { round, locked, votes, .. }, valid, proposal } = *durable;
+        self.journal = Journal { round, locked, votes, ..self.journal.clone() };
         let state = &mut self.state;
         state.round = self.journal.round;
         for vote in &self.journal.votes {
@@ -325,6 +335,11 @@ impl Replica {
     fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.state.entered = now.instant;
         self.state.resend_at = now.instant.plus(self.state.resend_every);
+        self.begin(now, effects);
+    }
+
+    /// Begins the height, where it was when the process ended.
+    fn begin(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let candidates: Vec<BlockId> = self.state.candidates.keys().copied().collect();
         for id in candidates {
             self.check(id, effects);

@@ -6,6 +6,7 @@ use tandem_consensus::journal::{KeyState, Place, Signing, Slot, VoteGuard};
 use tandem_consensus::message::{Message, Proposal};
 use tandem_consensus::{Effect, Input, Step};
 
+use crate::node::Node;
 use crate::solo::{Precommit, Prevote, Solo, cast, proposed, sent, votes_in};
 
 #[test]
@@ -175,6 +176,35 @@ fn after_a_commit_the_height_before_is_over() {
     let peer = solo.world.validator(1);
     let messages = sent(&solo.feed(Input::Connected(peer)));
     assert_eq!(votes_in(&messages).len(), 1);
+}
+
+/// As in a home that a key was moved to: its record is there, and the blocks are not yet.
+#[test]
+fn a_record_of_a_height_that_is_ahead_is_taken_up_when_that_height_comes() {
+    let mut solo = Solo::new(0);
+    solo.decide();
+    let (block, other, first) = (solo.block(0, 0), solo.block(1, 1), solo.last().block);
+    solo.propose(0, &block, None);
+    solo.votes(&[1, 2], Prevote, 0, Some(block.id()));
+    let journal = solo.node.journal();
+    assert_eq!(journal.votes.len(), 2);
+
+    let mut node = Node::new(&solo.world, solo.node.key);
+    node.disk = solo.node.disk.clone();
+    node.restart();
+    solo.node = node;
+    let mut effects = solo.feed(Input::Start);
+    effects.extend(solo.propose(0, &first, None));
+    effects.extend(solo.close(&first, &[1, 2, 3]));
+    assert!(cast(&effects).is_empty() && proposed(&effects).is_empty(), "its record is above");
+    assert_eq!(solo.node.journal(), journal, "nothing is written over it");
+
+    assert_eq!(solo.node.replica.view().step, Step::Precommit);
+    let peer = solo.world.validator(1);
+    assert_eq!(votes_in(&sent(&solo.feed(Input::Connected(peer)))), journal.votes);
+    solo.votes(&[1, 2, 3], Precommit, 0, None);
+    assert_eq!(cast(&solo.propose(1, &other, None)), [(Prevote, 1, None)], "it is locked");
+    assert_eq!(solo.node.journal().locked, journal.locked);
 }
 
 #[test]

@@ -65,6 +65,9 @@ pub fn check_name(name: &str) -> Result<(), BackupError> {
 /// [`BackupError`].
 pub fn create(order: &Order<'_>, stop: &AtomicBool) -> Result<Manifest, BackupError> {
     check_name(order.name)?;
+    if order.with_key {
+        order.home.check_key_is_here()?;
+    }
     let target = order.dir.join(order.name);
     if target.exists() {
         return Err(BackupError::Exists { path: target });

@@ -51,6 +51,8 @@ pub fn restore(home: &Home, folder: &Path, replace: bool) -> Result<Restored, Ba
     files::create_dir(&home.root().join("config"))?;
     files::create_dir(&data)?;
     let _lock = lock(&data)?;
+    // The mark that a restore makes would take that of a move away.
+    home.check_key_is_here()?;
     finish_locked(&data)?;
     if !replace && storage::holds_database(&data) {
         return Err(BackupError::Occupied { path: data });

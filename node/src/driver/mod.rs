@@ -58,7 +58,7 @@ pub(crate) use self::executor::commit;
 pub use self::executor::{Accusation, Publishers, accusations};
 pub(crate) use self::memo::Memo;
 pub use self::offers::Restores;
-pub use self::persister::{load_durable, store_journal};
+pub use self::persister::{load_durable, store_durable, store_journal};
 
 /// Inputs that wait for the loop from threads and tasks of its own.
 const MAX_PENDING_INPUTS: usize = 4_096;

@@ -76,6 +76,18 @@ pub fn store_journal(db: &Database, journal: &Journal) -> Result<(), Error> {
     db.persist(&[(name(Slot::Journal), codec::encode(journal))])
 }
 
+/// Makes all that consensus has made durable elsewhere durable here, in one write.
+///
+/// # Errors
+/// [`Error::Storage`].
+pub fn store_durable(db: &Database, durable: &Durable) -> Result<(), Error> {
+    let Durable { journal, valid, proposal } = durable;
+    let mut values = vec![(name(Slot::Journal), codec::encode(journal))];
+    values.extend(valid.iter().map(|valid| (name(Slot::Valid), codec::encode(valid))));
+    values.extend(proposal.iter().map(|proposal| (name(Slot::Proposal), codec::encode(proposal))));
+    db.persist(&values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

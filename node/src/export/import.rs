@@ -91,6 +91,7 @@ pub fn import(
     let storage = home.storage(&config).map_err(NodeError::from)?;
     let db =
         Database::open(&home.data_path(), genesis.hash(), &storage).map_err(NodeError::from)?;
+    home.check_key_is_here().map_err(NodeError::from)?;
     db.initialise(&Ledger::<Database>::genesis(&genesis))?;
     if let Some(durable) = driver::load_durable(&db)? {
         let votes = durable.journal.votes.iter().map(|vote| vote.height).max();

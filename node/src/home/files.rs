@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::HomeError;
 
 /// The error of a system call on a path; `action` completes "cannot".
@@ -44,6 +46,29 @@ pub fn read(path: &Path, max: u64) -> Result<Option<String>, HomeError> {
     Ok(Some(text))
 }
 
+/// The text of a file with a secret, which must be there and be readable by its owner alone.
+pub(crate) fn read_private(
+    path: &Path,
+    max: u64,
+    hint: &'static str,
+) -> Result<Zeroizing<String>, HomeError> {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(text) = read(path, max)? else {
+        return Err(HomeError::Missing { path: path.to_owned(), hint });
+    };
+    let text = Zeroizing::new(text);
+    let metadata = std::fs::metadata(path).map_err(|source| HomeError::Io {
+        action: "read the permissions of",
+        path: path.to_owned(),
+        source,
+    })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(HomeError::Permissions { path: path.to_owned(), mode });
+    }
+    Ok(text)
+}
+
 /// Replaces or makes `path` with `bytes` and permission bits `mode`, durably: a crash leaves the
 /// old content or the new, and after the return it is the new.
 ///
@@ -71,6 +96,19 @@ pub fn create_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HomeErr
         }),
         linked => linked.map_err(io_error("create", path)).and_then(|()| sync_parent(path)),
     }
+}
+
+/// Whether [`create_atomic`] and [`write_atomic`] can write beside `path`: it is tried with another name.
+///
+/// # Errors
+/// [`HomeError::Io`].
+pub fn probe(path: &Path) -> Result<(), HomeError> {
+    let mut name = std::ffi::OsString::from(".probe-of-");
+    name.push(path.file_name().unwrap_or_default());
+    let probe = path.with_file_name(name);
+    remove(&probe)?;
+    create_atomic(&probe, b"", 0o600)?;
+    remove(&probe)
 }
 
 /// Deletes a file, durably; no error when it is not there.

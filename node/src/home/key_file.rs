@@ -83,15 +83,20 @@ impl KeyFile {
     /// [`HomeError::Content`] when it is no key file or its two keys are no pair.
     pub fn read(path: &Path) -> Result<Self, HomeError> {
         let hint = "run `tandem init` for a node, or `tandem keys new` for another key";
-        let text = read_private(path, MAX_BYTES, hint)?;
+        let text = files::read_private(path, MAX_BYTES, hint)?;
         // The parser's message is left out: it may quote the secret.
         let file: Self = serde_json::from_str(&text).map_err(|_| content(path, NO_KEY_FILE))?;
-        match (&file.secret_key, &file.encrypted_key) {
-            (Some(_), None) => drop(file.plain(path)?),
-            (None, Some(_)) => {}
-            _ => return Err(content(path, NO_KEY_FILE)),
-        }
+        file.check(path)?;
         Ok(file)
+    }
+
+    /// Refuses one that does not hold one key, or whose two keys are no pair. `path` is where it lies.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), HomeError> {
+        match (&self.secret_key, &self.encrypted_key) {
+            (Some(_), None) => self.plain(path).map(drop),
+            (None, Some(_)) => Ok(()),
+            _ => Err(content(path, NO_KEY_FILE)),
+        }
     }
 
     /// The public key. Of an encrypted file it is what the file says; that it is the private key's is known once
@@ -167,29 +172,6 @@ fn seal_error(path: &Path, fault: SealFault) -> HomeError {
         SealFault::Passphrase => locked("the passphrase is not the one that it was encrypted with"),
         SealFault::Memory => locked("the system has not the memory that the passphrase takes"),
     }
-}
-
-/// The text of a file with a secret, which must be there and be readable by its owner alone.
-pub(super) fn read_private(
-    path: &Path,
-    max: u64,
-    hint: &'static str,
-) -> Result<Zeroizing<String>, HomeError> {
-    use std::os::unix::fs::PermissionsExt;
-    let Some(text) = files::read(path, max)? else {
-        return Err(HomeError::Missing { path: path.to_owned(), hint });
-    };
-    let text = Zeroizing::new(text);
-    let metadata = std::fs::metadata(path).map_err(|source| HomeError::Io {
-        action: "read the permissions of",
-        path: path.to_owned(),
-        source,
-    })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(HomeError::Permissions { path: path.to_owned(), mode });
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

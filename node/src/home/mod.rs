@@ -27,7 +27,7 @@ use tandem_chain::keys::{PublicKey, SecretKey};
 use crate::config::Config;
 use crate::storage::StorageConfig;
 
-pub use guard_file::{GuardFile, GuardState};
+pub use guard_file::{GuardFile, GuardState, KeyArrival, KeyMove, MoveId};
 pub use key_file::KeyFile;
 pub use passphrase::{Passphrase, Passphrases, Prompt};
 pub use storage_key::StorageKey;
@@ -77,6 +77,14 @@ pub enum HomeError {
         /// Why one is needed.
         state: &'static str,
         /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The key of the home is on its way to another one, or from there, or has left.
+    #[error("{}: {reason}", path.display())]
+    Moved {
+        /// The guard file that says so.
+        path: PathBuf,
+        /// What is known of it, and what to do.
         reason: String,
     },
     /// The content is not what belongs there.
@@ -230,11 +238,12 @@ impl Home {
         Ok(key.public())
     }
 
-    /// The node's key.
+    /// The node's key, to use it here.
     ///
     /// # Errors
-    /// Those of [`KeyFile::load`].
+    /// [`HomeError::Moved`] when it has left this home; those of [`KeyFile::load`].
     pub fn node_key(&self, passphrases: &Passphrases) -> Result<SecretKey, HomeError> {
+        self.check_key_is_here()?;
         KeyFile::load(&self.node_key_path(), passphrases)
     }
 
@@ -244,6 +253,15 @@ impl Home {
     /// Those of [`KeyFile::read`].
     pub fn node_public_key(&self) -> Result<PublicKey, HomeError> {
         KeyFile::load_public(&self.node_key_path())
+    }
+
+    /// Refuses a home whose key has left, or is on its way.
+    ///
+    /// # Errors
+    /// [`HomeError::Moved`], and those of [`Home::guard`].
+    pub fn check_key_is_here(&self) -> Result<(), HomeError> {
+        let away = self.guard()?.and_then(|guard| guard.state.away(&self.guard_path()));
+        away.map_or(Ok(()), Err)
     }
 
     /// The guard record beside the key; none when the file is not there, which makes the key a

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::{HomeError, key_file};
+use super::{HomeError, files};
 
 /// What a key file is encrypted with. Wiped from memory when it is dropped, and shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Passphrase {
     /// [`HomeError::Content`] when it holds none.
     pub fn load(path: &Path) -> Result<Self, HomeError> {
         let hint = "the passphrase of an encrypted key file is to be read from there";
-        let text = key_file::read_private(path, Self::MAX_BYTES as u64 + 2, hint)?;
+        let text = files::read_private(path, Self::MAX_BYTES as u64 + 2, hint)?;
         let passphrase = Self::new(text.as_bytes());
         passphrase.map_err(|reason| HomeError::Content { path: path.to_owned(), reason })
     }
@@ -57,7 +57,7 @@ impl Passphrase {
     }
 
     /// Refuses one that is too short for something new.
-    fn is_long_enough(self) -> Result<Self, String> {
+    fn long_enough(self) -> Result<Self, String> {
         if self.0.len() >= Self::NEW_BYTES_MIN {
             return Ok(self);
         }
@@ -131,7 +131,7 @@ impl Passphrases {
         let first = format!("new passphrase for {}: ", path.display());
         let passphrase =
             self.get(path, "is to be encrypted", &[first, "the same again: ".to_owned()])?;
-        passphrase.is_long_enough().map_err(|reason| HomeError::Locked {
+        passphrase.long_enough().map_err(|reason| HomeError::Locked {
             path: path.to_owned(),
             state: "is to be encrypted",
             reason,

@@ -59,7 +59,7 @@ impl StorageKey {
     pub fn load(path: &Path) -> Result<Self, HomeError> {
         let hint = "it is the key that the database is encrypted with: put it back where \
                     storage.key_file says, or make one for a new database with `tandem db key`";
-        let text = key_file::read_private(path, MAX_BYTES, hint)?;
+        let text = files::read_private(path, MAX_BYTES, hint)?;
         let mut bytes = Zeroizing::new([0; Self::LEN]);
         hex::decode_to_slice(text.trim_end(), bytes.as_mut()).map_err(|_| HomeError::Content {
             path: path.to_owned(),

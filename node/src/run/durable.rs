@@ -13,17 +13,21 @@ use crate::storage::Database;
 ///
 /// The file says `new` until the first journal is durable, and `used` from then on: an empty
 /// database with a used key is a lost key, never a new one.
-pub(super) fn durable(home: &Home, db: &Database, me: PublicKey) -> Result<Durable, NodeError> {
+pub(crate) fn durable(home: &Home, db: &Database, me: PublicKey) -> Result<Durable, NodeError> {
     let path = home.guard_path();
     let guard = home.guard()?;
     if let Some(other) = guard.as_ref().filter(|guard| guard.public_key != me) {
         let (path, got) = (path.display().to_string(), other.public_key);
         return Err(NodeError::GuardKey { path, expected: me, got });
     }
-    let state = guard.as_ref().map(|guard| guard.state);
-    let mut durable = match (driver::load_durable(db)?, state) {
+    let state = guard.map(|guard| guard.state);
+    // It may have left while the database was opened.
+    if let Some(away) = state.as_ref().and_then(|state| state.away(&path)) {
+        return Err(away.into());
+    }
+    let mut durable = match (driver::load_durable(db)?, &state) {
         (Some(durable), Some(GuardState::New | GuardState::Used)) => durable,
-        (Some(durable), Some(GuardState::Restored) | None) => {
+        (Some(durable), _) => {
             let journal = Journal { guard: VoteGuard::new(KeyState::Lost), ..durable.journal };
             Durable { journal, ..durable }
         }
@@ -169,7 +173,7 @@ mod tests {
         let signed = journal(KeyState::Good);
         for state in [GuardState::New, GuardState::Used, GuardState::Restored] {
             for journal in [None, Some(&signed)] {
-                let other = GuardFile { public_key: key(2).public(), state };
+                let other = GuardFile { public_key: key(2).public(), state: state.clone() };
                 let files = Files::new(Some(other.clone()), journal);
                 let text = files.durable().unwrap_err().to_string();
                 let path = files.home.guard_path().display().to_string();

@@ -188,6 +188,15 @@ impl Machine {
         self.start(stage).await
     }
 
+    /// Imports a node's key from a file, by which its home is made; the command's answer.
+    pub async fn import(&self, stage: &Stage, file: &str) -> Result<Value> {
+        let (home, address) = (self.home.root().display().to_string(), self.address());
+        let rpc = format!("127.0.0.1:{}", self.rpc_port);
+        let line = ["keys", "import", file, "--home", &home, "--listen", &address];
+        let places = ["--address", &address, "--rpc-listen", &rpc];
+        tandem(stage, &[&line[..], &places].concat()).await
+    }
+
     /// Starts the node of its home.
     pub async fn start(&mut self, stage: &Stage) -> Result<()> {
         self.process = Some(Process::start(&stage.tandem, self.home.root(), &self.log).await?);

@@ -13,6 +13,7 @@ mod grow;
 mod hooks;
 mod interrupted;
 mod join;
+mod key_move;
 mod late_joiner;
 mod machine;
 mod moved;
@@ -75,6 +76,8 @@ pub enum Story {
     Move,
     /// Every change of a role is told to program and webhook once and in order, over kills and restarts
     Hooks,
+    /// A key moves to a new home with what it has signed: the old home refuses, and nothing is signed twice
+    KeyMove,
     /// Who is not registered, or not any more, gets nothing and has no effect
     Stranger,
     /// Every kind of bad input is refused by name and changes nothing
@@ -270,6 +273,7 @@ impl Stage {
             Story::GrowAndShrink => grow::play(self).await,
             Story::Move => moved::play(self).await,
             Story::Hooks => hooks::play(self).await,
+            Story::KeyMove => key_move::play(self).await,
             Story::Stranger => stranger::play(self).await,
             Story::BadInput => bad_input::play(self).await,
         }

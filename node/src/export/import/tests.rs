@@ -8,6 +8,7 @@ use tandem_consensus::journal::{Journal, KeyState, Place, Signing, VoteGuard};
 
 use super::*;
 use crate::export::{blocks, records};
+use crate::home::{KeyArrival, MoveId};
 use crate::storage::{self, Reader, StorageConfig};
 use crate::testing::{self, Chain, key, validator};
 
@@ -288,6 +289,19 @@ fn a_key_that_held_a_seat_or_is_given_one_counts_as_lost() {
     assert_eq!(before.guard(), GuardState::New);
     assert!(before.import(&export(&source.chain, None, true)).unwrap().key_is_lost);
     assert_eq!(before.guard(), GuardState::Restored);
+}
+
+#[test]
+fn a_home_whose_key_is_not_here_yet_is_refused() {
+    let source = Source::new();
+    let copy = Copy::new(&source, validator(1));
+    let arrival = KeyArrival { id: MoveId::random(), claim: MoveId::random() };
+    let state = GuardState::Coming(arrival);
+    let guard = GuardFile { public_key: copy.key.public(), state: state.clone() };
+    guard.store(&copy.home.guard_path()).unwrap();
+    let error = copy.error(&source.file);
+    assert!(error.contains("give the same `tandem keys import` again"), "{error}");
+    assert_eq!((copy.height(), copy.guard()), (Height(0), state));
 }
 
 #[test]
