@@ -220,10 +220,30 @@ pub enum Genesis {
         #[arg(long, short, default_value = "genesis.json", value_name = "FILE")]
         out: PathBuf,
     },
+    /// Print what organisations hand out, and a hash of each to compare
+    Part {
+        /// The parts that the organisations made with `tandem init --org-part`
+        #[arg(required = true, value_name = "PART")]
+        parts: Vec<PathBuf>,
+    },
     /// Validate a genesis and print its hash
     Check {
         /// The file; that of the home folder, when it is left out
         file: Option<PathBuf>,
+        /// The hash that it must have
+        #[arg(long, value_name = "HASH")]
+        hash: Option<Hash>,
+        /// A part that must be in it as it is; may be repeated
+        #[arg(long, value_name = "PART")]
+        part: Vec<PathBuf>,
+    },
+    /// Put a genesis into the home folder, whose node must be in it
+    Install {
+        /// The file
+        file: PathBuf,
+        /// The hash that it must have, as the organisations have compared it
+        #[arg(long, value_name = "HASH")]
+        hash: Hash,
     },
 }
 

@@ -7,13 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tandem_chain::Error as ChainError;
+use tandem_chain::codec;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
 use tandem_chain::keys::PublicKey;
 use tandem_chain::modules::consortium::{Policy, Threshold};
 use tandem_chain::modules::parameters::Parameters;
-use tandem_chain::types::{ChainId, OrgName, Power, Timestamp, escaped};
+use tandem_chain::types::{ChainId, Hash, OrgName, Power, Timestamp, escaped};
 
-use crate::home::{HomeError, files};
+use crate::home::{Home, HomeError, files};
 
 /// Bytes that a genesis or a part of one may have.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -89,6 +90,65 @@ pub fn changed_part(path: &Path, change: PartChange) -> Result<GenesisOrg, HomeE
 pub fn store_part(path: &Path, part: &GenesisOrg) -> Result<(), HomeError> {
     let text = serde_json::to_string_pretty(part).expect("strings, numbers and lists");
     files::write_atomic(path, format!("{text}\n").as_bytes(), 0o644)
+}
+
+/// What tells a part from every other: the SHA-256 of its encoding.
+#[must_use]
+pub fn part_hash(part: &GenesisOrg) -> Hash {
+    Hash::of(&codec::encode(part))
+}
+
+/// Refuses a genesis in which an organisation is not as its part says.
+///
+/// # Errors
+/// Names what is otherwise.
+pub fn check_part(genesis: &Genesis, part: &GenesisOrg) -> Result<(), String> {
+    let name = &part.name;
+    let Some(org) = genesis.organizations.iter().find(|org| org.name == *name) else {
+        return Err(format!("organisation {name} is not in it"));
+    };
+    if org == part {
+        return Ok(());
+    }
+    let mut differs = Vec::new();
+    if org.admin_key != part.admin_key {
+        differs.push(format!("its admin key is {}, not {}", org.admin_key, part.admin_key));
+    }
+    if org.power != part.power {
+        differs.push(format!("its power is {}, not {}", org.power, part.power));
+    }
+    let missing = part.nodes.iter().filter(|node| !org.nodes.contains(node));
+    differs.extend(missing.map(|node| format!("node {} is not in it as it should be", node.key)));
+    let added = org.nodes.iter().filter(|node| !part.nodes.contains(node));
+    differs.extend(added.map(|node| format!("node {} is not of the part", node.key)));
+    if differs.is_empty() {
+        differs.push("its users, or the order of its nodes, are others".to_owned());
+    }
+    Err(format!("organisation {name} is not as its part says: {}", differs.join("; ")))
+}
+
+/// Puts a genesis, which has been checked, into a home whose node it has. One that is there already stays when it is
+/// the same.
+///
+/// # Errors
+/// [`HomeError::Content`] when the home's node is not in it, or when another genesis is there.
+pub fn install(home: &Home, genesis: &Genesis) -> Result<(), HomeError> {
+    let path = home.genesis_path();
+    let wrong = |path: &Path, reason: String| HomeError::Content { path: path.to_owned(), reason };
+    let node = home.node_public_key()?;
+    if !genesis.organizations.iter().flat_map(|org| &org.nodes).any(|other| other.key == node) {
+        let reason = format!("the home's node, {node}, is none of the genesis");
+        return Err(wrong(&home.node_key_path(), reason));
+    }
+    if path.exists() {
+        let (got, expected) = (load(&path)?.0.hash(), genesis.hash());
+        if got != expected {
+            let reason = format!("another genesis is there, with hash {got}: move it away");
+            return Err(wrong(&path, reason));
+        }
+        return Ok(());
+    }
+    files::write_atomic(&path, genesis.to_json().as_bytes(), 0o644)
 }
 
 /// The role in a part: `validator`, `standby` or `observer`.
@@ -246,6 +306,57 @@ mod tests {
         let file = path("genesis.json");
         std::fs::write(&file, genesis.to_json()).unwrap();
         assert_eq!(load(&file).unwrap(), (genesis, Vec::new()));
+    }
+
+    fn genesis() -> Genesis {
+        crate::testing::genesis()
+    }
+
+    #[test]
+    fn a_part_that_is_otherwise_in_a_genesis_is_told() {
+        let genesis = genesis();
+        let part = genesis.organizations[1].clone();
+        assert_eq!(check_part(&genesis, &part), Ok(()));
+        let with = |change: &dyn Fn(&mut GenesisOrg)| {
+            let mut other = part.clone();
+            change(&mut other);
+            assert_ne!(part_hash(&other), part_hash(&part));
+            check_part(&genesis, &other).unwrap_err()
+        };
+        for (error, word) in [
+            (with(&|part| part.name = "omega".parse().unwrap()), "omega is not in it"),
+            (with(&|part| part.admin_key = key(9)), "its admin key is"),
+            (with(&|part| part.power = Power(2)), "its power is 1, not 2"),
+            (with(&|part| part.nodes.truncate(1)), "is not of the part"),
+            (with(&|part| part.nodes[0].addresses.clear()), "is not in it as it should be"),
+            (with(&|part| part.nodes.reverse()), "the order of its nodes"),
+            (with(&|part| part.users.push(key(9))), "its users"),
+        ] {
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_genesis_is_installed_where_its_nodes_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = |name: &str, secret: &SecretKey| {
+            let home = Home::new(dir.path().join(name));
+            home.init(&crate::config::Config::default(), secret, None).unwrap();
+            home
+        };
+        let genesis = genesis();
+        let one = home("one", &crate::testing::standby(2));
+        install(&one, &genesis).unwrap();
+        install(&one, &genesis).unwrap();
+        assert_eq!(load(&one.genesis_path()).unwrap().0, genesis);
+        let mut later = genesis.clone();
+        later.genesis_time = Timestamp(later.genesis_time.0 + 1);
+        let error = install(&one, &later).unwrap_err().to_string();
+        assert!(error.contains("another genesis is there"), "{error}");
+        let stranger = home("stranger", &SecretKey::from_seed(&[77; 32]));
+        let error = install(&stranger, &genesis).unwrap_err().to_string();
+        assert!(error.contains("is none of the genesis"), "{error}");
+        assert!(!stranger.genesis_path().exists());
     }
 
     #[test]

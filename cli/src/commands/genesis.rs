@@ -1,14 +1,14 @@
 //! `tandem genesis`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use serde_json::json;
-use tandem_chain::genesis::Genesis as ChainGenesis;
+use tandem_chain::genesis::{Genesis as ChainGenesis, GenesisOrg, GenesisRole};
 use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
-use tandem_chain::types::Timestamp;
+use tandem_chain::types::{Hash, Timestamp};
 use tandem_node::genesis_files;
 use tandem_node::home::{Home, files};
 
@@ -38,12 +38,64 @@ pub fn genesis(global: &Global, command: Genesis) -> anyhow::Result<()> {
             files::write_atomic(&out, genesis.to_json().as_bytes(), 0o644)?;
             report(global, &genesis, &warnings, &out)
         }
-        Genesis::Check { file } => {
+        Genesis::Part { parts } => show_parts(global, &parts),
+        Genesis::Check { file, hash, part } => {
             let file = file.unwrap_or_else(|| Home::new(&global.home).genesis_path());
             let (genesis, warnings) = genesis_files::load(&file)?;
+            if let Some(expected) = hash {
+                check_hash(&genesis, expected, &file)?;
+            }
+            for path in &part {
+                let part = genesis_files::load_part(path)?;
+                let found = genesis_files::check_part(&genesis, &part);
+                found.map_err(|reason| anyhow!("{}: {reason}", file.display()))?;
+            }
             report(global, &genesis, &warnings, &file)
         }
+        Genesis::Install { file, hash } => {
+            let (genesis, warnings) = genesis_files::load(&file)?;
+            check_hash(&genesis, hash, &file)?;
+            let home = Home::new(&global.home);
+            genesis_files::install(&home, &genesis)?;
+            report(global, &genesis, &warnings, &home.genesis_path())
+        }
     }
+}
+
+fn check_hash(genesis: &ChainGenesis, expected: Hash, file: &Path) -> anyhow::Result<()> {
+    let got = genesis.hash();
+    if got == expected {
+        return Ok(());
+    }
+    bail!("{} has hash {got}, not {expected}: it is not what the others have", file.display())
+}
+
+fn show_parts(global: &Global, paths: &[PathBuf]) -> anyhow::Result<()> {
+    let parts = paths.iter().map(|path| genesis_files::load_part(path));
+    let parts = parts.collect::<Result<Vec<_>, _>>()?;
+    let answer =
+        parts.iter().map(|part| json!({ "hash": genesis_files::part_hash(part), "part": part }));
+    let answer: Vec<_> = answer.collect();
+    output::show(global, &answer, |_| parts.iter().map(part_text).collect::<Vec<_>>().join("\n\n"))
+}
+
+fn part_text(part: &GenesisOrg) -> String {
+    let mut facts = vec![
+        ("organization", part.name.to_string()),
+        ("hash", genesis_files::part_hash(part).to_string()),
+        ("admin key", part.admin_key.to_string()),
+        ("power", part.power.to_string()),
+    ];
+    for node in &part.nodes {
+        let name = match node.role {
+            GenesisRole::Validator => "validator",
+            GenesisRole::Standby => "standby",
+            GenesisRole::Observer => "observer",
+        };
+        facts.push((name, format!("{} {}", node.key, node.addresses.join(" "))));
+    }
+    facts.extend(part.users.iter().map(|user| ("user", user.to_string())));
+    output::facts(&facts)
 }
 
 fn report(

@@ -4,6 +4,7 @@
 //! Nodes listen on ports that the system chooses, which are read from their logs; they end with the
 //! test, however it ends.
 
+mod ceremony;
 mod db;
 mod decode;
 mod export;
