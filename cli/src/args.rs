@@ -95,6 +95,8 @@ pub enum Command {
     Snapshot(storage::Snapshot),
     /// The node, its newest block, its part
     Status,
+    /// Look whether home, machine and network are fit for a node: what is amiss, and what to do
+    Doctor,
     /// Make and show keys
     #[command(subcommand)]
     Keys(keys::Keys),

@@ -56,6 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Version { verbose } => commands::version::version(&global, verbose),
         Command::Completions { shell } => commands::version::completions(&global, shell),
         Command::Snapshot(snapshot) => wait(commands::snapshot::snapshot(&global, snapshot)),
+        Command::Doctor => wait(commands::doctor::doctor(&global)),
         Command::Status => wait(commands::status::status(&global)),
         Command::Seats(seats) => wait(commands::seats::seats(&global, &seats)),
         Command::Switches { limit } => wait(commands::seats::switches(&global, limit)),

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod client;
 pub mod config;
 pub mod decode;
+pub mod doctor;
 mod driver;
 pub mod export;
 pub mod genesis_files;

@@ -2,6 +2,7 @@
 
 pub mod db;
 pub mod decode;
+pub mod doctor;
 pub mod export;
 pub mod genesis;
 pub mod grid;

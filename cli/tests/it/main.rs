@@ -7,6 +7,7 @@
 mod ceremony;
 mod db;
 mod decode;
+mod doctor;
 mod export;
 mod genesis;
 mod home;
