@@ -1,5 +1,5 @@
 //! A private key that is encrypted with a passphrase: Argon2id makes a key of it, XChaCha20-Poly1305
-//! encrypts. Why these, and by which parameters, stands in `docs/decisions/0020-keys-at-rest.md`.
+//! encrypts. Why these, and by which parameters, stands in `docs/decisions/0019-keys-at-rest.md`.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::AeadInPlace;
