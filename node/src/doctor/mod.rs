@@ -4,6 +4,8 @@
 mod machine;
 mod others;
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
@@ -225,11 +227,20 @@ async fn ports(config: &Config, runs: bool) -> Vec<Finding> {
         Ok(()) => Finding::ok("peer port", format!("{} is free", config.p2p.listen)),
         Err(error) => Finding::fail("peer port", error.to_string(), HINT),
     });
-    findings.push(match rpc::bind(config.rpc.listen).await {
-        Ok(_) => Finding::ok("RPC port", format!("{} is free", config.rpc.listen)),
-        Err(error) => Finding::fail("RPC port", error.to_string(), HINT),
-    });
+    findings.push(port("RPC port", config.rpc.listen, "rpc.listen").await);
+    let instrumentation = &config.instrumentation;
+    if instrumentation.prometheus {
+        let at = instrumentation.prometheus_listen_addr;
+        findings.push(port("metrics port", at, "instrumentation.prometheus_listen_addr").await);
+    }
     findings
+}
+
+async fn port(check: &'static str, at: SocketAddr, key: &str) -> Finding {
+    match rpc::bind(at, key).await {
+        Ok(_) => Finding::ok(check, format!("{at} is free")),
+        Err(error) => Finding::fail(check, error.to_string(), AS_IT_SAYS),
+    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ fn room_speed_and_files_have_their_bounds() {
     let finding = machine::speed(Err(denied()), folder);
     assert!(finding.verdict == Verdict::Fail && finding.found.contains("/data"), "{finding:?}");
     let config = Config::default();
-    let needed = (config.storage.open_files + config.rpc.max_connections) as u64 + 256;
+    let connections = config.rpc.max_connections + config.rpc.max_websockets;
+    let needed = (config.storage.open_files + connections) as u64 + 256;
     for (limit, verdict) in [
         (Some(needed - 1), Verdict::Fail),
         (Some(needed), Verdict::Warn),
@@ -130,11 +131,15 @@ async fn a_port_that_is_taken_and_peers_that_are_reached() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     config.p2p.listen = format!("/ip4/127.0.0.1/tcp/{port}");
+    config.instrumentation.prometheus = true;
+    config.instrumentation.prometheus_listen_addr = taken.local_addr().unwrap();
     config.p2p.dial.insert(testing::key(50).public(), vec![format!("/dns4/localhost/tcp/{port}")]);
     std::fs::write(home.config_path(), config.to_toml()).unwrap();
     let findings = examine(&home, &[], wall_clock).await;
-    let finding = found(&findings, "peer port");
-    assert!(finding.verdict == Verdict::Fail && finding.found.contains(&port.to_string()));
+    for check in ["peer port", "metrics port"] {
+        let finding = found(&findings, check);
+        assert!(finding.verdict == Verdict::Fail && finding.found.contains(&port.to_string()));
+    }
     assert_eq!(found(&findings, "peers").found, "reached 1 of 1 other nodes");
 
     config.p2p.dial.insert(testing::key(51).public(), vec!["/ip4/127.0.0.1/tcp/1".to_owned()]);
