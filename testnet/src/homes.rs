@@ -93,6 +93,9 @@ fn of_network(layout: &Layout, mut config: Config) -> Config {
     config.snapshots.interval = layout.spec.snapshot_interval;
     config.storage.backup_dir = BACKUPS.into();
     config.hooks = layout.spec.hooks.clone();
+    config.index.enabled = layout.spec.index;
+    config.rpc.max_websockets = layout.spec.websockets;
+    config.rpc.max_websockets_per_client = layout.spec.websockets.max(1);
     config
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use tandem_chain::genesis::GenesisRole;
 use tandem_chain::keys::{PublicKey, SecretKey};
 use tandem_chain::types::{ChainId, Hash, OrgName};
-use tandem_node::config::{Hooks, Snapshots};
+use tandem_node::config::{Hooks, Rpc, Snapshots};
 
 /// Names of the organisations, in order; as many as a local network can have.
 pub const ORGS: [&str; 26] = [
@@ -57,6 +57,10 @@ pub struct Spec {
     pub snapshot_interval: usize,
     /// What nodes run when their role changes.
     pub hooks: Hooks,
+    /// Whether nodes have an index of transactions and events.
+    pub index: bool,
+    /// WebSockets that a node takes, also of one client.
+    pub websockets: usize,
 }
 
 /// Preset of the chain's parameters.
@@ -81,6 +85,8 @@ impl Default for Spec {
             relays: true,
             snapshot_interval: Snapshots::default().interval,
             hooks: Hooks::default(),
+            index: true,
+            websockets: Rpc::default().max_websockets,
         }
     }
 }

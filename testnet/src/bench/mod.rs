@@ -2,11 +2,13 @@
 
 mod machine;
 mod measure;
+mod reading;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use tandem_chain::types::Height;
 
@@ -18,6 +20,7 @@ use crate::watcher::Watcher;
 
 use machine::Machine;
 use measure::{Figures, Offer, SATURATED, measure};
+use reading::{Readers, Reading};
 
 /// Time for all nodes to answer.
 const READY: Duration = Duration::from_secs(60);
@@ -50,6 +53,17 @@ pub enum Mode {
     Payload,
 }
 
+/// Whether nodes have an index of transactions and events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Index {
+    /// Yes
+    On,
+    /// No
+    Off,
+    /// A network with and one without, one after the other: what the index costs
+    Both,
+}
+
 /// Options of `bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -68,6 +82,15 @@ pub struct Options {
     /// What is sent
     #[arg(long, value_enum, default_value_t = Mode::Signed)]
     mode: Mode,
+    /// Whether nodes have an index of transactions and events
+    #[arg(long, value_enum, default_value_t = Index::On)]
+    index: Index,
+    /// Requests a second to one validator meanwhile, `tx`, `block` and `tx_search` in turn; with --rate
+    #[arg(long, default_value_t = 0.0)]
+    reads: f64,
+    /// Subscribers of new headers at that validator meanwhile; with --rate
+    #[arg(long, default_value_t = 0)]
+    subscribers: usize,
     /// Seconds of the measurement
     #[arg(long, default_value_t = 20)]
     secs: u64,
@@ -90,27 +113,76 @@ struct Outcome {
     nodes: usize,
     mode: Mode,
     size_bytes: usize,
+    index: bool,
     machine: Machine,
-    /// At the rate asked for, or else at the highest that was kept up with.
-    figures: Figures,
-    /// With more offered than the network can do, the best of three; where no rate was asked for.
-    saturated: Option<Figures>,
+    #[serde(flatten)]
+    measured: Measured,
     /// Committed a second, at saturation where that was measured, as a share of verifications a
     /// second on all cores divided by the number of nodes: each of them verifies every transaction.
     share_of_verification_limit: f64,
 }
 
-/// Runs one measurement and prints it.
+/// What was measured of a network.
+#[derive(Serialize)]
+struct Measured {
+    /// At the rate asked for, or else at the highest that was kept up with.
+    figures: Figures,
+    /// With more offered than the network can do, the best of three; where no rate was asked for.
+    saturated: Option<Figures>,
+    /// The same rate again with clients that read, where any were asked for.
+    read: Option<(Figures, Reading)>,
+}
+
+impl Measured {
+    /// Committed a second, at saturation where that was measured.
+    fn committed_per_s(&self) -> f64 {
+        self.saturated.as_ref().unwrap_or(&self.figures).committed_per_s
+    }
+}
+
+/// Runs the measurements and prints them.
 ///
 /// # Errors
 /// When the network cannot be started or does not commit what it took.
 pub async fn run(options: Options) -> Result<()> {
+    ensure!(
+        options.rate > 0.0 || (options.reads == 0.0 && options.subscribers == 0),
+        "--reads and --subscribers are measured beside a load: say its --rate"
+    );
     let tandem = find_tandem(options.tandem.as_deref())?;
     let base = options.dir.clone().unwrap_or_else(std::env::temp_dir);
     std::fs::create_dir_all(&base).with_context(|| base.display().to_string())?;
-    let folder =
-        tempfile::Builder::new().prefix("tandem-bench-").tempdir_in(base.canonicalize()?)?;
-    say(&options, "measuring the machine");
+    let base = base.canonicalize()?;
+    let kinds: &[bool] = match options.index {
+        Index::On => &[true],
+        Index::Off => &[false],
+        Index::Both => &[true, false],
+    };
+    let mut outcomes = Vec::new();
+    for index in kinds {
+        let outcome = one(&options, *index, &tandem, &base).await?;
+        if !options.json {
+            print(&outcome);
+        }
+        outcomes.push(outcome);
+    }
+    if options.json {
+        for outcome in &outcomes {
+            println!("{}", serde_json::to_string_pretty(outcome)?);
+        }
+    } else if let [with, without] = &outcomes[..] {
+        println!(
+            "  with the index, {:.1} % of what is committed a second without",
+            100.0 * with.measured.committed_per_s() / without.measured.committed_per_s()
+        );
+    }
+    Ok(())
+}
+
+/// Measures one network.
+async fn one(options: &Options, index: bool, tandem: &Path, base: &Path) -> Result<Outcome> {
+    let folder = tempfile::Builder::new().prefix("tandem-bench-").tempdir_in(base)?;
+    say(options, "measuring the machine");
     let before = Machine::measure(folder.path())?;
 
     let (senders, size) = match options.mode {
@@ -122,53 +194,49 @@ pub async fn run(options: Options) -> Result<()> {
         pairs: !options.no_pairs,
         users_per_org: 64,
         relays: false,
+        index,
         ..Spec::default()
     };
+    let spec = Spec { websockets: spec.websockets.max(options.subscribers), ..spec };
     let dir = folder.path().join("network");
     Network::create(&dir, spec)?;
-    let network = Network::launch(&dir, &tandem).await?;
+    let network = Network::launch(&dir, tandem).await?;
     let measured = async {
         let names = network.names();
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         network.start(&all, READY).await?;
-        let watcher = Watcher::start(network.rpcs_but(&[]), Height::ZERO);
+        let watcher = Arc::new(Watcher::start(network.rpcs_but(&[]), Height::ZERO));
         watcher.reached(Height(3), READY).await?;
         let signer = Signer::new(network.layout(), senders, size);
-        search_and_measure(&options, &network, &watcher, &signer).await
+        search_and_measure(options, &network, &watcher, &signer).await
     };
-    let (figures, saturated) = tokio::select! {
-        figures = measured => figures?,
+    let measured = tokio::select! {
+        measured = measured => measured?,
         () = interrupted() => bail!("interrupted"),
     };
-    say(&options, "measuring the machine again");
+    say(options, "measuring the machine again");
     let machine = before.best(Machine::measure(folder.path())?);
     let nodes = network.names().len();
     let limit = machine.verifications_per_s / crate::stats::float(nodes);
-    let outcome = Outcome {
+    Ok(Outcome {
         orgs: options.orgs,
         pairs: !options.no_pairs,
         nodes,
         mode: options.mode,
         size_bytes: options.size,
-        share_of_verification_limit: saturated.as_ref().unwrap_or(&figures).committed_per_s / limit,
+        index,
+        share_of_verification_limit: measured.committed_per_s() / limit,
         machine,
-        figures,
-        saturated,
-    };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
-    } else {
-        print(&outcome);
-    }
-    Ok(())
+        measured,
+    })
 }
 
 async fn search_and_measure(
     options: &Options,
     network: &Network,
-    watcher: &Watcher,
+    watcher: &Arc<Watcher>,
     signer: &Signer,
-) -> Result<(Figures, Option<Figures>)> {
+) -> Result<Measured> {
     let probe = async |rate: f64, time: Duration| {
         say(options, &format!("{rate:.0} transactions a second for {} s", time.as_secs()));
         measure(network, watcher, signer.clone(), Offer::Rate(rate), time).await
@@ -176,7 +244,17 @@ async fn search_and_measure(
     probe(WARM_UP_RATE, WARM_UP).await?;
     let time = Duration::from_secs(options.secs);
     if options.rate > 0.0 {
-        return Ok((probe(options.rate, time).await?, None));
+        let figures = probe(options.rate, time).await?;
+        let mut measured = Measured { figures, saturated: None, read: None };
+        if options.reads > 0.0 || options.subscribers > 0 {
+            say(options, "the same while clients read");
+            let node = network.rpc(&network.names()[0]);
+            let (watcher, reads) = (Arc::clone(watcher), options.reads);
+            let readers = Readers::start(node, watcher, reads, options.subscribers).await?;
+            let figures = probe(options.rate, time).await?;
+            measured.read = Some((figures, readers.finish()?));
+        }
+        return Ok(measured);
     }
     let (mut kept, mut lost) = (WARM_UP_RATE, FIRST_RATE);
     while lost < MAX_RATE && probe(lost, PROBE).await?.kept_up() {
@@ -205,7 +283,7 @@ async fn search_and_measure(
                     best = Some(saturated);
                 }
             }
-            return Ok((figures, best));
+            return Ok(Measured { figures, saturated: best, read: None });
         }
         kept = (kept * RETREAT).round();
     }
@@ -222,34 +300,63 @@ fn say(options: &Options, what: &str) {
 }
 
 fn print(outcome: &Outcome) {
-    let Outcome { figures, machine, .. } = outcome;
+    let Outcome { measured: Measured { figures, saturated, read }, machine, .. } = outcome;
     let kind = match outcome.mode {
         Mode::Signed => "signed transactions",
         Mode::Payload => "payloads",
     };
+    let index = if outcome.index { "with an index" } else { "without an index" };
+    let network = format!(
+        "{} organisations, {} nodes {index}, {kind} of {} B",
+        outcome.orgs, outcome.nodes, outcome.size_bytes
+    );
+    let highest = if saturated.is_some() { ", the highest that was kept up with" } else { "" };
+    let mut rows =
+        vec![("network", network), ("rate", format!("{:.0} tx/s{highest}", figures.rate))];
+    rows.extend(rows_of(figures));
+    rows.push((
+        "machine",
+        format!(
+            "{} cores, {:.0} strict verifications/s on all, {:.0} fsyncs/s",
+            machine.cores, machine.verifications_per_s, machine.fsyncs_per_s
+        ),
+    ));
+    rows.push((
+        "share",
+        format!(
+            "{:.2} of verifications/s divided by the number of nodes (the floor is 0.25)",
+            outcome.share_of_verification_limit
+        ),
+    ));
+    if let Some(saturated) = saturated {
+        rows.push((
+            "saturation",
+            format!(
+                "{:.0} tx/s committed with {SATURATED} at a time: p50 {:.0} ms, {:.1} blocks a second, \
+                 {:.2} s of CPU for 1,000 tx in all nodes",
+                saturated.committed_per_s,
+                saturated.latency.p50_ms,
+                saturated.blocks_per_s,
+                saturated.cpu_s_per_1000_tx
+            ),
+        ));
+    }
+    if let Some((figures, reading)) = read {
+        rows.push(("read", "the same while clients read:".to_owned()));
+        rows.extend(rows_of(figures));
+        rows.extend(reading.rows());
+    }
+    for (name, value) in rows {
+        println!("  {name:11} {value}");
+    }
+}
+
+/// Figures for people: a name and a value each.
+fn rows_of(figures: &Figures) -> Vec<(&'static str, String)> {
     let mib = |bytes: Option<&u64>| bytes.map_or(0, |bytes| bytes / (1024 * 1024));
     let memory = figures.peak_memory_bytes.values();
     let (least, most) = (mib(memory.clone().min()), mib(memory.max()));
-    let rows = [
-        (
-            "network",
-            format!(
-                "{} organisations, {} nodes, {kind} of {} B",
-                outcome.orgs, outcome.nodes, outcome.size_bytes
-            ),
-        ),
-        (
-            "rate",
-            format!(
-                "{:.0} tx/s{}",
-                figures.rate,
-                if outcome.saturated.is_some() {
-                    ", the highest that was kept up with"
-                } else {
-                    ""
-                }
-            ),
-        ),
+    vec![
         ("offered", format!("{:.0} tx/s for {:.1} s", figures.offered_per_s, figures.secs)),
         ("committed", format!("{:.0} tx/s", figures.committed_per_s)),
         (
@@ -272,32 +379,5 @@ fn print(outcome: &Outcome) {
         ),
         ("memory", format!("{least} to {most} MiB at most in a node")),
         ("disk", format!("{:.0} B for a transaction in a node", figures.disk_bytes_per_tx)),
-        (
-            "machine",
-            format!(
-                "{} cores, {:.0} strict verifications/s on all, {:.0} fsyncs/s",
-                machine.cores, machine.verifications_per_s, machine.fsyncs_per_s
-            ),
-        ),
-        (
-            "share",
-            format!(
-                "{:.2} of verifications/s divided by the number of nodes (the floor is 0.25)",
-                outcome.share_of_verification_limit
-            ),
-        ),
-    ];
-    for (name, value) in rows {
-        println!("  {name:10} {value}");
-    }
-    if let Some(saturated) = &outcome.saturated {
-        println!(
-            "  saturation {:.0} tx/s committed with {SATURATED} at a time: p50 {:.0} ms, {:.1} blocks a \
-             second, {:.2} s of CPU for 1,000 tx in all nodes",
-            saturated.committed_per_s,
-            saturated.latency.p50_ms,
-            saturated.blocks_per_s,
-            saturated.cpu_s_per_1000_tx
-        );
-    }
+    ]
 }
