@@ -27,6 +27,8 @@ async fn a_node_that_runs_is_well_and_one_that_has_moved_is_not() {
     let desk = Desk::new();
     desk.network(&["alpha"]).await;
     let node = desk.start("alpha", "").await;
+    // There is a block then.
+    node.run("tx record create prices --key alpha-user.json").await.done();
     let answer = node.run("doctor --home alpha --json").await.json();
     // A chain of one has no standby: the genesis warns of it. Disk and limits are this machine's.
     for name in
