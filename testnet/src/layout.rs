@@ -37,6 +37,7 @@ const MAX_SOCKET_PATH: usize = 108;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for on its own")]
 pub struct Spec {
     /// Organisations, each with one seat.
     pub orgs: usize,

@@ -194,10 +194,11 @@ fn reached(check: &'static str, all: usize, away: &[String], how: &str) -> Findi
     if away.is_empty() {
         return Finding::ok(check, found);
     }
-    let mut named = away.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let mut names: Vec<String> = away.iter().take(NAMED).cloned().collect();
     if away.len() > NAMED {
-        named += &format!(", and {} more", away.len() - NAMED);
+        names.push(format!("and {} more", away.len() - NAMED));
     }
+    let named = names.join(", ");
     let found = format!("{found}; not {named}");
     if away.len() == all {
         Finding::fail(check, found, ADVICE)

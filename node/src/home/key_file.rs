@@ -330,7 +330,7 @@ mod tests {
         let path = dir.path().join("key.json");
         let key = encrypted(&path);
         let both = std::fs::read_to_string(&path).unwrap().replacen(
-            "{",
+            '{',
             &format!("{{\"secret_key\": \"{}\",", hex::encode_upper(key.seed())),
             1,
         );

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::types::{Height, Round};
 use tandem_consensus::journal::{Durable, Journal, KeyState, Place, Signing};
@@ -43,7 +45,7 @@ impl Two {
         (journal.height, journal.round) = (Height(5), Round(1));
         let db = two.db(&two.old);
         driver::store_journal(&db, &journal).unwrap();
-        two.set(&two.old, GuardState::Used);
+        Two::set(&two.old, GuardState::Used);
         two
     }
 
@@ -58,7 +60,7 @@ impl Two {
         Self { old, new, file: dir.path().join("key"), genesis, _dir: dir }
     }
 
-    fn set(&self, home: &Home, state: GuardState) {
+    fn set(home: &Home, state: GuardState) {
         let public_key = testing::validator(0).public();
         GuardFile { public_key, state }.store(&home.guard_path()).unwrap();
     }
@@ -168,7 +170,7 @@ fn a_key_that_has_signed_nothing_or_whose_record_is_lost_is_so_in_its_new_home()
     for state in [Some(GuardState::Restored), None] {
         let two = Two::new();
         match state {
-            Some(state) => two.set(&two.old, state),
+            Some(state) => Two::set(&two.old, state),
             None => std::fs::remove_file(two.old.guard_path()).unwrap(),
         }
         assert!(two.export().unwrap().is_lost);
@@ -301,8 +303,7 @@ fn what_was_changed_on_the_way_is_refused() {
     let of = |height| {
         let mut journal = Journal::new(KeyState::Good);
         assert!(journal.guard.admit(place(height, 0, Signing::Prevote)));
-        use base64::Engine as _;
-        base64::engine::general_purpose::STANDARD.encode(tandem_chain::codec::encode(&journal))
+        STANDARD.encode(tandem_chain::codec::encode(&journal))
     };
     for (old, new, word) in [
         (journal, of(4).as_str(), "its signature is not the key's"),
