@@ -8,8 +8,8 @@ TESTNET := $(CARGO_TARGET_DIR)/release/tandem-testnet
 DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
 # What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
 BUILD_PACKAGES := g++ clang libclang-dev
-# What clients and browser of `make test` need; Node.js and npm may be there by other means.
-TEST_PACKAGES := chromium curl jq openssl $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
+# What clients and browser of `make test` need, and the tests of the sink; Node.js and npm may be there by other means.
+TEST_PACKAGES := chromium curl jq openssl postgresql $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
 
 # Where cargo-deb is put when there is none.
 TOOLS := $(CARGO_TARGET_DIR)/tools

@@ -41,6 +41,7 @@ use crate::metrics;
 use crate::network::{Channel, Network};
 use crate::pruning::{Policy, Pruner};
 use crate::rpc;
+use crate::sink::Sink;
 use crate::snapshots::{Server, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database};
 use crate::telemetry::{self, Levels};
@@ -252,6 +253,8 @@ struct Node {
     pruner: Option<Pruner>,
     /// None of a node without an index.
     indexer: Option<Indexer>,
+    /// None of a node without a sink.
+    sink: Option<Sink>,
     /// None of a node without hooks.
     hooks: Option<Hooks>,
 }
@@ -275,6 +278,9 @@ impl Node {
         // A hook has a bounded moment, too.
         if let Some(hooks) = self.hooks {
             hooks.stop().await;
+        }
+        if let Some(sink) = self.sink {
+            sink.stop().await;
         }
         // They give open requests a bounded moment.
         let _ = rpc.await;
@@ -378,6 +384,9 @@ async fn start(
     let taker = Taker::start(db.clone(), Arc::clone(genesis), shelf.clone(), interval as u64, keep);
     let indexed = config.index.enabled.then(|| commits.subscribe());
     let indexer = indexed.map(|commits| Indexer::start(db.clone(), commits));
+    let sink = opened.sink.clone().map(|server| {
+        Sink::start(server, genesis.chain_id.clone(), db.clone(), tip_receiver.clone())
+    });
     let (accuse, accusations) = driver::accusations();
     let connected: Arc<dyn rpc::Peers> = Arc::new(Connected(network.clone()));
     let requests = Arc::new(rpc::Requests::default());
@@ -391,6 +400,7 @@ async fn start(
             network: Arc::clone(&connected),
             requests: Arc::clone(&requests),
             roles: roles.clone(),
+            sink: sink.as_ref().map(Sink::figures),
         };
         let setup = metrics::Setup {
             config: config.instrumentation.clone(),
@@ -441,6 +451,7 @@ async fn start(
         maintenance,
         pruner,
         indexer,
+        sink,
         hooks,
     })
 }

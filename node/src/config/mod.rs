@@ -5,6 +5,7 @@
 //! [`Config::to_toml`].
 
 pub mod duration;
+mod index;
 mod watching;
 mod write;
 
@@ -25,6 +26,7 @@ use crate::snapshots::TrustedBlock;
 use crate::storage::StorageConfig;
 use crate::telemetry;
 
+pub use index::Index;
 pub use watching::{Hooks, Instrumentation};
 
 /// Bytes that a configuration file may have.
@@ -226,20 +228,6 @@ impl From<&Storage> for StorageConfig {
     }
 }
 
-/// Table `index`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Index {
-    /// Whether transactions and events are searched here.
-    pub enabled: bool,
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
 /// Table `snapshots`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -350,7 +338,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { p2p, rpc, admission, storage, index: _, snapshots, instrumentation, hooks, log } =
+        let Self { p2p, rpc, admission, storage, index, snapshots, instrumentation, hooks, log } =
             self;
         if p2p.listen.parse::<Multiaddr>().is_err() {
             return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
@@ -406,6 +394,7 @@ impl Config {
             got: error.got.to_string(),
             rule: error.rule,
         })?;
+        index.check()?;
         range("snapshots.interval", snapshots.interval, 0, 1_000_000_000)?;
         range("snapshots.keep", snapshots.keep, 1, 16)?;
         snapshots.trusted().map_err(|rule| wrong("snapshots.trust", &snapshots.trust, &rule))?;

@@ -96,12 +96,24 @@ const COMMENTS: &[(&str, &str, &str)] = &[
          counts. What a snapshot of this node needs is kept in any case, and the last 10,001.",
     ),
     ("storage", "keep_days", "Days before the newest block for which blocks are kept; 0 for ever."),
-    ("index", "", "The index of transactions and events, in the database."),
+    ("index", "", "The index of transactions and events, in the database, and elsewhere."),
     (
         "index",
         "enabled",
         "Whether tx_search, block_search and record_history are answered here. When it is switched on, the\n\
          blocks that are there come into it behind the running node.",
+    ),
+    (
+        "index",
+        "psql",
+        "A PostgreSQL to which transactions and events are written as well, for explorers:\n\
+         \"postgres://tandem@127.0.0.1/explorer\"; empty for none. See docs/operations/sink.md.",
+    ),
+    (
+        "index",
+        "psql_password_file",
+        "File with the password for it, which its owner alone may read; empty when the server asks for none.\n\
+         A path that is not absolute begins at the home folder.",
     ),
     ("snapshots", "", "Snapshots of the state, in the folder snapshots of the home folder."),
     (

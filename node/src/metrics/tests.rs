@@ -90,6 +90,7 @@ impl Node {
             network: Arc::new(Network),
             requests: Arc::<Requests>::default(),
             roles: None,
+            sink: None,
         };
         Self { chain, tip, view, commits, sources }
     }
