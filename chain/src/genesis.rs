@@ -79,6 +79,21 @@ pub enum GenesisRole {
     Observer,
 }
 
+impl GenesisRole {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Validator, Self::Standby, Self::Observer];
+
+    /// Its name, as it stands in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Standby => "standby",
+            Self::Observer => "observer",
+        }
+    }
+}
+
 /// A century of 36,525 days before the end of nanoseconds in a u64: no time that a chain comes to
 /// overflows.
 const LATEST_GENESIS_TIME: Timestamp = Timestamp(u64::MAX - 36_525 * 86_400 * 1_000_000_000);

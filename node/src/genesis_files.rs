@@ -156,12 +156,8 @@ pub fn install(home: &Home, genesis: &Genesis) -> Result<(), HomeError> {
 /// # Errors
 /// Names what there is.
 pub fn parse_role(text: &str) -> Result<GenesisRole, String> {
-    match text {
-        "validator" => Ok(GenesisRole::Validator),
-        "standby" => Ok(GenesisRole::Standby),
-        "observer" => Ok(GenesisRole::Observer),
-        _ => Err("a role is validator, standby or observer".to_owned()),
-    }
+    let role = GenesisRole::ALL.into_iter().find(|role| role.name() == text);
+    role.ok_or_else(|| "a role is validator, standby or observer".to_owned())
 }
 
 /// Puts a genesis together; the organisations are sorted by name, so that the hash does not depend
@@ -308,13 +304,9 @@ mod tests {
         assert_eq!(load(&file).unwrap(), (genesis, Vec::new()));
     }
 
-    fn genesis() -> Genesis {
-        crate::testing::genesis()
-    }
-
     #[test]
     fn a_part_that_is_otherwise_in_a_genesis_is_told() {
-        let genesis = genesis();
+        let genesis = crate::testing::genesis();
         let part = genesis.organizations[1].clone();
         assert_eq!(check_part(&genesis, &part), Ok(()));
         let with = |change: &dyn Fn(&mut GenesisOrg)| {
@@ -344,7 +336,7 @@ mod tests {
             home.init(&crate::config::Config::default(), secret, None).unwrap();
             home
         };
-        let genesis = genesis();
+        let genesis = crate::testing::genesis();
         let one = home("one", &crate::testing::standby(2));
         install(&one, &genesis).unwrap();
         install(&one, &genesis).unwrap();

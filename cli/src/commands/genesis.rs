@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::json;
-use tandem_chain::genesis::{Genesis as ChainGenesis, GenesisOrg, GenesisRole};
+use tandem_chain::genesis::{Genesis as ChainGenesis, GenesisOrg};
 use tandem_chain::modules::consortium::Policy;
 use tandem_chain::modules::parameters::Parameters;
 use tandem_chain::types::{Hash, Timestamp};
@@ -87,12 +87,7 @@ fn part_text(part: &GenesisOrg) -> String {
         ("power", part.power.to_string()),
     ];
     for node in &part.nodes {
-        let name = match node.role {
-            GenesisRole::Validator => "validator",
-            GenesisRole::Standby => "standby",
-            GenesisRole::Observer => "observer",
-        };
-        facts.push((name, format!("{} {}", node.key, node.addresses.join(" "))));
+        facts.push((node.role.name(), format!("{} {}", node.key, node.addresses.join(" "))));
     }
     facts.extend(part.users.iter().map(|user| ("user", user.to_string())));
     output::facts(&facts)

@@ -1,23 +1,26 @@
 //! The other nodes: whether they are reached, and what their clocks say.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
 use libp2p::Multiaddr;
-use libp2p::multiaddr::Protocol;
 use tandem_chain::genesis::Genesis;
 use tandem_chain::keys::PublicKey;
 use tandem_chain::types::Timestamp;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Finding, Known};
 use crate::client::{Client, Status};
 use crate::config::Config;
+use crate::network::{Configured, resolve, socket};
 
+const CLOCK: &str = "clock";
+const PEERS: &str = "peers";
+/// What to do about a clock that is wrong.
+const SET_IT: &str = "set it, and keep it set by NTP";
 /// Time for one answer, or one connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time in which a chain that runs makes a block, and between two looks for it.
@@ -67,13 +70,11 @@ pub(super) async fn clock(
     genesis: Option<&Genesis>,
     now: fn() -> Timestamp,
 ) -> Finding {
-    const CHECK: &str = "clock";
-    const ADVICE: &str = "set it, and keep it set by NTP";
     let is_own = |status: &Status| Some(status.tandem.public_key) == node;
     let own = asked.iter().map(|(_, status)| status).find(|status| is_own(status));
     let alarm = own.and_then(|s| s.tandem.alarms.iter().find(|alarm| alarm.starts_with("clock")));
     if let Some(alarm) = alarm {
-        return Finding::fail(CHECK, alarm.clone(), ADVICE);
+        return Finding::fail(CLOCK, alarm.clone(), SET_IT);
     }
     // Other nodes first: one's own tells its own time in its turns.
     let mut order: Vec<&(Client, Status)> = asked.iter().collect();
@@ -87,42 +88,40 @@ pub(super) async fn clock(
     }
     if let Some(genesis) = genesis.filter(|genesis| genesis.genesis_time > now()) {
         return Finding::warn(
-            CHECK,
+            CLOCK,
             format!("{}, before the genesis time", now().to_rfc3339()),
-            &format!("the chain begins at {}: {ADVICE}", genesis.genesis_time.to_rfc3339()),
+            &format!("the chain begins at {}: {SET_IT}", genesis.genesis_time.to_rfc3339()),
         );
     }
     let service = SERVICES.iter().find(|(file, _)| std::path::Path::new(file).exists());
     match service {
-        Some((_, what)) => Finding::ok(CHECK, format!("{}: {what}", now().to_rfc3339())),
+        Some((_, what)) => Finding::ok(CLOCK, format!("{}: {what}", now().to_rfc3339())),
         None => Finding::warn(
-            CHECK,
+            CLOCK,
             format!(
                 "{}: no node that makes blocks answers, to compare it with, and no service that sets it is \
                  seen",
                 now().to_rfc3339()
             ),
-            ADVICE,
+            SET_IT,
         ),
     }
 }
 
 /// What a block's time and the moment in which it was first seen say of the clock.
 pub(super) fn offset(block: Timestamp, seen: Timestamp, ahead: Duration, url: &str) -> Finding {
-    const CHECK: &str = "clock";
-    const ADVICE: &str = "set it, and keep it set by NTP";
     let (behind, late) = (block.since(seen), seen.since(block));
     let millis = |time: Duration| time.as_millis();
     if behind > ahead {
         let found = format!("at least {} ms behind that of a block at {url}", millis(behind));
-        return Finding::fail(CHECK, found, ADVICE);
+        return Finding::fail(CLOCK, found, SET_IT);
     }
     if late > CARRIED {
         let found = format!("up to {} ms ahead of that of a new block at {url}", millis(late));
-        return Finding::warn(CHECK, found, ADVICE);
+        return Finding::warn(CLOCK, found, SET_IT);
     }
     Finding::ok(
-        CHECK,
+        CLOCK,
         format!("as that of a new block at {url}, which came within {} ms", millis(late)),
     )
 }
@@ -151,7 +150,6 @@ async fn next_block(
 
 /// Whether the others are reached: as the node that runs says, else by trying where they listen.
 pub(super) async fn peers(known: &Known, own: Option<&Client>) -> Finding {
-    const CHECK: &str = "peers";
     if let Some(client) = own
         && let Ok(Ok(nodes)) = timeout(PATIENCE, client.nodes()).await
     {
@@ -162,37 +160,31 @@ pub(super) async fn peers(known: &Known, own: Option<&Client>) -> Finding {
             .filter(|other| !other.connected)
             .map(|other| format!("{} of {}", other.key, other.organization))
             .collect();
-        return reached(CHECK, others.len(), &away, "connected with");
+        return reached(others.len(), &away, "connected with");
     }
     let addresses = addresses(known);
     if addresses.is_empty() {
         return Finding::warn(
-            CHECK,
+            PEERS,
             "no other node's address is known here",
             "the genesis, p2p.bootstrap or p2p.dial have them; or the others have to dial this node",
         );
     }
-    let tried = stream::iter(&addresses).map(|(key, places)| async move {
-        let mut reason = String::new();
-        for place in places {
-            match connect(place).await {
-                Ok(()) => return None,
-                Err(error) => reason = format!("{key} at {place}: {error}"),
-            }
-        }
-        Some(reason)
+    let all = addresses.len();
+    let tried = stream::iter(addresses).map(|(key, places)| async move {
+        connect(places).await.err().map(|reason| format!("{key}: {reason}"))
     });
     let away: Vec<String> =
         tried.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
-    reached(CHECK, addresses.len(), &away, "reached")
+    reached(all, &away, "reached")
 }
 
-fn reached(check: &'static str, all: usize, away: &[String], how: &str) -> Finding {
+fn reached(all: usize, away: &[String], how: &str) -> Finding {
     const ADVICE: &str =
         "are their nodes up? does a firewall let their peer port through, and yours?";
     let found = format!("{how} {} of {all} other nodes", all - away.len());
     if away.is_empty() {
-        return Finding::ok(check, found);
+        return Finding::ok(PEERS, found);
     }
     let mut names: Vec<String> = away.iter().take(NAMED).cloned().collect();
     if away.len() > NAMED {
@@ -201,60 +193,47 @@ fn reached(check: &'static str, all: usize, away: &[String], how: &str) -> Findi
     let named = names.join(", ");
     let found = format!("{found}; not {named}");
     if away.len() == all {
-        Finding::fail(check, found, ADVICE)
+        Finding::fail(PEERS, found, ADVICE)
     } else {
-        Finding::warn(check, found, ADVICE)
+        Finding::warn(PEERS, found, ADVICE)
     }
 }
 
 /// Where the others listen, as far as the home's files say.
-fn addresses(known: &Known) -> BTreeMap<PublicKey, Vec<String>> {
+fn addresses(known: &Known) -> BTreeMap<PublicKey, Vec<Multiaddr>> {
     let Known { config, genesis, node } = known;
-    let mut all: BTreeMap<PublicKey, Vec<String>> = BTreeMap::new();
-    for node in genesis.iter().flat_map(|genesis| &genesis.organizations).flat_map(|org| &org.nodes)
-    {
-        all.entry(node.key).or_default().extend(node.addresses.iter().cloned());
-    }
-    for (key, places) in &config.p2p.bootstrap {
-        all.entry(*key).or_default().extend(places.iter().cloned());
-    }
-    for (key, places) in &config.p2p.dial {
-        all.insert(*key, places.clone());
-    }
-    all.retain(|key, places| Some(*key) != *node && !places.is_empty());
-    all.into_iter().take(NODES_MAX).collect()
+    let p2p = &config.p2p;
+    let configured = Configured { dial: p2p.dial.clone(), bootstrap: p2p.bootstrap.clone() };
+    let nodes =
+        genesis.iter().flat_map(|genesis| &genesis.organizations).flat_map(|org| &org.nodes);
+    let in_genesis: BTreeMap<&PublicKey, &[String]> =
+        nodes.map(|node| (&node.key, &node.addresses[..])).collect();
+    let keys: BTreeSet<&PublicKey> = in_genesis.keys().copied().chain(configured.nodes()).collect();
+    let others = keys.into_iter().filter(|key| Some(**key) != *node).map(|key| {
+        let in_genesis = in_genesis.get(key).copied().unwrap_or_default();
+        (*key, configured.addresses_of(key, in_genesis))
+    });
+    others.filter(|(_, places)| !places.is_empty()).take(NODES_MAX).collect()
 }
 
-/// Opens a connection and closes it.
-async fn connect(place: &str) -> Result<(), String> {
-    let address: Multiaddr = place.parse().map_err(|_| "no multiaddress".to_owned())?;
-    let (mut host, mut port) = (None, None);
-    for part in &address {
-        match part {
-            Protocol::Ip4(ip) => host = Some(ip.to_string()),
-            Protocol::Ip6(ip) => host = Some(ip.to_string()),
-            Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => {
-                host = Some(name.to_string());
-            }
-            Protocol::Tcp(number) => port = Some(number),
-            _ => {}
+/// Opens a connection to one of a node's addresses, and closes it.
+async fn connect(places: Vec<Multiaddr>) -> Result<(), String> {
+    let late = || format!("no answer within {} s", PATIENCE.as_secs());
+    let resolved = timeout(PATIENCE, resolve(places)).await;
+    let resolved = resolved.map_err(|_| format!("the names of its addresses: {}", late()))?;
+    let mut reason = "the names of its addresses are unknown".to_owned();
+    for place in resolved {
+        // Behind them may stand whose address it is.
+        let start: Multiaddr = place.iter().take(2).collect();
+        let Some(socket) = socket(&start) else {
+            reason = format!("{place} is no address of TCP");
+            continue;
+        };
+        match timeout(PATIENCE, TcpStream::connect(socket)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => reason = format!("{place}: {error}"),
+            Err(_) => reason = format!("{place}: {}", late()),
         }
     }
-    let Some((host, port)) = host.zip(port) else {
-        return Err("no /ip4/…/tcp/… or /dns4/…/tcp/…".to_owned());
-    };
-    let attempt = async {
-        let found: Vec<SocketAddr> =
-            lookup_host((host.as_str(), port)).await.map_err(|error| error.to_string())?.collect();
-        let mut last = "the name has no address".to_owned();
-        for address in found {
-            match TcpStream::connect(address).await {
-                Ok(_) => return Ok(()),
-                Err(error) => last = error.to_string(),
-            }
-        }
-        Err(last)
-    };
-    let in_time = timeout(PATIENCE, attempt).await;
-    in_time.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    Err(reason)
 }

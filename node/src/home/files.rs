@@ -57,11 +57,7 @@ pub(crate) fn read_private(
         return Err(HomeError::Missing { path: path.to_owned(), hint });
     };
     let text = Zeroizing::new(text);
-    let metadata = std::fs::metadata(path).map_err(|source| HomeError::Io {
-        action: "read the permissions of",
-        path: path.to_owned(),
-        source,
-    })?;
+    let metadata = std::fs::metadata(path).map_err(io_error("read the permissions of", path))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(HomeError::Permissions { path: path.to_owned(), mode });

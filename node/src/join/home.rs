@@ -81,8 +81,8 @@ pub(super) fn configured(home: &Home, token: &Token, plan: Config) -> Result<Con
 }
 
 /// Makes the home, or finds what an earlier attempt has made of it; the node's key, and whether it is
-/// new; a new one is encrypted where that is asked for. The token's file is written before the key, so that a key without it is another node's, or one
-/// that has joined.
+/// new; a new one is encrypted where that is asked for. The token's file is written before the key, so that a
+/// key without it is another node's, or one that has joined.
 pub(super) fn prepare(
     home: &Home,
     token: &Token,

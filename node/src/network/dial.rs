@@ -39,22 +39,22 @@ impl BackOff {
 
 /// Addresses of nodes in the configuration.
 #[derive(Debug, Default)]
-pub(super) struct Configured {
+pub(crate) struct Configured {
     /// To be used in the place of those of the chain.
-    pub(super) dial: BTreeMap<PublicKey, Vec<String>>,
+    pub(crate) dial: BTreeMap<PublicKey, Vec<String>>,
     /// To be tried beside those of the chain.
-    pub(super) bootstrap: BTreeMap<PublicKey, Vec<String>>,
+    pub(crate) bootstrap: BTreeMap<PublicKey, Vec<String>>,
 }
 
 impl Configured {
     /// The nodes that have an address here; some twice.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = &PublicKey> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &PublicKey> {
         self.dial.keys().chain(self.bootstrap.keys())
     }
 
     /// The addresses of a node: those to be used in the place of the chain's; or else the chain's,
     /// and those to be tried besides; as far as they can be read.
-    pub(super) fn addresses_of(&self, key: &PublicKey, on_chain: &[String]) -> Vec<Multiaddr> {
+    pub(crate) fn addresses_of(&self, key: &PublicKey, on_chain: &[String]) -> Vec<Multiaddr> {
         let texts: Vec<&String> = match self.dial.get(key) {
             Some(dial) => dial.iter().collect(),
             None => on_chain.iter().chain(self.bootstrap.get(key).into_iter().flatten()).collect(),
@@ -85,7 +85,7 @@ pub(super) fn has_name(address: &Multiaddr) -> bool {
 
 /// The addresses with names resolved by the system's resolver; those whose names are unknown are
 /// left out. At most [`MAX_DIALLED_ADDRESSES`].
-pub(super) async fn resolve(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+pub(crate) async fn resolve(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
     let mut resolved = Vec::new();
     for address in addresses {
         let mut parts = address.iter();

@@ -269,18 +269,23 @@ pub fn try_listen(listen: &str) -> Result<(), Error> {
     listen_address(listen).map(drop)
 }
 
+/// The socket at an address; none when that is not `/ip4/ADDRESS/tcp/PORT` or `/ip6/ADDRESS/tcp/PORT`.
+pub(crate) fn socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let parts: Vec<Protocol<'_>> = address.iter().collect();
+    match parts[..] {
+        [Protocol::Ip4(ip), Protocol::Tcp(port)] => Some(SocketAddr::from((ip, port))),
+        [Protocol::Ip6(ip), Protocol::Tcp(port)] => Some(SocketAddr::from((ip, port))),
+        _ => None,
+    }
+}
+
 /// Reads the address to listen on, and tries it: libp2p would share a port with another process
 /// without a word, and each would get some of the connections.
 fn listen_address(text: &str) -> Result<Multiaddr, Error> {
     let fault = |reason: String| Error::Listen { address: text.to_owned(), reason };
     let form = || fault("it must be /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT".to_owned());
     let address: Multiaddr = text.parse().map_err(|_| form())?;
-    let parts: Vec<Protocol<'_>> = address.iter().collect();
-    let socket = match parts[..] {
-        [Protocol::Ip4(ip), Protocol::Tcp(port)] => SocketAddr::from((ip, port)),
-        [Protocol::Ip6(ip), Protocol::Tcp(port)] => SocketAddr::from((ip, port)),
-        _ => return Err(form()),
-    };
+    let socket = socket(&address).ok_or_else(form)?;
     TcpListener::bind(socket).map_err(|source| fault(source.to_string()))?;
     Ok(address)
 }

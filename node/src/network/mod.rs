@@ -68,10 +68,12 @@ use tandem_chain::types::{ChainId, Hash, Timestamp};
 #[doc(hidden)]
 pub use claim::claim_frame;
 pub use counters::{Counter, Counters};
+pub(crate) use dial::{Configured, resolve};
 pub use error::{Error, HelloError};
 pub use events::{Events, Frame, NetworkEvent};
 pub use guest::{Guest, Host, Welcome};
 pub use guests::GuestId;
+pub(crate) use handle::socket;
 pub use handle::{Network, try_listen};
 pub use hello::{Hello, PROTOCOL_VERSION};
 pub use identity::peer_id;

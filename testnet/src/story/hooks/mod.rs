@@ -15,7 +15,7 @@ use tandem_node::rpc::shapes::tandem::Switches;
 use super::Stage;
 use super::planned::switch;
 use super::scene::{READY, SOON, Seat, rounds_above_zero};
-use crate::layout::{GenesisRole, Node, Spec};
+use crate::layout::{Node, Spec};
 use crate::until::until;
 use crate::watcher::Watcher;
 
@@ -210,12 +210,8 @@ async fn due(stage: &Stage) -> Result<BTreeMap<String, Vec<Line>>> {
     let layout = stage.net().layout();
     let mut due: BTreeMap<String, Vec<Line>> = BTreeMap::new();
     for node in &layout.nodes {
-        let role = match node.role {
-            GenesisRole::Validator => "validator",
-            GenesisRole::Standby => "standby",
-            GenesisRole::Observer => "observer",
-        };
-        due.insert(node.name.clone(), vec![Line::new(Height(1), "unregistered", role, 0)]);
+        let first = Line::new(Height(1), "unregistered", node.role.name(), 0);
+        due.insert(node.name.clone(), vec![first]);
     }
     let answer: Switches =
         stage.net().rpc("delta-a").call("switches", json!({ "limit": "100" })).await?;
