@@ -3,7 +3,7 @@
 //! POST takes one request or a batch, GET takes parameters in the query, a WebSocket takes what POST
 //! takes and subscriptions. Answers read published
 //! snapshots and the database, never what consensus locks. The methods are listed in
-//! [`methods::METHODS`]; `docs/rpc.md` describes them. Who may read what is in `reading`.
+//! [`methods::METHODS`]; `docs/rpc.md` describes them, and `openapi` for programs. Who may read what is in `reading`.
 
 mod alive;
 mod answer;
@@ -11,6 +11,7 @@ mod calls;
 pub mod error;
 mod explorer;
 pub mod methods;
+mod openapi;
 pub mod params;
 mod path;
 pub mod reading;

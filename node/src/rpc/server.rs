@@ -34,6 +34,7 @@ use super::calls::{batch, deadline, one, request_timeout, within_time};
 use super::error::{NOT_TO_READ, PERMIT_NEEDED, RpcError};
 use super::explorer;
 use super::methods::{self, METHODS};
+use super::openapi;
 use super::params::Params;
 use super::reading::{Asking, SCHEME};
 use super::ready;
@@ -183,6 +184,7 @@ pub(super) fn router(state: Arc<RpcState>) -> Router {
         .route("/", get(routes).post(post))
         .route(websocket::PATH, get(websocket::open))
         .route(ready::PATH, get(ready::ready))
+        .route(openapi::PATH, get(openapi::serve))
         .route("/{method}", get(get_method))
         .layer(limit)
         .layer(cors)
@@ -227,6 +229,7 @@ async fn routes(State(state): State<Arc<RpcState>>, headers: HeaderMap) -> Respo
         text.extend(["/", method.name, &query, "\n    ", method.about, "\n"]);
     }
     text.extend([ready::PATH, "\n    whether clients should be sent here, and why not\n"]);
+    text.extend([openapi::PATH, "\n    all of this for programs, as an OpenAPI document\n"]);
     text.push_str("\nA WebSocket at /websocket takes the same, and\n\n");
     for method in websocket::METHODS {
         text.extend([method.name, "(", &method.params.join(", "), ")\n    ", method.about, "\n"]);
@@ -253,6 +256,7 @@ async fn get_method(
     let status = match &result {
         Err(error) if error.code == -32601 => StatusCode::NOT_FOUND,
         // For load balancers and service managers, which read nothing else.
+        Err(error) if method == "health" && error.code == -32602 => StatusCode::BAD_REQUEST,
         Err(_) if method == "health" => StatusCode::SERVICE_UNAVAILABLE,
         result => reading_status(result),
     };

@@ -6,6 +6,7 @@ mod explorer;
 mod hostile;
 mod http;
 mod motions;
+mod openapi;
 mod own;
 mod pruned;
 mod reading;

@@ -228,7 +228,7 @@ async fn a_transaction_is_proved_to_be_in_its_block() {
 }
 
 /// A vote of an organisation's validator, in CometBFT's JSON.
-fn vote(node: &Node, org: u8, height: u64, block: Option<BlockId>, kind: u8) -> Value {
+pub(super) fn vote(node: &Node, org: u8, height: u64, block: Option<BlockId>, kind: u8) -> Value {
     let key: SecretKey = testing::validator(org);
     let (chain_id, round) = (node.chain().genesis.chain_id.clone(), Round(0));
     let time = Timestamp::from_millis(1_800_000_000_000);
@@ -247,7 +247,7 @@ fn vote(node: &Node, org: u8, height: u64, block: Option<BlockId>, kind: u8) -> 
     })
 }
 
-fn evidence(a: &Value, b: &Value) -> Value {
+pub(super) fn evidence(a: &Value, b: &Value) -> Value {
     let value = json!({ "vote_a": a, "vote_b": b, "TotalVotingPower": "0", "Timestamp": "x" });
     json!({ "evidence": { "type": "tendermint/DuplicateVoteEvidence", "value": value } })
 }

@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tandem_chain::types::Height;
 
+use super::openapi::held::check;
 use super::reading::table::{params, target};
 use super::{Node, node};
 use crate::rpc::methods::{METHODS, Method};
@@ -110,7 +111,7 @@ async fn post(node: &Node, method: &str, params: &Value) -> Value {
     let request = reqwest::Client::new().post(node.client.url()).body(body.to_string());
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{body}");
-    response.json().await.unwrap()
+    check("post", "/", response).await
 }
 
 #[tokio::test]
@@ -182,11 +183,9 @@ async fn bad_parameters_in_a_query_are_answered_and_change_nothing() {
     ];
     let long = "9".repeat(20_000);
     let http = reqwest::Client::new();
-    let ask = async |target: String| -> (StatusCode, Value) {
+    let ask = async |method: &str, target: String| -> (StatusCode, Value) {
         let response = http.get(format!("{}{target}", node.client.url())).send().await.unwrap();
-        let content_type = response.headers()["content-type"].clone();
-        assert_eq!(content_type, "application/json", "{target}");
-        (response.status(), response.json().await.unwrap())
+        (response.status(), check("get", &format!("/{method}"), response).await)
     };
     for method in METHODS {
         for name in method.params {
@@ -197,15 +196,15 @@ async fn bad_parameters_in_a_query_are_answered_and_change_nothing() {
             let with = if others.contains('?') { '&' } else { '?' };
             for value in values.into_iter().chain([long.as_str()]) {
                 let asked = format!("{others}{with}{name}={value}");
-                let (_, answer) = ask(asked.clone()).await;
+                let (_, answer) = ask(method.name, asked.clone()).await;
                 code(&answer, &asked[..asked.len().min(200)]);
             }
-            let (_, answer) = ask(format!("{others}{with}{name}=1&{name}=1")).await;
+            let (_, answer) = ask(method.name, format!("{others}{with}{name}=1&{name}=1")).await;
             let text = answer["error"]["data"].as_str().unwrap();
             assert!(text.contains("is there twice"), "{}: {text}", method.name);
         }
     }
-    let (status, _) = ask("/health".to_owned()).await;
+    let (status, _) = ask("health", "/health".to_owned()).await;
     assert_eq!(status, StatusCode::OK);
 }
 

@@ -6,6 +6,7 @@ use super::{Asked, Nav, Page};
 use crate::rpc::explorer::fault::Fault;
 use crate::rpc::explorer::parts::{self, Tone, badge, panel};
 use crate::rpc::methods::METHODS;
+use crate::rpc::openapi;
 use crate::rpc::reading::{Needs, SCHEME};
 use crate::rpc::websocket;
 
@@ -62,6 +63,7 @@ pub(super) async fn page(Asked { visit, query, .. }: Asked<'_>) -> Result<Page, 
         }
         (panel("Methods", None, html! {
             p { "A WebSocket at " code { (websocket::PATH) } " takes all of them, and those about subscriptions, which nothing else takes." }
+            p { "For programs: " a href=(openapi::PATH) { "an OpenAPI document" } " with every parameter, result and error." }
             (parts::table("Methods", &["Method", "Parameters", "Answer", "Where reading is limited"], &rows))
         }))
     };
