@@ -124,6 +124,8 @@ pub struct Rpc {
     pub max_body_bytes: usize,
     /// Requests in one batch.
     pub max_batch: usize,
+    /// Requests a second from one address, or from one network of IPv6 (/64); 0 for no bound.
+    pub max_requests_per_s: u32,
     /// WebSockets at once; 0 for none.
     pub max_websockets: usize,
     /// Of those, from one address, or from one network of IPv6 (/64).
@@ -148,6 +150,7 @@ impl Default for Rpc {
             max_connections: 512,
             max_body_bytes: 1_000_000,
             max_batch: 10,
+            max_requests_per_s: 0,
             max_websockets: 100,
             max_websockets_per_client: 50,
             max_subscriptions: 5,
@@ -374,6 +377,8 @@ impl Config {
         range("rpc.max_connections", rpc.max_connections, 1, 100_000)?;
         range("rpc.max_body_bytes", rpc.max_body_bytes, 1_000, 100_000_000)?;
         range("rpc.max_batch", rpc.max_batch, 1, 1_000)?;
+        let max_requests = rpc.max_requests_per_s as usize;
+        range("rpc.max_requests_per_s", max_requests, 0, 1_000_000)?;
         range("rpc.max_websockets", rpc.max_websockets, 0, 100_000)?;
         range("rpc.max_websockets_per_client", rpc.max_websockets_per_client, 1, 100_000)?;
         range("rpc.max_subscriptions", rpc.max_subscriptions, 1, 1_000)?;
@@ -503,6 +508,10 @@ mod tests {
             ("rpc.max_batch = \"ten\"", &["max_batch", "invalid type"]),
             ("rpc.max_batch = 0", &["rpc.max_batch is 0", "1 to 1000"]),
             ("rpc.max_batch = -1", &["max_batch", "-1"]),
+            (
+                "rpc.max_requests_per_s = 1000001",
+                &["max_requests_per_s is 1000001", "0 to 1000000"],
+            ),
             ("rpc.max_subscriptions = 0", &["rpc.max_subscriptions is 0", "1 to 1000"]),
             ("rpc.max_websockets_per_client = 0", &["max_websockets_per_client is 0"]),
             ("rpc.max_websockets = 100001", &["rpc.max_websockets", "0 to 100000"]),

@@ -49,6 +49,12 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("rpc", "max_batch", "Requests in one JSON-RPC batch."),
     (
         "rpc",
+        "max_requests_per_s",
+        "Requests a second from one address, or from one network of IPv6 (/64), with those in batches, over\n\
+         WebSockets and of pages; 0 for no bound. A proxy is one client.",
+    ),
+    (
+        "rpc",
         "max_websockets",
         "WebSockets at once, beside the connections; 0 for none. More are refused.",
     ),

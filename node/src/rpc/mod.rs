@@ -14,6 +14,7 @@ pub mod methods;
 mod openapi;
 pub mod params;
 mod path;
+mod rates;
 pub mod reading;
 mod ready;
 pub mod request;

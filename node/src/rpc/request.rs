@@ -55,6 +55,26 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Requests in it.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        match self {
+            Self::Single(_) => 1,
+            Self::Batch(requests) => requests.len(),
+        }
+    }
+
+    /// The id to answer the whole of it with; none of a batch and of a notification.
+    #[must_use]
+    pub fn id(self) -> Option<Value> {
+        match self {
+            Self::Single(request) => request.map_or_else(|(id, _)| Some(id), |request| request.id),
+            Self::Batch(_) => None,
+        }
+    }
+}
+
 fn parse_one(value: Value) -> Result<Request, (Value, RpcError)> {
     let Value::Object(mut object) = value else {
         let data = "a request is an object with jsonrpc, id, method and params";

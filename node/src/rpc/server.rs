@@ -7,14 +7,17 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request as HttpRequest, State};
+use axum::extract::{
+    DefaultBodyLimit, Extension, FromRequest, Path, Query, Request as HttpRequest, State,
+};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
@@ -36,12 +39,13 @@ use super::explorer;
 use super::methods::{self, METHODS};
 use super::openapi;
 use super::params::Params;
+use super::rates::TooMany;
 use super::reading::{Asking, SCHEME};
 use super::ready;
 use super::request::{Body as RequestBody, GET_ID};
 use super::socket::{PATIENCE, Socket};
 use super::state::{RpcState, Setup};
-use super::websocket;
+use super::websocket::{self, Client};
 
 /// Time for a request's head, and for an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -147,7 +151,7 @@ pub(super) async fn connection(
 ) {
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(websocket::Client(client));
+        request.extensions_mut().insert(Client(client));
         routes.call(request)
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
@@ -180,6 +184,7 @@ pub(super) async fn connection(
 pub(super) fn router(state: Arc<RpcState>) -> Router {
     let limit = DefaultBodyLimit::max(state.config.rpc.max_body_bytes);
     let cors = cors(&state.config.rpc.cors_origins);
+    let rated = middleware::from_fn_with_state(state.clone(), in_rate);
     let methods = Router::new()
         .route("/", get(routes).post(post))
         .route(websocket::PATH, get(websocket::open))
@@ -187,10 +192,35 @@ pub(super) fn router(state: Arc<RpcState>) -> Router {
         .route(openapi::PATH, get(openapi::serve))
         .route("/{method}", get(get_method))
         .layer(limit)
+        .layer(rated.clone())
         .layer(cors)
         .with_state(state.clone());
+    if !state.config.rpc.explorer {
+        return methods;
+    }
     // Pages of other origins have no part in the explorer.
-    if state.config.rpc.explorer { methods.merge(explorer::router(state)) } else { methods }
+    methods.merge(explorer::router(state).layer(rated))
+}
+
+/// Answers a request, unless its client makes too many. The first of a batch is counted here.
+async fn in_rate(
+    State(state): State<Arc<RpcState>>,
+    Extension(Client(address)): Extension<Client>,
+    request: HttpRequest,
+    next: Next,
+) -> Response {
+    match state.rates.count(address, 1, Instant::now()) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => too_many(&state, refused),
+    }
+}
+
+fn too_many(state: &RpcState, refused: TooMany) -> Response {
+    let seconds = refused.wait.as_millis().div_ceil(1_000).max(1);
+    let mut response = whole_error(state, StatusCode::TOO_MANY_REQUESTS, refused.into());
+    let after = HeaderValue::from_str(&seconds.to_string()).expect("digits");
+    response.headers_mut().insert(header::RETRY_AFTER, after);
+    response
 }
 
 /// Headers that pages of other origins may send: what is read here, and what CometBFT takes, for its
@@ -289,7 +319,11 @@ fn respond(
 }
 
 /// `POST /`. One deadline is for reading the body and answering all that is in it.
-async fn post(State(state): State<Arc<RpcState>>, request: HttpRequest) -> Response {
+async fn post(
+    State(state): State<Arc<RpcState>>,
+    Extension(Client(address)): Extension<Client>,
+    request: HttpRequest,
+) -> Response {
     let deadline = deadline(&state);
     let headers = request.headers().clone();
     let body = match timeout_at(deadline, Bytes::from_request(request, &state)).await {
@@ -307,6 +341,10 @@ async fn post(State(state): State<Arc<RpcState>>, request: HttpRequest) -> Respo
             }
         }
         Ok(RequestBody::Batch(requests)) => {
+            let rest = requests.len() - 1;
+            if let Err(refused) = state.rates.count_rest(address, rest, Instant::now()) {
+                return too_many(&state, refused);
+            }
             match batch(&state, &Asking::new(&headers, body), deadline, requests).await {
                 Some(answers) => answers.into_response(StatusCode::OK),
                 None => StatusCode::NO_CONTENT.into_response(),

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use super::alive::AliveBlocks;
 use super::answer::{MAX_UNSENT_BYTES, Unsent};
 use super::error::RpcError;
+use super::rates::Rates;
 use super::requests::Requests;
 use super::waiters::{Found, Waiters};
 use super::websocket::{Hub, Places};
@@ -119,6 +120,7 @@ pub struct RpcState {
     pub(super) waiters: Arc<Waiters>,
     pub(super) hub: Arc<Hub>,
     pub(super) websockets: Places,
+    pub(super) rates: Rates,
     pub(super) alive: AliveBlocks,
     /// The part of `status` about the lowest block, with its height.
     pub(super) earliest: Mutex<Option<(Height, Value)>>,
@@ -135,6 +137,7 @@ impl RpcState {
                 setup.config.rpc.max_websockets,
                 setup.config.rpc.max_websockets_per_client,
             ),
+            rates: Rates::new(setup.config.rpc.max_requests_per_s),
             me: setup.me,
             genesis_hash: setup.genesis.hash(),
             genesis: setup.genesis,

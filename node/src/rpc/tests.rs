@@ -9,6 +9,7 @@ mod motions;
 mod openapi;
 mod own;
 mod pruned;
+mod rates;
 mod reading;
 mod records;
 mod search;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -152,10 +152,23 @@ async fn connections_over_the_bound_wait_for_a_place() {
 async fn pages_of_allowed_origins_may_ask() {
     let origin = "https://explorer.example.org";
     let node = node_with(|config| config.rpc.cors_origins = vec![origin.to_owned()]).await;
-    for (asks, allowed) in [(origin, true), ("https://evil.example.org", false)] {
-        let request = reqwest::Client::new().get(format!("{}/health", node.client.url()));
-        let response = request.header("origin", asks).send().await.unwrap();
-        let header = response.headers().get("access-control-allow-origin");
-        assert_eq!(header.map(|value| value.to_str().unwrap()), allowed.then_some(origin));
+    let http = reqwest::Client::new();
+    let url = |path: &str| format!("{}{path}", node.client.url());
+    for (asks, allowed) in [(origin, true), ("https://evil.example.org", false), ("null", false)] {
+        // What a browser asks before a page's POST with JSON or a permit, and then asks.
+        let preflight = http
+            .request(Method::OPTIONS, url("/"))
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type");
+        let post = http.post(url("/")).body("{");
+        for request in [http.get(url("/health")), http.get(url("/openapi.json")), preflight, post] {
+            let response = request.header("origin", asks).send().await.unwrap();
+            let header = response.headers().get("access-control-allow-origin");
+            assert_eq!(header.map(|value| value.to_str().unwrap()), allowed.then_some(origin));
+            assert!(response.headers().get("access-control-allow-credentials").is_none());
+        }
+        // Pages of others have no part in the explorer, allowed or not.
+        let page = http.get(url("/explorer")).header("origin", asks).send().await.unwrap();
+        assert!(page.headers().get("access-control-allow-origin").is_none());
     }
 }

@@ -50,12 +50,12 @@ async fn open(node: &Node) -> Ws<TcpStream> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
-    async fn send(&mut self, text: &str) {
+    pub(super) async fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
     /// The next text.
-    async fn next(&mut self) -> Value {
+    pub(super) async fn next(&mut self) -> Value {
         loop {
             match self.0.next().await.expect("the other side is there").unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),

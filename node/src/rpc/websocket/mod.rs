@@ -119,7 +119,7 @@ pub async fn open(
                     .max_frame_size(max);
                 let io = TokioIo::new(upgraded);
                 let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-                session::run(stream, state, asking, session::ticks()).await;
+                session::run(stream, state, asking, address, session::ticks()).await;
             }
             Err(error) => debug!(%error, "rpc connection ended before it was a WebSocket"),
         }

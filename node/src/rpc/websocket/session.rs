@@ -1,5 +1,6 @@
 //! One WebSocket: its requests, its subscriptions, and its end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     stream: WebSocketStream<S>,
     state: Arc<RpcState>,
     asking: Asking,
+    client: IpAddr,
     ticks: impl Stream<Item = ()> + Unpin,
 ) {
     let asking = Arc::new(asking);
@@ -66,6 +68,7 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         stream,
         state,
         asking,
+        client,
         subscriptions: Vec::new(),
         blocks: None,
         is_in_text: false,
@@ -107,6 +110,8 @@ struct Session<S> {
     stream: WebSocketStream<S>,
     state: Arc<RpcState>,
     asking: Arc<Asking>,
+    /// Where it comes from.
+    client: IpAddr,
     subscriptions: Vec<Subscription>,
     /// While there are subscriptions.
     blocks: Option<Follower>,
@@ -247,7 +252,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return Ok(());
             }
         };
-        match RequestBody::parse(text.as_bytes(), self.state.config.rpc.max_batch) {
+        let body = RequestBody::parse(text.as_bytes(), self.state.config.rpc.max_batch);
+        let requests = body.as_ref().map_or(1, RequestBody::requests);
+        if let Err(refused) =
+            self.state.rates.count(self.client, requests, std::time::Instant::now())
+        {
+            let id = body.ok().and_then(RequestBody::id).unwrap_or_default();
+            return self.reply(id, Err(refused.into())).await;
+        }
+        match body {
             Err(error) => self.reply(Value::Null, Err(error)).await,
             Ok(RequestBody::Single(request)) => self.request(request, text.len(), calls).await,
             Ok(RequestBody::Batch(requests)) => {

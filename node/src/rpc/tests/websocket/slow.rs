@@ -149,7 +149,7 @@ async fn pinged() -> (impl Future<Output = ()>, DuplexStream, mpsc::UnboundedSen
     let (tick, mut ticks) = mpsc::unbounded_channel();
     let session = async move {
         let ticks = stream::poll_fn(move |cx| ticks.poll_recv(cx));
-        session::run(stream, state, asking, ticks).await;
+        session::run(stream, state, asking, [127, 0, 0, 1].into(), ticks).await;
         drop((chain, senders));
     };
     (session, far, tick)
