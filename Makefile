@@ -7,16 +7,19 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/tandem/target
 TESTNET := $(CARGO_TARGET_DIR)/release/tandem-testnet
 DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
 # What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
-PACKAGES := g++ clang libclang-dev
+BUILD_PACKAGES := g++ clang libclang-dev
+# What the browser of `make test` needs; Node.js and npm may be there by other means.
+TEST_PACKAGES := chromium $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
 
-.PHONY: help setup build demo demo-down story chaos bench sim planted mutants fuzz test lint
+.PHONY: help setup setup-build build demo demo-down story chaos bench sim planted mutants fuzz test lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: ## Install missing Debian packages (as root, or by sudo)
+# Installs those Debian packages of $(1) that are missing, as root or by sudo.
+define install
 	@missing=; \
-	for package in $(PACKAGES); do \
+	for package in $(1); do \
 	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 	    || missing="$$missing $$package"; \
 	done; \
@@ -26,8 +29,15 @@ setup: ## Install missing Debian packages (as root, or by sudo)
 	  $$as_root apt-get update -q && \
 	  DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -q -y --no-install-recommends $$missing; \
 	fi
+endef
 
-build: setup ## Build the programs tandem and tandem-testnet
+setup: setup-build ## Install missing Debian packages (as root, or by sudo)
+	$(call install,$(TEST_PACKAGES))
+
+setup-build: ## Only those that a build needs
+	$(call install,$(BUILD_PACKAGES))
+
+build: setup-build ## Build the programs tandem and tandem-testnet
 	cargo build --locked --release --bins
 
 demo: build ## Play a network for a person and leave it up; with ONCE=1 end it
@@ -59,11 +69,12 @@ planted: build ## Plant deliberate faults, one by one, and have the simulator fi
 mutants: ## Change replica and switch module place by place: the tests must notice; options in ARGS
 	testnet/mutants/run.sh $(ARGS)
 
-fuzz: setup ## Fuzz what reads foreign bytes; SECS=60 for each, JOBS at a time; TARGETS names some
+fuzz: setup-build ## Fuzz what reads foreign bytes; SECS=60 for each, JOBS at a time; TARGETS names some
 	testnet/fuzz/run.sh $(TARGETS)
 
-test: build ## All tests, and all stories in short
+test: setup build ## All tests, the explorer in a browser, and all stories in short
 	cargo test --locked --release --workspace
+	testnet/explorer/run.sh
 	$(TESTNET) story --all --short
 
 lint: ## Formatting and clippy

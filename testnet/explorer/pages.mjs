@@ -39,11 +39,19 @@ const open = async (options) => {
   return page;
 };
 
+/** Takes a picture of a page's upper part. */
+const picture = async (page, name) => {
+  if (!SHOTS) return;
+  const { width, height } = await page.evaluate(() => (
+    { width: innerWidth, height: Math.min(document.documentElement.scrollHeight, 1100) }));
+  await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true, clip: { x: 0, y: 0, width, height } });
+};
+
 /** Takes a picture, and holds a page to what every page must be. */
 const examine = async (page, name, look) => {
   await page.evaluate(() => Promise.all(document.getAnimations()
     .filter((one) => one.effect.getComputedTiming().iterations !== Infinity).map((one) => one.finished)));
-  if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}.${look}.png`, fullPage: true });
+  await picture(page, `${name}.${look}`);
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   must(wide <= 0, `${name} (${look}) is ${wide} pixels too wide`);
   // Not by a script element: the policy of the page would refuse it.
@@ -169,12 +177,12 @@ try {
   const had = await rows();
   testnet("kill", "alpha-a");
   await live.locator("article[aria-label='Seat of alpha'] .progress").waitFor({ timeout: 30_000 });
-  if (SHOTS) await live.screenshot({ path: `${SHOTS}/pairs.failing.png`, fullPage: true });
+  await picture(live, "pairs.failing");
   await live.waitForFunction((had) => document.querySelectorAll("#switches tbody tr").length > had, had,
     { timeout: 60_000 });
   must(await rows() === had + 1, "the switch comes up on the page that is open");
   must((await live.locator("#switches tbody tr").first().innerText()).includes("automatic"), "it is automatic");
-  if (SHOTS) await live.screenshot({ path: `${SHOTS}/pairs.switched.png`, fullPage: true });
+  await picture(live, "pairs.switched");
   await live.locator("#switches a[href^='/explorer/switch/']").first().click();
   await live.waitForURL("**/explorer/switch/**");
   must(await live.locator("main").getByText("dead", { exact: true }).count() >= 10, "its proof has the records");
