@@ -112,6 +112,13 @@ impl Domain {
     pub fn sign_bytes_of(self, chain_id: &ChainId, encoded: &[u8]) -> Vec<u8> {
         [self.prefix(), &codec::encode(chain_id), encoded].concat()
     }
+
+    /// What stands behind the domain's prefix in bytes that are signed: the encodings of the chain id and
+    /// of the value; none in those of another domain.
+    #[must_use]
+    pub fn encoded(self, sign_bytes: &[u8]) -> Option<&[u8]> {
+        sign_bytes.strip_prefix(self.prefix())
+    }
 }
 
 /// Who checks signatures: [`Strict`], or something with the same verdicts that is faster, such as

@@ -29,6 +29,33 @@ pub struct TxBody {
     pub call: Call,
 }
 
+impl TxBody {
+    /// The bytes that its sender's signature is over.
+    #[must_use]
+    pub fn sign_bytes(&self) -> Vec<u8> {
+        Domain::Transaction.sign_bytes(&self.chain_id, self)
+    }
+
+    /// The body whose [`TxBody::sign_bytes`] these are.
+    ///
+    /// # Errors
+    /// [`Error::Undecodable`] and others of [`codec::decode_canonical`] when they are those of none;
+    /// [`Error::OtherChain`] when they name two chains.
+    pub fn of_sign_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        const WHAT: &str = "what is signed of a transaction";
+        let encoded = Domain::Transaction.encoded(bytes).ok_or_else(|| {
+            let reason = "it does not begin with the name of its domain".to_owned();
+            Error::Undecodable { what: WHAT, reason }
+        })?;
+        let (expected, body): (ChainId, Self) =
+            codec::decode_canonical(WHAT, encoded, MAX_TX_BYTES)?;
+        if expected != body.chain_id {
+            return Err(Error::OtherChain { what: WHAT, expected, got: body.chain_id });
+        }
+        Ok(body)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     body: TxBody,
@@ -56,8 +83,25 @@ impl Tx {
     #[must_use]
     pub fn sign(body: TxBody, key: &dyn Signer) -> Self {
         assert_eq!(body.sender, key.public(), "a transaction is signed by its sender");
-        let signature = key.sign(&Domain::Transaction.sign_bytes(&body.chain_id, &body));
-        let envelope = Envelope { body, signature };
+        let signature = key.sign(&body.sign_bytes());
+        Self::new(Envelope { body, signature })
+    }
+
+    /// Puts a body and a signature over its [`TxBody::sign_bytes`] together.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when the transaction has more than [`MAX_TX_BYTES`].
+    pub fn assemble(body: TxBody, signature: Signature) -> Result<Self, Error> {
+        let tx = Self::new(Envelope { body, signature });
+        match tx.bytes().len() {
+            got if got > MAX_TX_BYTES => {
+                Err(Error::TooLong { what: "transaction", max: MAX_TX_BYTES, got })
+            }
+            _ => Ok(tx),
+        }
+    }
+
+    fn new(envelope: Envelope) -> Self {
         let bytes = codec::encode(&envelope);
         Self(Arc::new(Inner { hash: Hash::of(&bytes), bytes, envelope }))
     }

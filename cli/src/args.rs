@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tandem_chain::genesis::GenesisRole;
 use tandem_chain::types::{ChainId, ContentType, DataSetName, Hash, OrgName, Power, Term};
+use tandem_node::client::VALID_FOR;
 use tandem_node::config::duration;
 use tandem_node::genesis_files::parse_role;
 use tandem_node::snapshots::TrustedBlock;
@@ -274,7 +275,7 @@ pub struct Sending {
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
     /// Heights for which the transaction is valid, at most 10000
-    #[arg(long, default_value_t = 2_000, value_name = "HEIGHTS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = VALID_FOR, value_name = "HEIGHTS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub valid_for: u64,
     /// Time to wait for the receipt
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = time)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig};
 use tandem_chain::comet;
 use tandem_chain::genesis::{Genesis, GenesisNode, GenesisOrg, GenesisRole};
@@ -21,6 +22,7 @@ use tandem_chain::vote::VoteKind;
 use tandem_consensus::validate::{Fixed, build};
 
 use crate::config::Config;
+use crate::decode::readable;
 use crate::driver;
 use crate::home::Home;
 use crate::network::{NetworkConfig, Rates};
@@ -66,6 +68,30 @@ pub fn standby(org: u8) -> SecretKey {
 /// A key that may send transactions for the first organisation.
 pub fn user() -> SecretKey {
     key(200)
+}
+
+/// A transaction with every kind of call, by name: those that the chain's golden file freezes.
+pub fn golden_txs() -> Vec<(&'static str, Tx)> {
+    let file = include_str!("../../chain/tests/it/golden.txt");
+    let (_, part) = file.split_once("# Transactions\n").expect("the file has transactions");
+    let samples = part.lines().take_while(|line| !line.starts_with('#')).filter_map(|line| {
+        let (name, bytes) = line.split_once(": ")?;
+        let (_, digits) = bytes.split_once(" bytes ")?;
+        let bytes = hex::decode(digits).expect("hex digits");
+        Some((name, Tx::decode(bytes).expect("a transaction")))
+    });
+    let samples: Vec<_> = samples.collect();
+    assert!(samples.len() > 25, "{} transactions", samples.len());
+    samples
+}
+
+/// A call as [`readable`] shows it, but for a value, whose bytes are given as they are.
+pub fn call_json(call: &Call) -> Value {
+    let mut shown = readable(call);
+    if let Call::Records(records::Call::Put { value, .. }) = call {
+        shown["Records"]["Put"]["value"] = json!({ "hex": hex::encode(value) });
+    }
+    shown
 }
 
 /// Four organisations, each with a validator and a standby.

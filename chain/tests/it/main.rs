@@ -5,6 +5,7 @@ mod certificates;
 mod comet_blocks;
 mod decoded;
 mod decoders;
+mod example;
 mod executed;
 mod golden;
 mod kinds;

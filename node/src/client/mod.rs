@@ -30,7 +30,7 @@ use crate::rpc::shapes::tandem::{
 
 pub use answers::{Broadcast, QueryAnswer, Status, SyncInfo, TxInfo};
 pub use reading::As;
-pub use submit::{Submission, SubmitError, prepare, submit_and_wait};
+pub use submit::{Submission, SubmitError, VALID_FOR, prepare, submit_and_wait};
 
 use plain::{plain, short};
 use reading::Reading;

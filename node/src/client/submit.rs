@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{Client, ClientError, TxInfo, found};
 
+/// Heights for which a transaction is valid when nothing else is said.
+pub const VALID_FOR: u64 = 2_000;
 /// Time after which the same bytes are sent again.
 const SEND_AGAIN: Duration = Duration::from_secs(3);
 /// First and longest wait between two looks for the receipt.

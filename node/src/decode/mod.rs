@@ -11,6 +11,7 @@
 //! - **How it looks** ([`readable()`]): as in the RPC. Integers of 64 bits are strings, hashes, keys and
 //!   signatures upper-case hex, times RFC 3339. Bytes of users are shown by what is in them
 //!   ([`content`]).
+//! - **And back** ([`typed()`]): a value from its JSON, where a program writes one, such as a call.
 //! - **On a terminal** ([`terminal`]): nothing of others that it would act on.
 //! - **What lies in a data folder** ([`entry`]): read beside a node that runs, by
 //!   [`crate::storage::Reader`].
@@ -22,5 +23,7 @@ pub mod kinds;
 mod readable;
 pub mod terminal;
 pub mod text;
+mod typed;
 
 pub use readable::readable;
+pub use typed::{Fault, typed};

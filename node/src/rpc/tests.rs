@@ -8,6 +8,7 @@ mod http;
 mod motions;
 mod openapi;
 mod own;
+mod prepare;
 mod pruned;
 mod rates;
 mod reading;

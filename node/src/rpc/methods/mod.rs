@@ -11,6 +11,7 @@ mod mempool;
 mod motions;
 pub(super) mod node;
 mod own;
+mod prepare;
 mod query;
 mod records;
 mod rights;
@@ -116,6 +117,8 @@ methods! {
     "broadcast_tx_sync" ("tx") Nothing "send a transaction, wait for its checks" => submit::broadcast_sync;
     "broadcast_tx_commit" ("tx") Nothing "send a transaction, wait for its block" => submit::broadcast_commit;
     "check_tx" ("tx") Nothing "the checks of a transaction that is not sent" => mempool::check_tx;
+    "tx_prepare" ("call", "sender", "nonce", "valid_until") Nothing "the bytes to sign of a call" => prepare::tx_prepare;
+    "tx_assemble" ("sign_bytes", "signature") Nothing "a transaction, of what was signed and its signature" => prepare::tx_assemble;
     "broadcast_evidence" ("evidence") Nothing "two votes of one key that contradict each other" => evidence::broadcast;
     "abci_query" ("path", "data", "height", "prove") Member "records: /records/SET/KEY" => query::abci_query;
     "data_sets" () Member "the data sets and their owners" => records::data_sets;

@@ -160,16 +160,16 @@ pub async fn parameters(state: &Arc<RpcState>, _: Params) -> Result<Value, RpcEr
         .await
 }
 
-/// The parameter `key`.
-pub(super) fn public_key(params: &Params) -> Result<PublicKey, RpcError> {
-    let bytes = params.hex("key")?.ok_or_else(|| missing("key"))?;
+/// A parameter that is a public key.
+pub(super) fn public_key(params: &Params, name: &'static str) -> Result<PublicKey, RpcError> {
+    let bytes = params.hex(name)?.ok_or_else(|| missing(name))?;
     PublicKey::from_slice(&bytes)
-        .map_err(|error| RpcError::params(format!("parameter key: {error}")))
+        .map_err(|error| RpcError::params(format!("parameter {name}: {error}")))
 }
 
 /// `key`.
 pub async fn key(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
-    let key = public_key(&params)?;
+    let key = public_key(&params, "key")?;
     state
         .read(move |state| {
             let snapshot = state.db.snapshot();

@@ -72,7 +72,7 @@ pub async fn rights(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcE
 
 /// `may_read`.
 pub async fn may_read(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
-    let key = public_key(&params)?;
+    let key = public_key(&params, "key")?;
     let data_set = name(&params, "data_set")?;
     let record = params.hex("record")?;
     state

@@ -43,15 +43,20 @@ pub async fn prune(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcEr
     answer(state, OperatorCall::Prune { keep_blocks, keep_days, dry_run }, &params).await
 }
 
+/// The parameter `signature`.
+pub(super) fn signature(params: &Params) -> Result<Signature, RpcError> {
+    let bytes = params.hex("signature")?.ok_or_else(|| missing("signature"))?;
+    Signature::from_slice(&bytes)
+        .map_err(|_| RpcError::params("parameter signature must be 128 hex digits"))
+}
+
 async fn answer(
     state: &Arc<RpcState>,
     call: OperatorCall,
     params: &Params,
 ) -> Result<Value, RpcError> {
     let time = params.integer("time")?.ok_or_else(|| missing("time"))?;
-    let signature = params.hex("signature")?.ok_or_else(|| missing("signature"))?;
-    let signature = Signature::from_slice(&signature)
-        .map_err(|_| RpcError::params("parameter signature must be 128 hex digits"))?;
+    let signature = signature(params)?;
     let wait = matches!(call, OperatorCall::Storage { wait: true });
     let request = OperatorRequest { call, time: Timestamp(time), signature };
     let admitted = state.maintenance.admit(request, wall_clock()).map_err(RpcError::internal)?;

@@ -28,7 +28,7 @@ pub(super) async fn page(Asked { visit, query, .. }: Asked<'_>) -> Result<Page, 
                 html! { (method.about) },
                 match method.needs {
                     // The same wherever: the request itself is signed with the node's key.
-                    _ if method.params.contains(&"signature") => badge(Tone::Warn, "the operator"),
+                    _ if method.params.contains(&"time") => badge(Tone::Warn, "the operator"),
                     Needs::Nothing => badge(Tone::Plain, "everyone"),
                     Needs::Member => badge(Tone::Plain, "members"),
                     Needs::Blocks => badge(Tone::Plain, "own organisation"),
@@ -53,6 +53,7 @@ pub(super) async fn page(Asked { visit, query, .. }: Asked<'_>) -> Result<Page, 
             (panel("A transaction", None, html! {
                 p { "Made and signed on your machine, sent to any node. Only a receipt is a promise: send the same bytes again until there is one." }
                 pre tabindex="0" { "tandem tx record put prices oil 81.20 \\\n  --key user.json --node " (at) }
+                p { "In any other language: " code { "tx_prepare" } " answers with the bytes to sign, " code { "tx_assemble" } " takes them with the signature." }
             }))
             (panel("A permit", None, html! {
                 p { "Where reading is limited, a request shows by a permit as whom it reads. This node is " strong {

@@ -61,6 +61,10 @@ pub fn params(method: &str) -> Value {
         "motion" => json!({ "motion": 1 }),
         "try_change" => json!({ "change": { "remove_org": { "name": "beta" } } }),
         "key" => json!({ "key": testing::user().public() }),
+        "tx_prepare" => {
+            let call = json!({ "Records": { "Create": { "data_set": "set" } } });
+            json!({ "call": call, "sender": testing::user().public() })
+        }
         "header_by_hash" | "block_by_hash" => json!({ "hash": "AB".repeat(32) }),
         "tx_search" => json!({ "query": "tx.height > 0" }),
         "block_search" => json!({ "query": "block.height > 0" }),
@@ -147,7 +151,9 @@ pub fn target((method, params): &Question) -> String {
         Value::String(text) if name == "hash" => {
             format!("hash=0x{}", hex::encode(STANDARD.decode(text).unwrap()))
         }
-        Value::String(text) if name == "key" || name == "signature" => format!("{name}=0x{text}"),
+        Value::String(text) if ["key", "sender", "signature"].contains(&name.as_str()) => {
+            format!("{name}=0x{text}")
+        }
         Value::String(text) if name == "time" => format!("time={text}"),
         Value::String(text) => {
             format!("{name}=%22{}%22", utf8_percent_encode(text, NON_ALPHANUMERIC))
@@ -162,12 +168,13 @@ pub fn target((method, params): &Question) -> String {
     format!("/{method}?{}", members.join("&"))
 }
 
-/// Methods that take something in.
-const TAKERS: [&str; 5] = [
+/// Methods that take a transaction or the like, and are asked without one.
+const TAKERS: [&str; 6] = [
     "broadcast_tx_async",
     "broadcast_tx_sync",
     "broadcast_tx_commit",
     "check_tx",
+    "tx_assemble",
     "broadcast_evidence",
 ];
 
