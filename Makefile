@@ -8,8 +8,8 @@ TESTNET := $(CARGO_TARGET_DIR)/release/tandem-testnet
 DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
 # What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
 BUILD_PACKAGES := g++ clang libclang-dev
-# What the browser of `make test` needs; Node.js and npm may be there by other means.
-TEST_PACKAGES := chromium $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
+# What clients and browser of `make test` need; Node.js and npm may be there by other means.
+TEST_PACKAGES := chromium curl jq openssl $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
 
 .PHONY: help setup setup-build build demo demo-down story chaos bench sim planted mutants fuzz test lint
 
@@ -72,8 +72,9 @@ mutants: ## Change replica and switch module place by place: the tests must noti
 fuzz: setup-build ## Fuzz what reads foreign bytes; SECS=60 for each, JOBS at a time; TARGETS names some
 	testnet/fuzz/run.sh $(TARGETS)
 
-test: setup build ## All tests, the explorer in a browser, and all stories in short
+test: setup build ## All tests, clients that are not ours, the explorer in a browser, and all stories in short
 	cargo test --locked --release --workspace
+	testnet/clients/run.sh
 	testnet/explorer/run.sh
 	$(TESTNET) story --all --short
 
