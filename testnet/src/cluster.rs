@@ -1,7 +1,7 @@
 //! The processes and links of one network, owned by its supervisor.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -19,6 +19,8 @@ pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Cluster {
     layout: Layout,
     tandem: PathBuf,
+    /// Of nodes that run another file than `tandem`.
+    programs: BTreeMap<String, PathBuf>,
     processes: BTreeMap<String, Process>,
     /// By the names of the node that dials and the node that listens.
     relays: BTreeMap<(String, String), Relay>,
@@ -40,7 +42,8 @@ impl Cluster {
                 }
             }
         }
-        Ok(Self { layout, tandem, processes: BTreeMap::new(), relays })
+        let (programs, processes) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { layout, tandem, programs, processes, relays })
     }
 
     /// Carries out one command.
@@ -53,6 +56,7 @@ impl Cluster {
             Command::Kill { nodes } => self.kill(&nodes).await?,
             Command::Stop { nodes } => self.stop(&nodes).await?,
             Command::Start { nodes, dial } => self.start(&nodes, dial.as_deref()).await?,
+            Command::Program { nodes, path } => self.set_program(&nodes, &path)?,
             Command::Pause { nodes } => self.each(&nodes, Process::pause)?,
             Command::Resume { nodes } => self.each(&nodes, Process::resume)?,
             Command::Wipe { nodes } => self.wipe(&nodes)?,
@@ -104,8 +108,17 @@ impl Cluster {
             });
             homes::write_config(&self.layout, node, &dial.collect())?;
             let (home, log) = (self.layout.home(node), self.layout.log(node));
-            let process = Process::start(&self.tandem, &home, &log).await?;
+            let program = self.programs.get(name).unwrap_or(&self.tandem);
+            let process = Process::start(program, &home, &log).await?;
             self.processes.insert(name.clone(), process);
+        }
+        Ok(())
+    }
+
+    fn set_program(&mut self, names: &[String], path: &Path) -> Result<()> {
+        for name in names {
+            let node = self.layout.node(name)?;
+            self.programs.insert(node.name.clone(), path.to_owned());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! How a network's supervisor is spoken to: one JSON value a line over a Unix socket.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -35,6 +35,13 @@ pub enum Command {
         nodes: Vec<String>,
         /// The only nodes whose addresses they are told; all when none.
         dial: Option<Vec<String>>,
+    },
+    /// Replaces the executable file that nodes run, from their next start on.
+    Program {
+        /// Which.
+        nodes: Vec<String>,
+        /// The file.
+        path: PathBuf,
     },
     /// SIGSTOP.
     Pause {

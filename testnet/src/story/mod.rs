@@ -19,6 +19,7 @@ mod machine;
 mod moved;
 mod pair_down;
 mod planned;
+mod rolling_upgrade;
 mod slow_follower;
 mod stranger;
 mod tour;
@@ -54,6 +55,8 @@ pub enum Story {
     CutOff,
     /// A planned switch under load costs no round
     Planned,
+    /// All nodes get a new program under load, pair by pair, by planned switches: no round, nothing is lost
+    RollingUpgrade,
     /// Both nodes of one pair killed: the rest go on, and take them back
     PairDown,
     /// All nodes killed at once under load, again and again: nothing that was promised is lost
@@ -262,6 +265,7 @@ impl Stage {
             Story::Frozen => failover::play(self, failover::Fault::Frozen).await,
             Story::CutOff => failover::play(self, failover::Fault::CutOff).await,
             Story::Planned => planned::play(self).await,
+            Story::RollingUpgrade => rolling_upgrade::play(self).await,
             Story::PairDown => pair_down::play(self).await,
             Story::Blackout => blackout::play(self).await,
             Story::WipedStandby => wiped_standby::play(self).await,

@@ -146,6 +146,30 @@ async fn nodes_are_killed_paused_resumed_stopped_and_started_again() -> Result<(
 }
 
 #[tokio::test]
+async fn a_node_runs_another_program_from_its_next_start_on() -> Result<()> {
+    let fixture = Fixture::new(RUNS).await?;
+    fixture.start_all().await?;
+    let next = fixture.dir.path().join("next");
+    std::fs::create_dir(&next)?;
+    let path = program(&next, "echo the next one; exec sleep 1000")?;
+    let one = vec!["alpha-a".to_owned()];
+    fixture.tell(Command::Program { nodes: one.clone(), path: path.clone() }).await?;
+    ensure!(fixture.state("alpha-a").await? == State::Up);
+    fixture.tell(Command::Stop { nodes: all() }).await?;
+    fixture.start_all().await?;
+    let log = |name: &str| fixture.dir.path().join("network").join(name).join("node.log");
+    until("the new program runs", SOON, || async {
+        ensure!(std::fs::read_to_string(log("alpha-a"))? == "the next one\n");
+        Ok(())
+    })
+    .await?;
+    ensure!(std::fs::read_to_string(log("bravo-a"))?.is_empty());
+    let unknown = Command::Program { nodes: vec!["zulu-a".into()], path };
+    ensure!(fixture.tell(unknown).await.unwrap_err().to_string().contains("alpha-a, bravo-a"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_node_that_listens_and_does_not_stop_well_is_a_fault() -> Result<()> {
     let script = "trap 'exit 3' TERM; echo listening; while :; do :; done";
     let fixture = Fixture::new(script).await?;
