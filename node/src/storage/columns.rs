@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DEFAULT_COLUMN_FAMILY_NAME, LogLevel, Options,
 };
+use tandem_chain::types::escaped;
 
 use super::StorageConfig;
 use super::cipher::{Cipher, Root};
@@ -163,10 +165,20 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     USES.iter().map(|used| used.name)
 }
 
+/// Names of the column families of a database; none where they cannot be read.
+pub(super) fn found(options: &Options, path: &Path) -> Vec<String> {
+    DB::list_cf(options, path).unwrap_or_default()
+}
+
+/// Those of them that this program does not know: a later version of it has made them.
+pub(super) fn unknown(found: &[String]) -> Vec<String> {
+    let is_known = |name: &str| name == DEFAULT_COLUMN_FAMILY_NAME || names().any(|n| n == name);
+    found.iter().filter(|name| !is_known(name)).map(|name| escaped(name)).collect()
+}
+
 /// Whether a database lacks the index of events and nothing else: one that an earlier version of the
 /// program has made, or whose index was taken away. It is made anew.
-pub(super) fn lacks_events(options: &Options, path: &Path) -> bool {
-    let found = DB::list_cf(options, path).unwrap_or_default();
+pub(super) fn lacks_events(found: &[String]) -> bool {
     let is_there = |name: &&str| found.iter().any(|found| found == name);
     let missing: Vec<&str> = names().filter(|name| !is_there(name)).collect();
     missing == [EVENTS]

@@ -28,6 +28,12 @@ pub enum Error {
     )]
     NewerFormat { path: PathBuf, known: u32, got: u32 },
     #[error(
+        "the database in {} has column families that this program does not know, {names}: use the \
+         newer program that wrote it",
+        path.display()
+    )]
+    NewerFamilies { path: PathBuf, names: String },
+    #[error(
         "the database in {} is encrypted with another key: set storage.key_file in config.toml to \
          the file with its own",
         path.display()

@@ -43,7 +43,12 @@ impl Database {
         options.create_if_missing(!is_there(path)?);
         // Where all were made once, one that is missing is damage, but for the index.
         let is_new = !path.join(SYNCED_FILE).exists();
-        let lacks_events = !is_new && columns::lacks_events(&options, path);
+        let found = columns::found(&options, path);
+        let names = columns::unknown(&found);
+        if !names.is_empty() {
+            return Err(Error::NewerFamilies { path: path.to_owned(), names: names.join(", ") });
+        }
+        let lacks_events = !is_new && columns::lacks_events(&found);
         options.create_missing_column_families(is_new || lacks_events);
         let descriptors = columns::descriptors(config, ciphers.as_ref());
         let db = DB::open_cf_descriptors(&options, path, descriptors)

@@ -425,6 +425,26 @@ fn a_database_of_another_chain_or_a_later_format_is_refused() {
 }
 
 #[test]
+fn a_database_with_a_column_family_of_a_later_program_is_refused_and_left_alone() {
+    let home = Home::new();
+    drop(home.open());
+    let options = columns::database_options(&StorageConfig::default());
+    let open = |path: &Path| {
+        let families = columns::descriptors(&StorageConfig::default(), None);
+        DB::open_cf_descriptors(&options, path, families)
+    };
+    let mut db = open(&home.path()).unwrap();
+    db.create_cf("later\u{1b}[2J", &options).unwrap();
+    drop(db);
+    let before = columns::found(&options, &home.path());
+    let names = "later\\u{1b}[2J".to_owned();
+    let expected = Error::NewerFamilies { path: home.path(), names };
+    assert_eq!(home.error(GENESIS), expected);
+    assert!(expected.to_string().contains("use the newer program"), "{expected}");
+    assert_eq!(columns::found(&options, &home.path()), before);
+}
+
+#[test]
 fn what_is_no_database_is_refused() {
     let home = Home::new();
     std::fs::write(home.path(), b"a file where the folder belongs").unwrap();
