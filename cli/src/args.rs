@@ -94,10 +94,12 @@ pub enum Command {
     /// Snapshots of the state: take, list, verify, restore
     #[command(subcommand)]
     Snapshot(storage::Snapshot),
-    /// The node, its newest block, its part
+    /// The node, its newest block, its part; the seats as it sees them
     Status,
     /// Look whether home, machine and network are fit for a node: what is amiss, and what to do
     Doctor,
+    /// A live view of heights, roles, who is alive, peers and rates, on a terminal
+    Top(Top),
     /// Make and show keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -147,6 +149,11 @@ pub enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Write a man page for each command
+    Man {
+        /// Folder to write them to; it is made if it is not there
+        dir: PathBuf,
     },
 }
 
@@ -444,6 +451,13 @@ pub struct Seats {
 }
 
 #[derive(Debug, Args)]
+pub struct Top {
+    /// Time between two questions, 200ms to 60s; all nodes of --node are asked
+    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = interval)]
+    pub interval: Duration,
+}
+
+#[derive(Debug, Args)]
 pub struct Switch {
     /// The seat: name of the organisation
     pub seat: OrgName,
@@ -459,6 +473,11 @@ pub struct Switch {
 
 fn time(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| "a time is such as 500ms, 30s, 2m or 7d".to_owned())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_millis(200)..=Duration::from_secs(60);
+    Some(time(text)?).filter(|time| range.contains(time)).ok_or_else(|| "it is 200ms to 60s".into())
 }
 
 fn power(text: &str) -> Result<Power, String> {
@@ -518,6 +537,8 @@ mod tests {
             "tandem tx record put set key value",
             "tandem tx record create UPPER --key k",
             "tandem switches --limit 1000",
+            "tandem top --interval 100ms",
+            "tandem man",
             "tandem init --org-part f",
             "tandem start --genesis-hash xyz",
             "tandem tx record create set --key k --timeout 5",

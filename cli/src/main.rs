@@ -57,6 +57,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Completions { shell } => commands::version::completions(&global, shell),
         Command::Snapshot(snapshot) => wait(commands::snapshot::snapshot(&global, snapshot)),
         Command::Doctor => wait(commands::doctor::doctor(&global)),
+        Command::Man { dir } => commands::version::man(&global, &dir),
+        Command::Top(top) => wait(commands::top::top(&global, &top)),
         Command::Status => wait(commands::status::status(&global)),
         Command::Seats(seats) => wait(commands::seats::seats(&global, &seats)),
         Command::Switches { limit } => wait(commands::seats::switches(&global, limit)),

@@ -18,5 +18,6 @@ pub mod seats;
 pub mod snapshot;
 pub mod start;
 pub mod status;
+pub mod top;
 pub mod tx;
 pub mod version;

@@ -16,7 +16,8 @@ pub async fn seats(global: &Global, args: &SeatsArgs) -> anyhow::Result<()> {
     output::show(global, &seats, |seats| text(seats, &colours))
 }
 
-fn text(seats: &Seats, colours: &Colours) -> String {
+/// The seats with their grids, and what is to be said of them.
+pub fn text(seats: &Seats, colours: &Colours) -> String {
     let names = seats.seats.iter().map(|seat| seat.seat.as_str().len());
     let width = names.max().unwrap_or(0).max(4);
     let head = format!(

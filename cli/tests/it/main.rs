@@ -20,3 +20,4 @@ mod prune;
 mod rights;
 mod snapshot;
 mod support;
+mod top;

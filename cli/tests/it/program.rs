@@ -54,6 +54,25 @@ async fn every_shell_has_its_completions() {
 }
 
 #[tokio::test]
+async fn every_command_has_its_man_page() {
+    let desk = Desk::new();
+    let (text, answer) = desk.ask("man share/man").await;
+    assert!(text.contains("share/man"), "{text}");
+    assert_eq!(answer["dir"], "share/man");
+    for page in ["tandem", "tandem-node-invite", "tandem-tx-record-put"] {
+        let text = desk.read(&format!("share/man/{page}.1"));
+        assert!(text.contains(".SH SYNOPSIS") && text.contains("\\-\\-json"), "{page}: {text}");
+    }
+    desk.write("file", "");
+    desk.fail("man file/man", 1, &["cannot write man pages to file/man"]).await;
+}
+
+#[tokio::test]
+async fn a_live_view_without_a_terminal_is_wrong_use() {
+    Desk::new().fail("top", 2, &["terminal", "tandem status --json"]).await;
+}
+
+#[tokio::test]
 async fn help_is_no_error_and_names_the_exit_codes() {
     let desk = Desk::new();
     for line in ["--help", "--json --help", "tx record put --help"] {

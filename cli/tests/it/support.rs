@@ -100,6 +100,16 @@ impl Desk {
         self.ended(command, line).await
     }
 
+    /// Begins to run `tandem` on a terminal of 30 lines and 100 columns, which `script` makes. What is
+    /// written to it are keys, what is read is what it draws, its process id before that in the first line.
+    pub fn on_terminal(&self, line: &str) -> Child {
+        let program = env!("CARGO_BIN_EXE_tandem");
+        let shell = format!("stty rows 30 cols 100; echo $$; exec {program} {line}");
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--flush", "--command", &shell, "/dev/null"]);
+        self.prepared(command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
     async fn ended(&self, mut command: Command, line: &str) -> Ran {
         let running = command.stdout(Stdio::piped()).spawn().unwrap();
         // When the time is over, the process is killed as its handle is dropped.
