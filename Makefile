@@ -11,7 +11,11 @@ BUILD_PACKAGES := g++ clang libclang-dev
 # What clients and browser of `make test` need; Node.js and npm may be there by other means.
 TEST_PACKAGES := chromium curl jq openssl $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
 
-.PHONY: help setup setup-build build demo demo-down story chaos bench sim planted mutants fuzz test lint
+# Where cargo-deb is put when there is none.
+TOOLS := $(CARGO_TARGET_DIR)/tools
+CARGO_DEB_VERSION := 3.8.0
+
+.PHONY: help setup setup-build build deb demo demo-down story chaos bench sim planted mutants fuzz test lint
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +43,12 @@ setup-build: ## Only those that a build needs
 
 build: setup-build ## Build the programs tandem and tandem-testnet
 	cargo build --locked --release --bins
+
+deb: build ## Build a Debian package of tandem, its unit, man pages and completions
+	@PATH="$(TOOLS)/bin:$$PATH" command -v cargo-deb >/dev/null || \
+	  cargo install --locked --version $(CARGO_DEB_VERSION) --root $(TOOLS) cargo-deb
+	cli/packaging/debian/stage $(CARGO_TARGET_DIR)/release
+	PATH="$(TOOLS)/bin:$$PATH" cargo deb --manifest-path cli/Cargo.toml --no-build --strip
 
 demo: build ## Play a network for a person and leave it up; with ONCE=1 end it
 ifeq ($(ONCE),1)

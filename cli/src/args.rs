@@ -588,6 +588,26 @@ mod tests {
         }
     }
 
+    /// What starts a node where nobody types.
+    const UNIT: &str = include_str!("../packaging/debian/tandem.service");
+    const DOCKERFILE: &str = include_str!("../packaging/docker/Dockerfile");
+
+    #[test]
+    fn service_and_image_start_a_node() {
+        let start = UNIT.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
+        let options = "--genesis-hash 00".to_owned() + &"00".repeat(31);
+        let service = start.expect("a line").replace("$TANDEM_START_OPTIONS", &options);
+        let of_image = |name: &str| {
+            let line = DOCKERFILE.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            serde_json::from_str::<Vec<String>>(line).unwrap().join(" ")
+        };
+        let image = format!("{} {}", of_image("ENTRYPOINT "), of_image("CMD "));
+        for line in [service, image] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert!(matches!(cli.command, Command::Start(_)), "{line}");
+        }
+    }
+
     #[test]
     fn the_docs_have_the_exit_codes_of_the_help() {
         for line in EXIT_CODES.lines().skip(1) {

@@ -14,6 +14,7 @@ mod home;
 mod join;
 mod key_move;
 mod node;
+mod packaging;
 mod passphrase;
 mod program;
 mod prune;
