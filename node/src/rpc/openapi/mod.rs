@@ -79,7 +79,8 @@ fn file(text: &str) -> Value {
 
 /// `GET /method`.
 fn operation(method: &Method, parameters: &[Parameter], result: Value) -> Value {
-    let is_of_operator = method.params.contains(&"signature");
+    // Signed with the node's key, at a time.
+    let is_of_operator = ["time", "signature"].iter().all(|name| method.params.contains(name));
     let (tag, is_limited) = match method.needs {
         _ if is_of_operator => ("operator", false),
         Needs::Nothing => ("everyone", false),

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use tandem_chain::evidence::Evidence;
@@ -181,7 +183,11 @@ fn questions(node: &Node) -> Vec<Question> {
     let (id, txs) = (block.id().to_string(), &block.txs);
     let [hash, failed] = [1, 5].map(|place: usize| txs[place].hash().to_string());
     let [a1, gone, none] = ["a/1", "gone", "none"].map(hex::encode);
-    let tx = tx_param(&node.chain().put(40, "a/4", b"four"));
+    let four = node.chain().put(40, "a/4", b"four");
+    let (body, tx) = (four.body(), tx_param(&four));
+    let (call, sender) = (testing::call_json(&body.call), body.sender);
+    let sign_bytes = STANDARD.encode(body.sign_bytes());
+    let signature = testing::user().sign(&body.sign_bytes());
     let remove = Change::RemoveOrg { name: "beta".parse().unwrap() };
     let [one, two] = [b"one", b"two"].map(|of| {
         let block = tandem_chain::types::Hash::of(of);
@@ -223,6 +229,9 @@ fn questions(node: &Node) -> Vec<Question> {
         ("broadcast_tx_sync", json!({ "tx": "AAEC" })),
         ("broadcast_tx_commit", tx_param(&txs[0])),
         ("broadcast_tx_commit", json!({ "tx": "AAEC" })),
+        ("tx_prepare", json!({ "call": call, "sender": sender })),
+        ("tx_prepare", json!({ "call": call, "sender": sender, "nonce": 7, "valid_until": 20 })),
+        ("tx_assemble", json!({ "sign_bytes": sign_bytes, "signature": signature })),
         ("broadcast_evidence", evidence(&one, &two)),
         ("abci_query", json!({ "path": "/records" })),
         ("abci_query", json!({ "path": "/records/set", "data": "61", "height": 0 })),
