@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn ages_are_rounded() {
-        let at = |seconds| Timestamp::from_millis(seconds * 1_000);
+        let at = |seconds: u64| Timestamp::from_millis(seconds * 1_000);
         for (made, now, expected) in [
             (100, 100, "0.0 s ago"),
             (100, 109, "9.0 s ago"),

@@ -80,7 +80,7 @@ impl Rates {
         let owed =
             due.get(&client).map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
         if owed > BURST * counted / max && owed + takes > BURST {
-            return Err(TooMany { max, wait: owed.min(owed + takes - BURST) });
+            return Err(TooMany { max, wait: owed.min((owed + takes).saturating_sub(BURST)) });
         }
         due.insert(client, now + owed + takes);
         Ok(())

@@ -60,7 +60,7 @@ impl Feed {
 
     /// Asks all nodes at once, and the first that answers for the chain.
     async fn ask(&mut self) {
-        let statuses = join_all(self.clients.iter().map(|client| client.status())).await;
+        let statuses = join_all(self.clients.iter().map(Client::status)).await;
         for (asked, status) in self.view.asked.iter_mut().zip(statuses) {
             asked.status = Some(status.map(Box::new).map_err(|error| error.to_string()));
         }

@@ -51,24 +51,21 @@ impl Parameter {
         if !self.about.is_empty() {
             parameter["description"] = Value::from(self.about.as_str());
         }
-        match self.kind.get("query") {
-            Some(schema) => {
-                let mut schema = schema.clone();
-                if let Some((low, high)) = self.limits {
-                    schema["minimum"] = Value::from(low);
-                    schema["maximum"] = Value::from(high);
-                }
-                parameter["schema"] = schema;
-                let example = self.kind.get("query_example").or_else(|| self.kind.get("example"));
-                if let Some(example) = example {
-                    parameter["example"] = example.clone();
-                }
+        if let Some(schema) = self.kind.get("query") {
+            let mut schema = schema.clone();
+            if let Some((low, high)) = self.limits {
+                schema["minimum"] = Value::from(low);
+                schema["maximum"] = Value::from(high);
             }
+            parameter["schema"] = schema;
+            let example = self.kind.get("query_example").or_else(|| self.kind.get("example"));
+            if let Some(example) = example {
+                parameter["example"] = example.clone();
+            }
+        } else {
             // Its JSON, as it is.
-            None => {
-                let content = json!({ "schema": self.kind["json"] });
-                parameter["content"] = json!({ "application/json": content });
-            }
+            let content = json!({ "schema": self.kind["json"] });
+            parameter["content"] = json!({ "application/json": content });
         }
         parameter
     }
