@@ -228,8 +228,8 @@ fn rows(chain: &Chain, room: usize) -> Vec<Row<'static>> {
         if let Some(partner) = &seat.partner {
             let is_ready = seat.partner_ready != Some(false);
             rows.push(Row::new([
-                Cell::default(),
-                Cell::default(),
+                Cell::from(""),
+                Cell::from(""),
                 Cell::from(node(chain, Some(partner))),
                 Cell::from("standby"),
                 Cell::from(if is_ready { "ready".dim() } else { "not ready".yellow() }),
@@ -246,7 +246,7 @@ fn rows(chain: &Chain, room: usize) -> Vec<Row<'static>> {
         };
         Row::new([
             Cell::from(clean(entry.organization.as_str()).dim()),
-            Cell::default(),
+            Cell::from(""),
             Cell::from(node(chain, Some(&entry.key))),
             Cell::from("observer"),
             Cell::from(state),
