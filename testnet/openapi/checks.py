@@ -29,7 +29,8 @@ def is_bad(case):
         requests = case.body if isinstance(case.body, list) else [case.body]
         return all(not isinstance(one, dict) or "id" in one for one in requests)
     # An empty value is one that was left out.
-    return any(value not in ("", None, [], [""]) for value in (case.query or {}).values())
+    query = case.query or {}
+    return bool(query) and all(value not in ("", None, [], [""]) for value in query.values())
 
 
 @schemathesis.check

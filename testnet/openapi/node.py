@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import sys
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -63,8 +65,16 @@ def height():
 
 
 def well(before):
-    """The node says that it is well, and the chain has gone on since that height."""
-    ask("health")
+    """The node is well, within a minute, and the chain has gone on since that height."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            ask("health")
+            break
+        except urllib.error.HTTPError as error:
+            if time.monotonic() > until:
+                sys.exit(f"the node is not well: {error.read().decode()}")
+            time.sleep(1)
     now = int(ask("status")["sync_info"]["latest_block_height"])
     if now <= int(before):
         sys.exit(f"the chain stands at height {now}")

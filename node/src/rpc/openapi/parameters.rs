@@ -47,6 +47,8 @@ impl Parameter {
             "name": self.name,
             "in": "query",
             "required": self.is_required,
+            // As if it were left out.
+            "allowEmptyValue": !self.is_required,
         });
         if !self.about.is_empty() {
             parameter["description"] = Value::from(self.about.as_str());
