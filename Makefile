@@ -8,8 +8,8 @@ TESTNET := $(CARGO_TARGET_DIR)/release/tandem-testnet
 DEMO_DIR ?= $(or $(TMPDIR),/tmp)/tandem-demo
 # What RocksDB's build needs besides a Rust toolchain: a C++ compiler and libclang.
 BUILD_PACKAGES := g++ clang libclang-dev
-# What clients and browser of `make test` need; Node.js and npm may be there by other means.
-TEST_PACKAGES := chromium curl jq openssl $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
+# What clients and browser of `make test` need, and the tests of the sink; Node.js and npm may be there by other means.
+TEST_PACKAGES := chromium curl jq openssl postgresql $(shell which node npm > /dev/null 2>&1 || echo nodejs npm)
 
 # Where cargo-deb is put when there is none.
 TOOLS := $(CARGO_TARGET_DIR)/tools
@@ -31,11 +31,18 @@ define install
 	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	  echo "installing$$missing"; \
 	  $$as_root apt-get update -q && \
-	  DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -q -y --no-install-recommends $$missing; \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 endef
 
+# Tests start PostgreSQL servers of their own: the package is not to make and start one.
 setup: setup-build ## Install missing Debian packages (as root, or by sudo)
+	$(call install,postgresql-common)
+	@dpkg-query -W -f '$${Status}' postgresql 2>/dev/null | grep -q 'ok installed' || { \
+	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	  $$as_root sed -ri 's/^#?create_main_cluster.*/create_main_cluster = false/' \
+	    /etc/postgresql-common/createcluster.conf; \
+	}
 	$(call install,$(TEST_PACKAGES))
 
 setup-build: ## Only those that a build needs
@@ -82,7 +89,8 @@ mutants: ## Change replica and switch module place by place: the tests must noti
 fuzz: setup-build ## Fuzz what reads foreign bytes; SECS=60 for each, JOBS at a time; TARGETS names some
 	testnet/fuzz/run.sh $(TARGETS)
 
-test: setup build ## All tests, clients that are not ours, the explorer in a browser, and all stories in short
+# Without `build`: the tests' build makes the same programs, with what their own dependencies ask of others.
+test: setup ## All tests, clients that are not ours, the explorer in a browser, and all stories in short
 	cargo test --locked --release --workspace
 	testnet/clients/run.sh
 	testnet/explorer/run.sh

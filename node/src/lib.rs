@@ -25,6 +25,7 @@ pub mod query;
 pub mod rpc;
 pub mod run;
 pub mod search;
+pub mod sink;
 pub mod snapshots;
 pub mod storage;
 pub mod telemetry;

@@ -41,6 +41,7 @@ use crate::metrics;
 use crate::network::{Channel, Network};
 use crate::pruning::{Policy, Pruner};
 use crate::rpc;
+use crate::sink::Sink;
 use crate::snapshots::{Server, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database};
 use crate::telemetry::{self, Levels};
@@ -243,7 +244,7 @@ struct Node {
     network: Network,
     driver: driver::Setup,
     rpc: rpc::Setup,
-    listener: TcpListener,
+    listeners: rpc::Listeners,
     /// None of a node whose metrics are not served.
     metrics: Option<(TcpListener, metrics::Setup)>,
     db: Database,
@@ -252,6 +253,8 @@ struct Node {
     pruner: Option<Pruner>,
     /// None of a node without an index.
     indexer: Option<Indexer>,
+    /// None of a node without a sink.
+    sink: Option<Sink>,
     /// None of a node without hooks.
     hooks: Option<Hooks>,
 }
@@ -266,7 +269,7 @@ impl Node {
                 let _ = end.recv().await;
             }
         };
-        let rpc = tokio::spawn(rpc::serve(self.listener, self.rpc, ending()));
+        let rpc = tokio::spawn(rpc::serve(self.listeners, self.rpc, ending()));
         let metrics = self
             .metrics
             .map(|(listener, setup)| tokio::spawn(metrics::serve(listener, setup, ending())));
@@ -275,6 +278,9 @@ impl Node {
         // A hook has a bounded moment, too.
         if let Some(hooks) = self.hooks {
             hooks.stop().await;
+        }
+        if let Some(sink) = self.sink {
+            sink.stop().await;
         }
         // They give open requests a bounded moment.
         let _ = rpc.await;
@@ -336,7 +342,7 @@ async fn start(
         version = env!("CARGO_PKG_VERSION"), chain = %genesis.chain_id, genesis = %genesis.hash(),
         node = %me, height = %tip.height, "starting"
     );
-    let listener = rpc::bind(config.rpc.listen, "rpc.listen").await?;
+    let listeners = rpc::Listeners::open(home, &config.rpc).await?;
     let since = last_change(&db, &tip, me)?;
     let hooks = Hooks::start(&config.hooks, home, me, genesis.chain_id.clone(), since)?;
     let roles = hooks.as_ref().map(Hooks::roles);
@@ -378,6 +384,9 @@ async fn start(
     let taker = Taker::start(db.clone(), Arc::clone(genesis), shelf.clone(), interval as u64, keep);
     let indexed = config.index.enabled.then(|| commits.subscribe());
     let indexer = indexed.map(|commits| Indexer::start(db.clone(), commits));
+    let sink = opened.sink.clone().map(|server| {
+        Sink::start(server, genesis.chain_id.clone(), db.clone(), tip_receiver.clone())
+    });
     let (accuse, accusations) = driver::accusations();
     let connected: Arc<dyn rpc::Peers> = Arc::new(Connected(network.clone()));
     let requests = Arc::new(rpc::Requests::default());
@@ -391,6 +400,7 @@ async fn start(
             network: Arc::clone(&connected),
             requests: Arc::clone(&requests),
             roles: roles.clone(),
+            sink: sink.as_ref().map(Sink::figures),
         };
         let setup = metrics::Setup {
             config: config.instrumentation.clone(),
@@ -435,12 +445,13 @@ async fn start(
         network: node_network,
         driver,
         rpc,
-        listener,
+        listeners,
         metrics,
         db,
         maintenance,
         pruner,
         indexer,
+        sink,
         hooks,
     })
 }
@@ -495,6 +506,7 @@ impl rpc::Peers for Connected {
                 address: peer.address,
                 is_outbound: peer.dialled,
                 connected_for: now.since(peer.since),
+                round_trip: peer.round_trip,
                 received: peer.bytes_received,
                 sent: peer.bytes_sent,
             })

@@ -5,7 +5,7 @@
 #
 #   testnet/clients/run.sh
 #
-# Needs Node.js from 20 on with npm, curl, openssl and jq.
+# Needs Node.js from 18 on with npm, curl, openssl and jq.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 examples=$here/../../docs/examples
@@ -57,10 +57,12 @@ prints "^chain $chain height [0-9]+$" node query.mjs "$url"
 prints '^height [0-9]+ data_set=prices key=oil/1 version=1$' node search.mjs "$url" prices
 prints '^block [0-9]+ of .* with 0$' node subscribe.mjs "$url" 3
 # And while there are transactions.
-timeout 60 node subscribe.mjs "$url" > shown &
+timeout 600 node subscribe.mjs "$url" > shown &
 shower=$!
 # Waits for a line that the subscription shows.
-shows() { until grep -Eq "$1" shown; do kill -0 "$shower" 2> /dev/null || { echo "subscribe.mjs shows no $1" >&2; exit 1; }; done; }
+shows() {
+  timeout 120 grep -Eqm1 -- "$1" < <(tail -n +1 -f --pid="$shower" shown) || { echo "subscribe.mjs shows no $1" >&2; exit 1; }
+}
 shows '^block'
 
 # A key that openssl makes becomes a user of charlie.

@@ -76,6 +76,7 @@ try {
     ["gold", '{"currency": "EUR", "ounce": 2310.4, "by": ["alpha", "bravo"]}', "--content-type", "application/json"],
     ["note/<b>1</b>", "<script>alert(1)</script>"],
     ["oil", "81.20"],
+    ["gold", '{"currency": "EUR", "ounce": 2315.9, "by": ["alpha", "bravo"]}', "--content-type", "application/json"],
   ]) tandem("alpha-user", "tx", "record", "put", "prices", key, value, ...more);
   execFileSync(TANDEM, ["keys", "new", `${DIR}/keys/epsilon-admin.json`]);
   tandem("alpha-admin", "org", "propose", "add", "epsilon", "--admin-key", `${DIR}/keys/epsilon-admin.json`);
@@ -89,6 +90,13 @@ try {
   must(await first.locator(`#sets a[href='${data}']`).count() === 1, "the data set is listed");
   await first.goto(new URL(data, base).href);
   const record = await first.locator("#records a").first().getAttribute("href");
+  await first.goto(new URL(record, base).href);
+  const changes = await first.locator("#history a[href*='write=']").first().getAttribute("href");
+  await first.goto(new URL(changes, base).href);
+  const [was, is] = await Promise.all(["del", "ins"].map((tag) => first.locator(`.diff ${tag}`).innerText()));
+  must(was.includes("2310.4") && is.includes("2315.9"), `what a write changed: ${was} ${is}`);
+  await first.goto(`${base}/network`);
+  must(/[0-9] ms/.test(await first.locator("#peers").innerText()), "round trips are shown");
   await first.goto(`${base}/motion/1`);
   const paper = await first.locator("#motion").innerText();
   must(paper.includes("seats 4 -> 5, quorum 3 -> 4, online after this 4"), `the motion says what it would do: ${paper}`);
@@ -101,7 +109,7 @@ try {
     overview: "/explorer", pairs: "/explorer/pairs", switches: "/explorer/switches", blocks: "/explorer/blocks",
     block, tx, organizations: "/explorer/organizations", organization: "/explorer/organization/alpha", key,
     motions: "/explorer/motions", motion: "/explorer/motion/1", try: "/explorer/try?kind=add_org&name=zeta", network: "/explorer/network",
-    "data-sets": set, "data-set": data, record, parameters: "/explorer/parameters", api: "/explorer/api",
+    "data-sets": set, "data-set": data, record, changes, parameters: "/explorer/parameters", api: "/explorer/api",
     search: "/explorer/search?q=a", "not-found": "/explorer/block/99999999",
   };
 

@@ -4,7 +4,7 @@
 #
 #   testnet/explorer/run.sh [--shots]      --shots makes the pictures in docs/screenshots anew
 #
-# Needs Debian's chromium, and Node.js from 20 on with npm; for pictures Debian's webp.
+# Needs Debian's chromium, and Node.js from 18 on with npm; for pictures Debian's webp.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 shots=$here/../../docs/screenshots
@@ -13,7 +13,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tandem-pages.XXXXXX")
 export DIR=$work/net TESTNET=$bin/tandem-testnet TANDEM=$bin/tandem SHOTS=
 case "${1:-}" in
   '') ;;
-  --shots) SHOTS=$work/shots ;;
+  --shots)
+    command -v cwebp > /dev/null || { echo "$0 --shots needs Debian's package webp" >&2; exit 2; }
+    SHOTS=$work/shots ;;
   *) echo "usage: $0 [--shots]" >&2; exit 2 ;;
 esac
 end() { "$TESTNET" down --wipe --dir "$DIR" > /dev/null 2>&1 || true; rm -rf "$work"; }

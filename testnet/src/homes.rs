@@ -27,7 +27,7 @@ pub fn create(layout: &Layout, secrets: &[SecretKey]) -> Result<()> {
     let json = genesis.to_json();
     for (node, secret) in layout.nodes.iter().zip(secrets) {
         let home = Home::new(layout.home(node));
-        home.init(&of_network(layout, config(node, &BTreeMap::new())), secret, None)?;
+        home.init(&of_network(layout, node, &BTreeMap::new()), secret, None)?;
         files::write_atomic(&home.genesis_path(), json.as_bytes(), 0o644)?;
     }
     let keys = layout.dir().join("keys");
@@ -83,19 +83,24 @@ fn organization(layout: &Layout, org: &OrgName) -> GenesisOrg {
 /// When the file cannot be written.
 pub fn write_config(layout: &Layout, node: &Node, dial: &BTreeMap<PublicKey, u16>) -> Result<()> {
     let path = Home::new(layout.home(node)).config_path();
-    let config = of_network(layout, config(node, dial));
+    let config = of_network(layout, node, dial);
     files::write_atomic(&path, config.to_toml().as_bytes(), 0o644)?;
     Ok(())
 }
 
-/// With what all nodes of a network have alike.
-fn of_network(layout: &Layout, mut config: Config) -> Config {
+/// With what the network was asked for.
+fn of_network(layout: &Layout, node: &Node, dial: &BTreeMap<PublicKey, u16>) -> Config {
+    let mut config = config(node, dial);
     config.snapshots.interval = layout.spec.snapshot_interval;
     config.storage.backup_dir = BACKUPS.into();
     config.hooks = layout.spec.hooks.clone();
     config.index.enabled = layout.spec.index;
     config.rpc.max_websockets = layout.spec.websockets;
     config.rpc.max_websockets_per_client = layout.spec.websockets.max(1);
+    if let Some(sink) = layout.spec.sink.as_ref().filter(|sink| sink.nodes.contains(&node.name)) {
+        config.index.psql = sink.url.clone();
+        config.index.psql_password_file = sink.password_file.clone();
+    }
     config
 }
 

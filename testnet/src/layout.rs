@@ -62,6 +62,19 @@ pub struct Spec {
     pub index: bool,
     /// WebSockets that a node takes, also of one client.
     pub websockets: usize,
+    /// Which nodes write what they commit to a PostgreSQL.
+    pub sink: Option<Sink>,
+}
+
+/// Nodes that write what they commit to a PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sink {
+    /// Their names.
+    pub nodes: Vec<String>,
+    /// How they reach it.
+    pub url: String,
+    /// The file with the password for it.
+    pub password_file: PathBuf,
 }
 
 /// Preset of the chain's parameters.
@@ -88,6 +101,7 @@ impl Default for Spec {
             hooks: Hooks::default(),
             index: true,
             websockets: Rpc::default().max_websockets,
+            sink: None,
         }
     }
 }

@@ -132,8 +132,8 @@ async fn a_snapshot_of_an_encrypted_home_is_opened_with_its_key() {
     desk.run("db key storage.key").await.done();
     let path = "alpha/config/config.toml";
     let key_file = desk.path("storage.key");
-    let with_key = format!("key_file = \"{}\"", key_file.display());
-    desk.write(path, &desk.read(path).replace("key_file = \"\"", &with_key));
+    let with_key = format!("\nkey_file = \"{}\"", key_file.display());
+    desk.write(path, &desk.read(path).replace("\nkey_file = \"\"", &with_key));
     let node = desk.start("alpha", "").await;
     let sent = node.run("tx record create prices --key alpha-user.json --json").await.json();
     assert_eq!(sent["code"], 0, "{sent}");

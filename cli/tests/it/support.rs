@@ -48,7 +48,7 @@ impl Desk {
     pub fn configure(&self, home: &str, key: &str, value: &str) {
         let path = format!("{home}/config/config.toml");
         let before = self.read(&path);
-        let after = before.replace(&format!("{key} = \"\""), &format!("{key} = \"{value}\""));
+        let after = before.replace(&format!("\n{key} = \"\""), &format!("\n{key} = \"{value}\""));
         assert_ne!(after, before, "{key} is in the file");
         self.write(&path, &after);
     }

@@ -84,7 +84,10 @@ pub enum ClientError {
         reason: String,
     },
     /// The URL is none.
-    #[error("\"{url}\" is no address of a node: expected http://HOST:PORT")]
+    #[error(
+        "\"{url}\" is no address of a node: expected http://HOST:PORT, its rpc.listen (TLS is for other programs: \
+         reach a node elsewhere by a tunnel)"
+    )]
     BadUrl {
         /// What was given.
         url: String,

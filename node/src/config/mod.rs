@@ -5,11 +5,12 @@
 //! [`Config::to_toml`].
 
 pub mod duration;
+mod index;
+mod rpc;
 mod watching;
 mod write;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::snapshots::TrustedBlock;
 use crate::storage::StorageConfig;
 use crate::telemetry;
 
+pub use index::Index;
+pub use rpc::{Reading, Rpc};
 pub use watching::{Hooks, Instrumentation};
 
 /// Bytes that a configuration file may have.
@@ -106,70 +109,6 @@ impl Default for P2p {
     }
 }
 
-/// Table `rpc`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rpc {
-    /// Where to answer JSON-RPC.
-    pub listen: SocketAddr,
-    /// Who may read here.
-    pub reading: Reading,
-    /// Whether pages for a browser are served below `/explorer`.
-    pub explorer: bool,
-    /// Origins whose pages in a browser may ask.
-    pub cors_origins: Vec<String>,
-    /// Connections at once.
-    pub max_connections: usize,
-    /// Bytes of one request's body.
-    pub max_body_bytes: usize,
-    /// Requests in one batch.
-    pub max_batch: usize,
-    /// Requests a second from one address, or from one network of IPv6 (/64); 0 for no bound.
-    pub max_requests_per_s: u32,
-    /// WebSockets at once; 0 for none.
-    pub max_websockets: usize,
-    /// Of those, from one address, or from one network of IPv6 (/64).
-    pub max_websockets_per_client: usize,
-    /// Subscriptions of one WebSocket.
-    pub max_subscriptions: usize,
-    /// Time to read a request and answer it.
-    #[serde(with = "duration")]
-    pub request_timeout: Duration,
-    /// Time that `broadcast_tx_commit` waits for the block.
-    #[serde(with = "duration")]
-    pub broadcast_commit_timeout: Duration,
-}
-
-impl Default for Rpc {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 26657)),
-            reading: Reading::Open,
-            explorer: true,
-            cors_origins: Vec::new(),
-            max_connections: 512,
-            max_body_bytes: 1_000_000,
-            max_batch: 10,
-            max_requests_per_s: 0,
-            max_websockets: 100,
-            max_websockets_per_client: 50,
-            max_subscriptions: 5,
-            request_timeout: Duration::from_secs(20),
-            broadcast_commit_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Who may read over the RPC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reading {
-    /// Whoever reaches it.
-    Open,
-    /// Who shows a permit, and what its key may read.
-    Limited,
-}
-
 /// Table `admission`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -223,20 +162,6 @@ impl From<&Storage> for StorageConfig {
             open_files: i32::try_from(storage.open_files).unwrap_or(i32::MAX),
             ..Self::default()
         }
-    }
-}
-
-/// Table `index`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Index {
-    /// Whether transactions and events are searched here.
-    pub enabled: bool,
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self { enabled: true }
     }
 }
 
@@ -350,7 +275,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { p2p, rpc, admission, storage, index: _, snapshots, instrumentation, hooks, log } =
+        let Self { p2p, rpc, admission, storage, index, snapshots, instrumentation, hooks, log } =
             self;
         if p2p.listen.parse::<Multiaddr>().is_err() {
             return Err(wrong("p2p.listen", &p2p.listen, MULTIADDR));
@@ -370,29 +295,7 @@ impl Config {
                 }
             }
         }
-        if let Some(bad) = rpc.cors_origins.iter().find(|o| !is_origin(o)) {
-            let rule = "an origin such as \"https://explorer.example.org\", or \"*\" for all";
-            return Err(wrong("rpc.cors_origins", bad, rule));
-        }
-        range("rpc.max_connections", rpc.max_connections, 1, 100_000)?;
-        range("rpc.max_body_bytes", rpc.max_body_bytes, 1_000, 100_000_000)?;
-        range("rpc.max_batch", rpc.max_batch, 1, 1_000)?;
-        let max_requests = rpc.max_requests_per_s as usize;
-        range("rpc.max_requests_per_s", max_requests, 0, 1_000_000)?;
-        range("rpc.max_websockets", rpc.max_websockets, 0, 100_000)?;
-        range("rpc.max_websockets_per_client", rpc.max_websockets_per_client, 1, 100_000)?;
-        range("rpc.max_subscriptions", rpc.max_subscriptions, 1, 1_000)?;
-        let ms = |duration: Duration| usize::try_from(duration.as_millis()).unwrap_or(usize::MAX);
-        range("rpc.request_timeout (ms)", ms(rpc.request_timeout), 100, 600_000)?;
-        let commit = ms(rpc.broadcast_commit_timeout);
-        range("rpc.broadcast_commit_timeout (ms)", commit, 100, 600_000)?;
-        if rpc.broadcast_commit_timeout >= rpc.request_timeout {
-            return Err(wrong(
-                "rpc.broadcast_commit_timeout",
-                &duration::text(rpc.broadcast_commit_timeout),
-                "it must be below rpc.request_timeout",
-            ));
-        }
+        rpc.check()?;
         range("admission.threads", admission.threads, 0, 256)?;
         range("storage.cache_mib", storage.cache_mib, 1, 1_000_000)?;
         range("storage.write_buffer_mib", storage.write_buffer_mib, 4, 1_000_000)?;
@@ -406,6 +309,7 @@ impl Config {
             got: error.got.to_string(),
             rule: error.rule,
         })?;
+        index.check()?;
         range("snapshots.interval", snapshots.interval, 0, 1_000_000_000)?;
         range("snapshots.keep", snapshots.keep, 1, 16)?;
         snapshots.trusted().map_err(|rule| wrong("snapshots.trust", &snapshots.trust, &rule))?;
@@ -442,6 +346,10 @@ fn counted(
     within(key, got, text, min, max)
 }
 
+fn ms(duration: Duration) -> usize {
+    usize::try_from(duration.as_millis()).unwrap_or(usize::MAX)
+}
+
 fn range(key: &'static str, got: usize, min: usize, max: usize) -> Result<(), ConfigError> {
     within(key, got, got.to_string(), min, max)
 }
@@ -458,11 +366,6 @@ fn within(
         return Ok(());
     }
     Err(ConfigError::Value { key, got: text, rule: format!("{min} to {max} is allowed") })
-}
-
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    text == "*" || host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_graphic()))
 }
 
 #[cfg(test)]

@@ -26,7 +26,23 @@ const COMMENTS: &[(&str, &str, &str)] = &[
          { \"<node key in hex>\" = [\"/ip4/10.0.0.1/tcp/26656\"] }",
     ),
     ("rpc", "", "JSON-RPC over HTTP, in CometBFT's shapes."),
-    ("rpc", "listen", "Address and port to answer on. It has no TLS: keep it off the internet."),
+    ("rpc", "listen", "Address and port to answer on, without TLS: for programs on this machine."),
+    (
+        "rpc",
+        "tls_listen",
+        "Address and port to answer on over TLS as well, such as \"0.0.0.0:26659\"; empty for none.",
+    ),
+    (
+        "rpc",
+        "tls_cert_file",
+        "File with the certificate for tls_listen and those that lead to its root, in PEM. A path that is not\n\
+         absolute begins at the home folder. Files that are renewed are read again within a minute.",
+    ),
+    (
+        "rpc",
+        "tls_key_file",
+        "File with the certificate's private key, in PEM, which its owner alone may read.",
+    ),
     (
         "rpc",
         "reading",
@@ -44,7 +60,11 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "Origins whose pages in a browser may ask and open WebSockets, such as\n\
          \"https://explorer.example.org\". Pages of the node itself may always.",
     ),
-    ("rpc", "max_connections", "Connections at once; more wait until one is closed."),
+    (
+        "rpc",
+        "max_connections",
+        "Connections at once at each address; more wait until one is closed.",
+    ),
     ("rpc", "max_body_bytes", "Bytes of one request's body."),
     ("rpc", "max_batch", "Requests in one JSON-RPC batch."),
     (
@@ -96,12 +116,24 @@ const COMMENTS: &[(&str, &str, &str)] = &[
          counts. What a snapshot of this node needs is kept in any case, and the last 10,001.",
     ),
     ("storage", "keep_days", "Days before the newest block for which blocks are kept; 0 for ever."),
-    ("index", "", "The index of transactions and events, in the database."),
+    ("index", "", "The index of transactions and events, in the database, and elsewhere."),
     (
         "index",
         "enabled",
         "Whether tx_search, block_search and record_history are answered here. When it is switched on, the\n\
          blocks that are there come into it behind the running node.",
+    ),
+    (
+        "index",
+        "psql",
+        "A PostgreSQL to which transactions and events are written as well, for explorers:\n\
+         \"postgres://tandem@127.0.0.1/explorer\"; empty for none. See docs/operations/sink.md.",
+    ),
+    (
+        "index",
+        "psql_password_file",
+        "File with the password for it, which its owner alone may read; empty when the server asks for none.\n\
+         A path that is not absolute begins at the home folder.",
     ),
     ("snapshots", "", "Snapshots of the state, in the folder snapshots of the home folder."),
     (

@@ -107,7 +107,8 @@ pub(super) fn file_limit(config: &Config) -> Finding {
 
 pub(super) fn files(limit: Option<u64>, config: &Config) -> Finding {
     const CHECK: &str = "open files";
-    let connections = config.rpc.max_connections + config.rpc.max_websockets;
+    let addresses = 1 + usize::from(!config.rpc.tls_listen.is_empty());
+    let connections = addresses * config.rpc.max_connections + config.rpc.max_websockets;
     let needed = (config.storage.open_files + connections) as u64 + OTHER_FILES;
     let Some(limit) = limit else { return Finding::ok(CHECK, "without a limit") };
     let found = format!("at most {limit}, the node needs up to {needed}");

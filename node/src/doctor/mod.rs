@@ -86,6 +86,7 @@ pub async fn examine(home: &Home, clients: &[Client], now: fn() -> Timestamp) ->
     findings.push(others::clock(&asked, known.node, known.genesis.as_ref(), now).await);
     findings.extend(machine::disk(home).await);
     findings.push(machine::file_limit(&known.config));
+    findings.extend(certificate(home, &known.config));
     findings.extend(ports(&known.config, own.is_some()).await);
     findings.push(others::peers(&known, own.map(|(client, _)| client)).await);
     findings
@@ -216,6 +217,16 @@ fn running(status: &Status) -> Finding {
     Finding::warn("node", found, "operations.md says what to do about each")
 }
 
+/// The files for TLS, where the node answers over it.
+fn certificate(home: &Home, config: &Config) -> Option<Finding> {
+    const CHECK: &str = "TLS certificate";
+    config.rpc.tls().expect("the configuration is checked")?;
+    Some(match rpc::Tls::of(home, &config.rpc) {
+        Ok(tls) => Finding::ok(CHECK, format!("{} goes with its key", tls.cert().display())),
+        Err(error) => Finding::fail(CHECK, error.to_string(), AS_IT_SAYS),
+    })
+}
+
 async fn ports(config: &Config, runs: bool) -> Vec<Finding> {
     const HINT: &str = "stop what listens there, or change the configuration";
     if runs {
@@ -228,6 +239,9 @@ async fn ports(config: &Config, runs: bool) -> Vec<Finding> {
         Err(error) => Finding::fail("peer port", error.to_string(), HINT),
     });
     findings.push(port("RPC port", config.rpc.listen, "rpc.listen").await);
+    if let Some(at) = config.rpc.tls().expect("the configuration is checked") {
+        findings.push(port("TLS port", at, "rpc.tls_listen").await);
+    }
     let instrumentation = &config.instrumentation;
     if instrumentation.prometheus {
         let at = instrumentation.prometheus_listen_addr;

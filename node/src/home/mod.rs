@@ -25,12 +25,16 @@ use std::path::{Path, PathBuf};
 use tandem_chain::keys::{PublicKey, SecretKey};
 
 use crate::config::Config;
+use crate::sink::Server;
 use crate::storage::StorageConfig;
 
 pub use guard_file::{GuardFile, GuardState, KeyArrival, KeyMove, MoveId};
 pub use key_file::KeyFile;
 pub use passphrase::{Passphrase, Passphrases, Prompt};
 pub use storage_key::StorageKey;
+
+/// Bytes that the file with the password of a server may have.
+const MAX_PASSWORD_BYTES: u64 = 4096;
 
 /// What can be wrong with a home folder or a file in it.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +65,7 @@ pub enum HomeError {
         /// What to do.
         hint: &'static str,
     },
-    /// Others than the owner may read a private key.
+    /// Others than the owner may read a secret.
     #[error("{} may be read by others (mode {mode:03o}): run chmod 600 on it", path.display())]
     Permissions {
         /// The file.
@@ -190,6 +194,27 @@ impl Home {
         }
         storage.key = Some(key);
         Ok(storage)
+    }
+
+    /// How the PostgreSQL is reached to which transactions and events are written; none when it is not
+    /// configured.
+    ///
+    /// # Errors
+    /// [`HomeError::Missing`], [`HomeError::Permissions`]: the file with its password.
+    ///
+    /// # Panics
+    /// When the configuration was not checked.
+    pub fn sink(&self, config: &Config) -> Result<Option<Server>, HomeError> {
+        let Some(mut server) = config.index.server().expect("the configuration is checked") else {
+            return Ok(None);
+        };
+        let file = &config.index.psql_password_file;
+        if !file.as_os_str().is_empty() {
+            let hint = "index.psql_password_file names it: put the password there, in one line";
+            let text = files::read_private(&self.root.join(file), MAX_PASSWORD_BYTES, hint)?;
+            server.password(text.trim_end_matches(['\r', '\n']));
+        }
+        Ok(Some(server))
     }
 
     /// The folder in which a running node makes backups; none when it is not configured.

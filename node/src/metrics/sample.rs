@@ -40,6 +40,7 @@ pub fn take(sources: &Sources, blocks: &Blocks) -> Result<Page, Error> {
     consensus(&mut page, sources, &tip, &blocks.counts());
     network(&mut page, sources);
     mempool(&mut page, sources);
+    sink(&mut page, sources, &tip);
     node(&mut page, sources, &tip);
     seats(&mut page, sources, &tip)?;
     machine(&mut page, sources);
@@ -111,6 +112,18 @@ fn mempool(page: &mut Page, sources: &Sources) {
     page.each(&metric::RPC_REQUESTS, calls.map(|(name, begun, _)| (named(name), begun as f64)));
     let calls = sources.requests.all();
     page.each(&metric::RPC_FAILED, calls.map(|(name, _, failed)| (named(name), failed as f64)));
+}
+
+fn sink(page: &mut Page, sources: &Sources, tip: &Tip) {
+    let figures = sources.sink.as_ref().map(|figures| *figures.borrow());
+    let height = figures.and_then(|figures| figures.height);
+    page.each(&metric::SINK_HEIGHT, height.map(|height| ([], height.0 as f64)));
+    let lag = height.map(|height| ([], tip.height.0.saturating_sub(height.0) as f64));
+    page.each(&metric::SINK_LAG, lag);
+    let skipped = figures.map(|figures| ([], figures.skipped as f64));
+    page.each(&metric::SINK_SKIPPED, skipped);
+    let failures = figures.map(|figures| ([], figures.failures as f64));
+    page.each(&metric::SINK_FAILURES, failures);
 }
 
 fn node(page: &mut Page, sources: &Sources, tip: &Tip) {

@@ -23,6 +23,7 @@ use crate::admission::Admission;
 use crate::config::Instrumentation;
 use crate::hooks::Roles;
 use crate::rpc::{Peers, Requests, Served};
+use crate::sink::Figures;
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
@@ -56,6 +57,8 @@ pub struct Sources {
     pub requests: Arc<Requests>,
     /// What hooks are told of changes of the role, if any is.
     pub(crate) roles: Option<Roles>,
+    /// What becomes of the sink, if there is one.
+    pub sink: Option<watch::Receiver<Figures>>,
 }
 
 /// What every scrape sees.
@@ -81,7 +84,7 @@ pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output
         .route("/", get(|| async { "metrics for Prometheus are at /metrics\n" }))
         .route("/metrics", get(scrape))
         .with_state(shared);
-    let served = Served { name: "prometheus", router, max_connections };
+    let served = Served { name: "prometheus", router, max_connections, tls: None };
     served.until(listener, stop, std::future::ready(())).await;
     follower.abort();
 }

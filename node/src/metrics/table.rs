@@ -96,6 +96,12 @@ metrics! {
         "Changes of the role that wait for a hook: program, webhook.";
     HOOK_RUNS: Counter "hook_runs" ["hook", "outcome"]
         "Changes of the role that a hook was told of, or could not be told of.";
+    SINK_HEIGHT: Gauge "sink_height" []
+        "Height up to which PostgreSQL has what is committed; nothing before it has told.";
+    SINK_LAG: Gauge "sink_lag_blocks" [] "Blocks that it lacks of those that this node has.";
+    SINK_SKIPPED: Counter "sink_skipped_blocks" []
+        "Blocks that this node could not write there, since it has not got them any more.";
+    SINK_FAILURES: Counter "sink_failures" [] "Attempts to connect or to write that failed.";
 
     // Liveness and seats, as the newest block has them.
     ALIVE: Gauge "liveness_alive" ["organization", "node_id"]

@@ -40,6 +40,7 @@ impl Peers for Network {
             ip: [10, 0, 0, 2].into(),
             is_outbound: true,
             connected_for: Duration::from_secs(10),
+            round_trip: Some(Duration::from_micros(1_234)),
             received: 1_000 + u64::from(n),
             sent: 2_000,
         };
@@ -90,6 +91,7 @@ impl Node {
             network: Arc::new(Network),
             requests: Arc::<Requests>::default(),
             roles: None,
+            sink: None,
         };
         Self { chain, tip, view, commits, sources }
     }

@@ -76,8 +76,13 @@ async fn link(streams: &mut Streams, hello: &[u8], opens: bool) -> Option<(Strea
     let (Purpose::Consensus, mut consensus) = streams.opened.recv().await? else { return None };
     read_frame(&mut consensus, MAX_HELLO_BYTES, SET_UP_TIMEOUT).await.ok()?;
     write(&mut consensus, hello).await?;
-    let (Purpose::Transactions, transactions) = streams.opened.recv().await? else { return None };
-    Some((consensus, transactions))
+    loop {
+        match streams.opened.recv().await? {
+            (Purpose::Transactions, transactions) => return Some((consensus, transactions)),
+            (Purpose::Echo, _) => {}
+            _ => return None,
+        }
+    }
 }
 
 async fn write(stream: &mut Stream, frame: &[u8]) -> Option<()> {

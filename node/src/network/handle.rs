@@ -206,6 +206,7 @@ impl Network {
             address: link.address.clone(),
             dialled: link.dialled,
             since: link.since,
+            round_trip: link.round_trip.get(),
             bytes_received: link.traffic.received.load(Ordering::Relaxed),
             bytes_sent: link.traffic.sent.load(Ordering::Relaxed),
         };

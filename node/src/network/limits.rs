@@ -44,6 +44,10 @@ pub const MAX_REQUESTS_OF_PEER: usize = 2 * MAX_REQUESTS_TO_PEER;
 /// Requests of one peer that are served at a time, on all its links; further ones wait. Two, since a
 /// stream by itself has a window of [`STREAM_WINDOW`] alone under way.
 pub const MAX_SERVED_OF_PEER: usize = 2;
+/// How often the time to a peer and back is measured.
+pub(super) const ROUND_TRIP_EVERY: Duration = Duration::from_secs(10);
+/// The longest that is waited for; then there is no measurement.
+pub(super) const ROUND_TRIP_MAX: Duration = Duration::from_secs(5);
 /// Requests of all peers that are served at a time; further ones wait. Each may hold an answer in
 /// memory until it is written.
 pub const MAX_REQUESTS_SERVED: usize = 36;

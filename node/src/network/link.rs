@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::io::{AsyncReadExt, BufReader, ReadHalf, WriteHalf};
 use libp2p::Stream;
@@ -28,10 +28,10 @@ use super::events::NetworkEvent;
 use super::frames::{FrameError, FrameWriter, read_body, read_frame, read_head};
 use super::limits::{
     CLOSE_TIMEOUT, HEARTBEAT, MAX_HELLO_BYTES, MAX_REQUESTS_OF_PEER, MAX_REQUESTS_TO_PEER,
-    READ_BYTES, SET_UP_TIMEOUT, SILENCE_MAX, WAIT_FOR_OPENER,
+    READ_BYTES, ROUND_TRIP_EVERY, SET_UP_TIMEOUT, SILENCE_MAX, WAIT_FOR_OPENER,
 };
 use super::queue::{Queue, Waiting};
-use super::requests::serve;
+use super::requests::{echo, round_trip, serve};
 use super::streams::{Opener, Purpose, Streams};
 
 /// Tells a link's task to end.
@@ -86,8 +86,8 @@ impl Heard {
     }
 
     /// Whether something was heard, or this was made, within `time` before `now`.
-    pub(super) fn within(&self, time: std::time::Duration, now: Instant) -> bool {
-        let last = std::time::Duration::from_millis(self.last.load(Ordering::Relaxed));
+    pub(super) fn within(&self, time: Duration, now: Instant) -> bool {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.deaf.load(Ordering::Relaxed)
             || now.saturating_duration_since(self.start).saturating_sub(last) <= time
     }
@@ -105,6 +105,32 @@ pub(super) struct Link {
     pub(super) dialled: bool,
     pub(super) since: Timestamp,
     pub(super) traffic: Arc<Traffic>,
+    pub(super) round_trip: Arc<RoundTrip>,
+}
+
+/// How long it took last to the peer and back: microseconds, 0 before the first measurement.
+#[derive(Debug, Default)]
+pub(super) struct RoundTrip(AtomicU64);
+
+impl RoundTrip {
+    /// What was measured last.
+    pub(super) fn get(&self) -> Option<Duration> {
+        let micros = self.0.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// Measures it again and again, as long as the link is there.
+    async fn measure(self: Arc<Self>, opener: Opener) -> End {
+        let mut tick = interval(ROUND_TRIP_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if let Some(time) = round_trip(&opener).await {
+                let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+                self.0.store(micros, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 /// Bytes of frames on one link.
@@ -134,8 +160,8 @@ pub(super) struct Candidate {
 struct Pair {
     consensus: Stream,
     transactions: Stream,
-    /// Streams with requests that came before the link was complete.
-    requests: Vec<Stream>,
+    /// Streams with requests, and to measure the time with, that came before the link was complete.
+    requests: Vec<(Purpose, Stream)>,
 }
 
 impl Candidate {
@@ -199,8 +225,10 @@ impl Candidate {
                 (Purpose::Transactions, transactions) => {
                     return Ok(Pair { consensus, transactions, requests });
                 }
-                (Purpose::Request, stream) if requests.len() < MAX_REQUESTS_OF_PEER => {
-                    requests.push(stream);
+                asked @ (Purpose::Request | Purpose::Echo, _)
+                    if requests.len() < MAX_REQUESTS_OF_PEER =>
+                {
+                    requests.push(asked);
                 }
                 _ => return Err(End::Violation("streams in the wrong order")),
             }
@@ -238,6 +266,7 @@ impl Candidate {
         let (consensus, consensus_waiting) = Queue::new(Channel::Consensus);
         let (transactions, transactions_waiting) = Queue::new(Channel::Transactions);
         let traffic = Arc::new(Traffic::default());
+        let round_trip = Arc::new(RoundTrip::default());
         let link = Arc::new(Link {
             consensus,
             transactions,
@@ -248,6 +277,7 @@ impl Candidate {
             dialled: self.dialled,
             since: super::now(),
             traffic: Arc::clone(&traffic),
+            round_trip: Arc::clone(&round_trip),
         });
         self.allowance.begin_link(Instant::now());
         context.links().insert(self.peer, link);
@@ -275,6 +305,7 @@ impl Candidate {
                     channels.spawn(end.clone().write(write, waiting));
                     channels.spawn(end.read(read));
                 }
+                channels.spawn(round_trip.measure(self.streams.opener.clone()));
                 let end = self.watch(&mut channels, pair.requests).await;
                 channels.shutdown().await;
                 end
@@ -287,13 +318,23 @@ impl Candidate {
         end
     }
 
-    async fn watch(&mut self, channels: &mut JoinSet<End>, requests: Vec<Stream>) -> End {
+    async fn watch(
+        &mut self,
+        channels: &mut JoinSet<End>,
+        requests: Vec<(Purpose, Stream)>,
+    ) -> End {
         let mut serving = JoinSet::new();
-        let serve = |stream| {
-            serve(Arc::clone(&self.context), Arc::clone(&self.allowance), self.peer, stream)
+        let (context, allowance) = (&self.context, &self.allowance);
+        let peer = self.peer;
+        let begin = |serving: &mut JoinSet<()>, (purpose, stream)| {
+            if purpose == Purpose::Echo {
+                serving.spawn(echo(stream));
+            } else {
+                serving.spawn(serve(Arc::clone(context), Arc::clone(allowance), peer, stream));
+            }
         };
-        for stream in requests {
-            serving.spawn(serve(stream));
+        for asked in requests {
+            begin(&mut serving, asked);
         }
         let mut tick = interval(HEARTBEAT);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -306,9 +347,9 @@ impl Candidate {
                 }
                 opened = self.streams.opened.recv() => match opened {
                     None => return End::Closed,
-                    Some((Purpose::Request, stream)) => {
+                    Some(asked @ (Purpose::Request | Purpose::Echo, _)) => {
                         if serving.len() < MAX_REQUESTS_OF_PEER {
-                            serving.spawn(serve(stream));
+                            begin(&mut serving, asked);
                         } else {
                             self.context.counters.requests_refused.count();
                         }
@@ -460,8 +501,6 @@ fn lost(error: FrameError) -> End {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

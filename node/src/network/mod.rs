@@ -151,6 +151,8 @@ pub struct PeerInfo {
     pub dialled: bool,
     /// When the link was made.
     pub since: Timestamp,
+    /// How long it took last to the peer and back; none before it was measured.
+    pub round_trip: Option<Duration>,
     /// Bytes of frames received on this link.
     pub bytes_received: u64,
     /// Bytes of frames sent on this link.

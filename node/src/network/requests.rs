@@ -7,7 +7,7 @@ use futures::io::AsyncWrite;
 use libp2p::Stream;
 use tandem_chain::keys::PublicKey;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::allowance::Allowance;
 use super::context::Context;
@@ -16,9 +16,9 @@ use super::events::NetworkEvent;
 use super::frames::{FrameError, FrameWriter, read_frame};
 use super::limits::{
     ANSWER_BYTES_PER_SECOND, ANSWER_TIME, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, REQUEST_STALL_MAX,
-    SERVE_TIMEOUT,
+    ROUND_TRIP_MAX, SERVE_TIMEOUT,
 };
-use super::streams::Purpose;
+use super::streams::{Opener, Purpose};
 
 /// Asks a peer; see [`super::Network::request`].
 pub(super) async fn ask(
@@ -50,6 +50,29 @@ async fn exchange(context: &Context, peer: PublicKey, request: &[u8]) -> Result<
     writer.flush().await.map_err(fault)?;
     // The time for the answer is the caller's alone.
     read_frame(&mut stream, MAX_ANSWER_BYTES, Duration::MAX).await.map_err(fault)
+}
+
+/// Measures the time to a peer and back: that from an empty frame to the one that comes back. None when it does
+/// not come in time.
+pub(super) async fn round_trip(opener: &Opener) -> Option<Duration> {
+    let exchange = async {
+        let mut stream = opener.open(Purpose::Echo).await.ok()?;
+        let start = Instant::now();
+        let mut writer = FrameWriter::new(&mut stream, REQUEST_STALL_MAX);
+        writer.write(&[]).await.ok()?;
+        writer.flush().await.ok()?;
+        read_frame(&mut stream, 0, ROUND_TRIP_MAX).await.ok()?;
+        Some(start.elapsed())
+    };
+    timeout(ROUND_TRIP_MAX, exchange).await.ok().flatten()
+}
+
+/// Sends a peer back what it measures the time with, whoever it is: it learns nothing by it.
+pub(super) async fn echo(mut stream: Stream) {
+    if read_frame(&mut stream, 0, REQUEST_STALL_MAX).await.is_ok() {
+        // Who does not take it has measured nothing.
+        let _ = write_answer(stream, &[], REQUEST_STALL_MAX).await;
+    }
 }
 
 /// Serves one request of a peer. A stream that is dropped without an answer tells the peer that
@@ -147,7 +170,7 @@ mod tests {
     use std::task::{Context, Poll, ready};
 
     use futures::io::Cursor;
-    use tokio::time::{Instant, Sleep, sleep};
+    use tokio::time::{Sleep, sleep};
 
     use super::*;
 

@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Transactions,
     /// One request and its answer.
     Request,
+    /// An empty frame and another back: the time that it takes.
+    Echo,
     /// All that a guest asks for.
     Visit,
 }
@@ -35,6 +37,7 @@ impl AsRef<str> for Purpose {
             Self::Consensus => "/tandem/consensus",
             Self::Transactions => "/tandem/transactions",
             Self::Request => "/tandem/request",
+            Self::Echo => "/tandem/echo",
             Self::Visit => "/tandem/visit",
         }
     }
@@ -42,7 +45,7 @@ impl AsRef<str> for Purpose {
 
 /// Streams that a member may open.
 pub(super) const OF_MEMBERS: &[Purpose] =
-    &[Purpose::Consensus, Purpose::Transactions, Purpose::Request];
+    &[Purpose::Consensus, Purpose::Transactions, Purpose::Request, Purpose::Echo];
 /// Streams that whoever is not registered may open.
 pub(super) const OF_GUESTS: &[Purpose] = &[Purpose::Visit];
 
@@ -215,7 +218,8 @@ mod tests {
             let accepted = Accepted(accepted).protocol_info();
             accepted.map(|purpose| purpose.as_ref().to_owned()).collect()
         };
-        let of_members = ["/tandem/consensus", "/tandem/transactions", "/tandem/request"];
+        let of_members =
+            ["/tandem/consensus", "/tandem/transactions", "/tandem/request", "/tandem/echo"];
         assert_eq!(names(OF_MEMBERS), of_members);
         assert_eq!(names(OF_GUESTS), ["/tandem/visit"], "and nothing else");
         for purpose in OF_MEMBERS.iter().chain(OF_GUESTS) {

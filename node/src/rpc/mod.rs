@@ -25,10 +25,12 @@ mod socket;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod waiters;
 mod websocket;
 
 pub use requests::Requests;
 pub(crate) use server::Served;
-pub use server::{bind, serve};
+pub use server::{Listeners, bind, serve};
 pub use state::{Peer, Peers, RpcState, Setup};
+pub use tls::{Tls, TlsError};

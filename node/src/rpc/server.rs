@@ -20,16 +20,20 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::FutureExt as _;
+use futures::future::OptionFuture;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::{debug, info, warn};
 
@@ -45,9 +49,12 @@ use super::ready;
 use super::request::{Body as RequestBody, GET_ID};
 use super::socket::{PATIENCE, Socket};
 use super::state::{RpcState, Setup};
+use super::tls::Tls;
 use super::websocket::{self, Client};
+use crate::config::Rpc;
+use crate::home::Home;
 
-/// Time for a request's head, and for an idle connection.
+/// Time for a request's head, for an idle connection, and for the handshake of TLS.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's head with what is read ahead.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -67,16 +74,53 @@ pub async fn bind(address: SocketAddr, key: &str) -> std::io::Result<TcpListener
     })
 }
 
+/// Where requests come in.
+pub struct Listeners {
+    /// Without TLS.
+    pub plain: TcpListener,
+    /// With TLS, where it is configured.
+    pub tls: Option<(TcpListener, Tls)>,
+}
+
+impl Listeners {
+    /// Opens the sockets that the configuration of the node with this home asks for.
+    ///
+    /// # Errors
+    /// Names what it is about and what to do.
+    pub async fn open(home: &Home, rpc: &Rpc) -> std::io::Result<Self> {
+        let plain = bind(rpc.listen, "rpc.listen").await?;
+        let tls = match rpc.tls().expect("the configuration is checked") {
+            None => None,
+            Some(address) => {
+                let tls = Tls::of(home, rpc).map_err(std::io::Error::other)?;
+                Some((bind(address, "rpc.tls_listen").await?, tls))
+            }
+        };
+        Ok(Self { plain, tls })
+    }
+}
+
 /// Answers requests until `stop` is ready, then gives those that are open a moment to end.
-pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output = ()>) {
+pub async fn serve(listeners: Listeners, setup: Setup, stop: impl Future<Output = ()>) {
     let max_connections = setup.config.rpc.max_connections;
     let state = RpcState::start(setup);
-    let served = Served { name: "rpc", router: router(state.clone()), max_connections };
+    let router = router(state.clone());
     let end = async {
         state.close();
         state.websockets.all_gone().await;
     };
-    served.until(listener, stop, end).await;
+    let (stop, end) = (stop.shared(), end.shared());
+    let (plain, tls) = match listeners.tls {
+        None => (listeners.plain, None),
+        Some((listener, tls)) => {
+            let tls = Some(Arc::new(tls));
+            let served =
+                Served { name: "rpc over TLS", router: router.clone(), max_connections, tls };
+            (listeners.plain, Some(served.until(listener, stop.clone(), end.clone())))
+        }
+    };
+    let served = Served { name: "rpc", router, max_connections, tls: None };
+    tokio::join!(served.until(plain, stop, end), OptionFuture::from(tls));
 }
 
 /// What is answered on a port of its own.
@@ -87,6 +131,8 @@ pub struct Served {
     pub router: Router,
     /// Connections at once.
     pub max_connections: usize,
+    /// Certificate and key; none where it is answered without TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Served {
@@ -98,7 +144,7 @@ impl Served {
         stop: impl Future<Output = ()>,
         end: impl Future<Output = ()>,
     ) {
-        let Self { name, router, max_connections } = self;
+        let Self { name, router, max_connections, tls } = self;
         let places = Arc::new(Semaphore::new(max_connections));
         let mut connections = JoinSet::new();
         let (stopping, _) = tokio::sync::watch::channel(false);
@@ -121,9 +167,21 @@ impl Served {
                         let _ = stream.set_nodelay(true);
                         let stream = Socket::new(stream, PATIENCE);
                         let routes = router.clone();
-                        let served = connection(stream, client, routes, stopping.subscribe());
+                        let mut stopping = stopping.subscribe();
+                        let acceptor = tls.as_ref().map(|tls| tls.acceptor(Instant::now()));
                         connections.spawn(async move {
-                            served.await;
+                            match acceptor {
+                                None => connection(stream, client, routes, stopping).await,
+                                Some(acceptor) => {
+                                    let stream = tokio::select! {
+                                        stream = handshake(acceptor, stream) => stream,
+                                        _ = stopping.changed() => None,
+                                    };
+                                    if let Some(stream) = stream {
+                                        connection(stream, client, routes, stopping).await;
+                                    }
+                                }
+                            }
                             drop(place);
                         });
                     }
@@ -139,12 +197,25 @@ impl Served {
         let closed = async { while connections.join_next().await.is_some() {} };
         // The end first: requests that are open may wait for it.
         let drained = futures::future::join(end, closed);
-        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+        let _ = timeout(DRAIN_TIMEOUT, drained).await;
     }
 }
 
+/// What a client sends and gets over TLS; none when it does not get so far.
+async fn handshake(
+    acceptor: TlsAcceptor,
+    stream: Socket<TcpStream>,
+) -> Option<TlsStream<Socket<TcpStream>>> {
+    match timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => debug!(%error, "TLS handshake failed"),
+        Err(_) => debug!("TLS handshake took too long"),
+    }
+    None
+}
+
 pub(super) async fn connection(
-    stream: Socket<impl AsyncRead + AsyncWrite + Send + Unpin + 'static>,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     client: IpAddr,
     router: Router,
     mut stopping: tokio::sync::watch::Receiver<bool>,

@@ -55,6 +55,8 @@ pub struct Peer {
     pub is_outbound: bool,
     /// Since when it is connected.
     pub connected_for: Duration,
+    /// How long it took last to it and back; none before it was measured.
+    pub round_trip: Option<Duration>,
     /// Bytes received on the connection.
     pub received: u64,
     /// Bytes sent on it.

@@ -17,9 +17,11 @@ mod search;
 mod shapes;
 mod slow;
 mod storage;
+mod tls;
 mod websocket;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -32,11 +34,12 @@ use tandem_chain::types::Round;
 use tandem_consensus::{Standing, Step};
 use tokio::sync::{broadcast, oneshot, watch};
 
-use super::{Peer, Peers, Setup, bind, serve};
+use super::{Listeners, Peer, Peers, Setup, serve};
 use crate::admission::{self, Admission, Forward};
 use crate::client::{Client, ClientError};
-use crate::config::Config;
+use crate::config::{Config, Rpc};
 use crate::driver::Accusation;
+use crate::home::Home;
 use crate::indexer::Indexer;
 use crate::maintenance::Maintenance;
 use crate::snapshots::{Server, Shelf};
@@ -58,6 +61,7 @@ impl Peers for Network {
             ip: [10, 0, 0, 2].into(),
             is_outbound: true,
             connected_for: Duration::from_secs(10),
+            round_trip: Some(Duration::from_micros(1_234)),
             received: 1_000,
             sent: 2_000,
         }]
@@ -78,6 +82,8 @@ struct Node {
     accusations: Mutex<Receiver<Accusation>>,
     _indexer: Indexer,
     client: Client,
+    /// Where it answers over TLS, if it does.
+    tls: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
 }
 
@@ -148,13 +154,15 @@ async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     let (accusations, chain) = (Mutex::new(accusations), Mutex::new(chain));
     let indexer = Indexer::start(setup.db.clone(), commits.subscribe());
     let admission = setup.admission.clone();
-    let listener = bind(([127, 0, 0, 1], 0).into(), "rpc.listen").await.unwrap();
-    let client = Client::new(&listener.local_addr().unwrap().to_string()).unwrap();
+    let at = Rpc { listen: ([127, 0, 0, 1], 0).into(), ..setup.config.rpc.clone() };
+    let listeners = Listeners::open(&Home::new("/"), &at).await.unwrap();
+    let client = Client::new(&listeners.plain.local_addr().unwrap().to_string()).unwrap();
+    let tls = listeners.tls.as_ref().map(|(listener, _)| listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(serve(listener, setup, async {
+    tokio::spawn(serve(listeners, setup, async {
         let _ = stopped.await;
     }));
-    Node { chain, tip, view, commits, admission, accusations, _indexer: indexer, client, stop }
+    Node { chain, tip, view, commits, admission, accusations, _indexer: indexer, client, tls, stop }
 }
 
 async fn node() -> Node {

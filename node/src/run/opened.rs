@@ -11,6 +11,7 @@ use crate::backup;
 use crate::config::Config;
 use crate::home::Home;
 use crate::network::{Events, Network, NetworkConfig, Rates};
+use crate::sink::Server;
 use crate::snapshots::{Shelf, TrustedBlock};
 use crate::storage::{Database, StorageConfig};
 
@@ -24,6 +25,8 @@ pub(super) struct Opened {
     pub trust: Option<TrustedBlock>,
     /// Its snapshots.
     pub shelf: Shelf,
+    /// Where transactions and events are written as well.
+    pub sink: Option<Server>,
 }
 
 impl Opened {
@@ -44,10 +47,11 @@ impl Opened {
         }
         let key = home.node_key(&options.passphrases)?;
         let storage = home.storage(&config)?;
+        let sink = home.sink(&config)?;
         let configured = config.snapshots.trusted().expect("the configuration is checked");
         let trust = options.trust.or(configured);
         let shelf = Shelf::new(home.snapshots_path(), storage.key.clone());
-        Ok(Self { genesis: Arc::new(genesis), key, config, storage, trust, shelf })
+        Ok(Self { genesis: Arc::new(genesis), key, config, storage, trust, shelf, sink })
     }
 
     /// Opens the database, whether it is whole or restored in part.

@@ -1,5 +1,6 @@
 //! Measures a network on this machine: throughput, latency, cost, and the machine's own limits.
 
+mod crowd;
 mod machine;
 mod measure;
 mod reading;
@@ -18,6 +19,7 @@ use crate::network::Network;
 use crate::process::{find_tandem, interrupted};
 use crate::watcher::Watcher;
 
+use crowd::{Crowd, Crowded};
 use machine::Machine;
 use measure::{Figures, Offer, SATURATED, measure};
 use reading::{Readers, Reading};
@@ -91,6 +93,12 @@ pub struct Options {
     /// Subscribers of new headers at that validator meanwhile; with --rate
     #[arg(long, default_value_t = 0)]
     subscribers: usize,
+    /// Connections meanwhile to that validator that send half a request or nothing, and are held; with --rate
+    #[arg(long, default_value_t = 0)]
+    idle: usize,
+    /// Subscribers of all events there that do not read; with --rate
+    #[arg(long, default_value_t = 0)]
+    deaf: usize,
     /// Seconds of the measurement
     #[arg(long, default_value_t = 20)]
     secs: u64,
@@ -103,6 +111,16 @@ pub struct Options {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+impl Options {
+    fn has_readers(&self) -> bool {
+        self.reads > 0.0 || self.subscribers > 0
+    }
+
+    fn has_crowd(&self) -> bool {
+        self.idle > 0 || self.deaf > 0
+    }
 }
 
 /// The outcome, for comparison.
@@ -131,6 +149,8 @@ struct Measured {
     saturated: Option<Figures>,
     /// The same rate again with clients that read, where any were asked for.
     read: Option<(Figures, Reading)>,
+    /// The same again with clients that hold the node up, where any were asked for.
+    crowded: Option<(Figures, Crowded)>,
 }
 
 impl Measured {
@@ -146,8 +166,8 @@ impl Measured {
 /// When the network cannot be started or does not commit what it took.
 pub async fn run(options: Options) -> Result<()> {
     ensure!(
-        options.rate > 0.0 || (options.reads == 0.0 && options.subscribers == 0),
-        "--reads and --subscribers are measured beside a load: say its --rate"
+        options.rate > 0.0 || !(options.has_readers() || options.has_crowd()),
+        "--reads, --subscribers, --idle and --deaf are measured beside a load: say its --rate"
     );
     let tandem = find_tandem(options.tandem.as_deref())?;
     let base = options.dir.clone().unwrap_or_else(std::env::temp_dir);
@@ -197,7 +217,8 @@ async fn one(options: &Options, index: bool, tandem: &Path, base: &Path) -> Resu
         index,
         ..Spec::default()
     };
-    let spec = Spec { websockets: spec.websockets.max(options.subscribers), ..spec };
+    let spec =
+        Spec { websockets: spec.websockets.max(options.subscribers).max(options.deaf), ..spec };
     let dir = folder.path().join("network");
     Network::create(&dir, spec)?;
     let network = Network::launch(&dir, tandem).await?;
@@ -245,10 +266,17 @@ async fn search_and_measure(
     let time = Duration::from_secs(options.secs);
     if options.rate > 0.0 {
         let figures = probe(options.rate, time).await?;
-        let mut measured = Measured { figures, saturated: None, read: None };
-        if options.reads > 0.0 || options.subscribers > 0 {
+        let mut measured = Measured { figures, saturated: None, read: None, crowded: None };
+        let node = network.names()[0].clone();
+        if options.has_crowd() {
+            say(options, "the same while clients hold a node up");
+            let crowd = Crowd::start(network, &node, options.idle, options.deaf).await?;
+            let figures = probe(options.rate, time).await?;
+            measured.crowded = Some((figures, crowd.finish(network).await?));
+        }
+        if options.has_readers() {
             say(options, "the same while clients read");
-            let node = network.rpc(&network.names()[0]);
+            let node = network.rpc(&node);
             let (watcher, reads) = (Arc::clone(watcher), options.reads);
             let readers = Readers::start(node, watcher, reads, options.subscribers).await?;
             let figures = probe(options.rate, time).await?;
@@ -283,7 +311,7 @@ async fn search_and_measure(
                     best = Some(saturated);
                 }
             }
-            return Ok(Measured { figures, saturated: best, read: None });
+            return Ok(Measured { figures, saturated: best, read: None, crowded: None });
         }
         kept = (kept * RETREAT).round();
     }
@@ -300,7 +328,8 @@ fn say(options: &Options, what: &str) {
 }
 
 fn print(outcome: &Outcome) {
-    let Outcome { measured: Measured { figures, saturated, read }, machine, .. } = outcome;
+    let Outcome { measured, machine, .. } = outcome;
+    let Measured { figures, saturated, read, crowded } = measured;
     let kind = match outcome.mode {
         Mode::Signed => "signed transactions",
         Mode::Payload => "payloads",
@@ -340,6 +369,11 @@ fn print(outcome: &Outcome) {
                 saturated.cpu_s_per_1000_tx
             ),
         ));
+    }
+    if let Some((figures, crowded)) = crowded {
+        rows.push(("crowd", "the same while clients hold a node up:".to_owned()));
+        rows.extend(rows_of(figures));
+        rows.push(("held", crowded.row()));
     }
     if let Some((figures, reading)) = read {
         rows.push(("read", "the same while clients read:".to_owned()));

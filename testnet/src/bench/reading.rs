@@ -149,7 +149,7 @@ impl Readers {
         let mut tasks = JoinSet::new();
         let mut sockets = Vec::with_capacity(subscribers);
         for at in (0..subscribers).step_by(CONNECTING) {
-            let some = (at..subscribers.min(at + CONNECTING)).map(|_| subscribe(node));
+            let some = (at..subscribers.min(at + CONNECTING)).map(|_| subscribe(node, QUERY));
             sockets.extend(futures::future::try_join_all(some).await?);
         }
         for socket in sockets {
@@ -228,8 +228,11 @@ async fn ask(
     Ok(())
 }
 
-/// A WebSocket with its subscription.
-async fn subscribe(node: &Rpc) -> Result<WebSocketStream<TcpStream>> {
+/// A WebSocket with a subscription.
+///
+/// # Errors
+/// When it is refused.
+pub async fn subscribe(node: &Rpc, query: &str) -> Result<WebSocketStream<TcpStream>> {
     let address = node.client().url().trim_start_matches("http://").trim_end_matches('/');
     let stream = TcpStream::connect(address).await.with_context(|| address.to_owned())?;
     let config =
@@ -239,7 +242,7 @@ async fn subscribe(node: &Rpc) -> Result<WebSocketStream<TcpStream>> {
         .await
         .context("a subscriber is refused")?;
     let request =
-        json!({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {"query": QUERY}});
+        json!({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {"query": query}});
     socket.send(Message::text(request.to_string())).await?;
     let answer = socket.next().await.context("a subscriber is cut off")??;
     let answer: Value = serde_json::from_str(answer.to_text()?)?;

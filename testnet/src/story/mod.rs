@@ -20,6 +20,7 @@ mod moved;
 mod pair_down;
 mod planned;
 mod rolling_upgrade;
+mod sink;
 mod slow_follower;
 mod stranger;
 mod tour;
@@ -81,6 +82,8 @@ pub enum Story {
     Hooks,
     /// A key moves to a new home with what it has signed: the old home refuses, and nothing is signed twice
     KeyMove,
+    /// kill -9 of nodes and of their PostgreSQL at random: every transaction and event stands there once
+    Sink,
     /// Who is not registered, or not any more, gets nothing and has no effect
     Stranger,
     /// Every kind of bad input is refused by name and changes nothing
@@ -130,7 +133,7 @@ pub struct Options {
     /// Transactions a second
     #[arg(long)]
     rate: Option<f64>,
-    /// Seconds: how long a node is frozen or cut off, how long each measurement takes
+    /// Seconds: how long a node is frozen or cut off, each measurement takes, or there are kills
     #[arg(long)]
     secs: Option<u64>,
     /// Repetitions
@@ -278,6 +281,7 @@ impl Stage {
             Story::Move => moved::play(self).await,
             Story::Hooks => hooks::play(self).await,
             Story::KeyMove => key_move::play(self).await,
+            Story::Sink => sink::play(self).await,
             Story::Stranger => stranger::play(self).await,
             Story::BadInput => bad_input::play(self).await,
         }

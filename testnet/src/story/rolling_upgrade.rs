@@ -12,7 +12,7 @@ use super::Stage;
 use super::planned::switch;
 use super::scene::{READY, SOON, rounds_above_zero, since};
 use crate::control::Command;
-use crate::layout::{Node, Spec};
+use crate::layout::{Node, Preset, Spec};
 use crate::network::owned;
 use crate::stats::ms;
 use crate::until::until;
@@ -23,7 +23,9 @@ const BLOCKS: u64 = 10;
 
 /// Plays it.
 pub async fn play(stage: &mut Stage) -> Result<()> {
-    let watcher = stage.open(Spec::default(), &[], &[]).await?;
+    // In short it is played beside other work: there a proposer has the time that it has between sites.
+    let preset = stage.size(None, Preset::Lan, Preset::Wan);
+    let watcher = stage.open(Spec { preset, ..Spec::default() }, &[], &[]).await?;
     let load = stage.steady_load(&watcher, stage.size(stage.options.rate, 500.0, 200.0)).await?;
     let next = next_program(stage).await?;
     let (start, from) = (Instant::now(), watcher.height());

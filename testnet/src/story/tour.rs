@@ -121,6 +121,7 @@ fn invite(stage: &Stage) -> Result<()> {
          {program}/tandem-testnet status --dir {dir}\n  \
          {program}/tandem-testnet kill alpha-a --dir {dir}\n  \
          {program}/tandem seats --node {rpc}\n  \
+         xdg-open {rpc}/explorer\n  \
          {program}/tandem-testnet down --dir {dir}"
     ));
     Ok(())

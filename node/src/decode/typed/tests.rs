@@ -126,8 +126,8 @@ fn what_is_wrong_is_told_with_its_place() {
             addresses(json!(vec!["here"; 9])),
             "call.Consortium.SetAddresses.addresses: invalid length 9, expected a list of at most 8",
         ),
-        (grant(json!({ "Members": {} })), "call.Rights.Revoke.to: Members has nothing in it"),
-        (grant(json!({ "User": { "org": "a" } })), "call.Rights.Revoke.to.User.key: is missing"),
+        (grant(json!({ "members": {} })), "call.Rights.Revoke.to: members has nothing in it"),
+        (grant(json!({ "user": { "org": "a" } })), "call.Rights.Revoke.to.user.key: is missing"),
     ] {
         let error = typed::<Call>("call", &call).unwrap_err().to_string();
         assert!(error.starts_with(told), "{error} and not {told}");
@@ -145,7 +145,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "\\PC{0,90}|[0-9]{1,25}|set|2026-11-22T23:09:21Z|Members".prop_map(Value::from),
+        "\\PC{0,90}|[0-9]{1,25}|set|2026-11-22T23:09:21Z|members".prop_map(Value::from),
     ];
     let name = "Consortium|Standby|Records|Rights|Vote|Propose|Put|Delete|Create|Grant|Switch|\
                 motion|change|force|expires|data_set|key|value|expected|text|hex|bytes|to|range|x";

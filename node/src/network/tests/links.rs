@@ -41,6 +41,20 @@ async fn frames_arrive_in_order_in_both_channels_and_both_directions() {
 }
 
 #[tokio::test]
+async fn the_time_to_a_peer_and_back_is_measured_without_the_driver() {
+    let (one, mut two) = linked().await;
+    for node in [&one, &two] {
+        until(&node.network, |network| {
+            network.peers().first().is_some_and(|peer| peer.round_trip.is_some())
+        })
+        .await;
+        let time = node.network.peers()[0].round_trip.unwrap();
+        assert!(time > std::time::Duration::ZERO && time < LIMIT, "{time:?}");
+    }
+    assert!(two.events.try_recv().is_none(), "no request comes to the driver");
+}
+
+#[tokio::test]
 async fn the_largest_frames_pass() {
     let (one, mut two) = linked().await;
     let largest = [

@@ -72,6 +72,7 @@ async fn few_requests_to_a_peer_run_at_a_time_and_the_others_wait() {
     let _link = puppet.link().await;
     let to = puppet.key;
     node.until_connected(to).await;
+    puppet.answer_echo().await;
     let total = MAX_REQUESTS_TO_PEER * 3;
     let ask = join_all((0..total).map(|i| {
         let network = node.network.clone();
@@ -180,6 +181,7 @@ async fn a_peer_that_asks_for_too_much_or_answers_with_too_much_is_refused() {
     let mut puppet = Puppet::connect(&puppet, &node).await;
     let _link = puppet.link().await;
     node.until_connected(puppet.key).await;
+    puppet.answer_echo().await;
 
     // More requests at a time than are served.
     let mut streams = Vec::new();

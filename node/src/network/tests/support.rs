@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::AsyncWriteExt;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, Stream};
 use tandem_chain::codec;
@@ -161,6 +162,17 @@ impl Puppet {
         assert_eq!(self.hello.check(&theirs), Ok(()));
         let transactions = self.streams.opener.open(Purpose::Transactions).await.unwrap();
         (consensus, transactions)
+    }
+}
+
+impl Puppet {
+    /// Gives back that by which a node measures how far this is, the first stream on each link.
+    pub(super) async fn answer_echo(&mut self) {
+        let (purpose, mut stream) = self.streams.opened.recv().await.unwrap();
+        assert_eq!(purpose, Purpose::Echo);
+        assert!(read_frame(&mut stream, 0, LIMIT).await.unwrap().is_empty());
+        write(&mut stream, &[]).await;
+        stream.close().await.unwrap();
     }
 }
 

@@ -289,6 +289,24 @@ async fn a_record_has_its_history() {
     for nonce in 2..=25 {
         assert!(seen.contains(&format!("value {nonce}<")), "{nonce} is not in {seen}");
     }
+    let newest = links(&page(&node, &target).await);
+    let newest = newest.into_iter().find(|link| link.contains("?write=")).expect("what it changed");
+    let text = page(&node, &newest).await;
+    assert!(
+        text.contains("<del>− value 24</del>") && text.contains("<ins>+ value 25</ins>"),
+        "{text}"
+    );
+    for (bad, status) in [
+        ("x", StatusCode::BAD_REQUEST),
+        ("1", StatusCode::BAD_REQUEST),
+        ("1/x", StatusCode::BAD_REQUEST),
+        ("9/7", StatusCode::NOT_FOUND),
+        ("99999/0", StatusCode::NOT_FOUND),
+    ] {
+        let response = fetch(&node, &format!("{target}?write={bad}")).await;
+        assert_eq!(response.status(), status, "{bad}");
+        whole(response).await;
+    }
     node.chain().db.prune(Height(20)).unwrap();
     assert!(page(&node, &target).await.contains("written below block 20 this node knows nothing"));
     for bad in ["x", "1", "1/x", "%ff", "1/1&before=1/1"] {

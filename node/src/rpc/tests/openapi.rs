@@ -319,9 +319,9 @@ async fn job(node: &Node, by_get: bool, method: &'static str, call: OperatorCall
 
 #[tokio::test]
 async fn good_answers_are_what_the_document_says() {
-    let node = with_everything().await;
-    with_votes(&node);
     for by_get in [false, true] {
+        let node = with_everything().await;
+        with_votes(&node);
         let mut asked = BTreeSet::new();
         for question in questions(&node) {
             let result = good(&node, by_get, &question).await;

@@ -33,11 +33,19 @@ pub(super) async fn open_with(
     headers: &[(&'static str, &str)],
 ) -> Result<Ws<TcpStream>, u16> {
     let address = address(node);
-    let mut request = format!("ws://{address}/websocket").into_client_request().unwrap();
+    open_over(TcpStream::connect(address).await.unwrap(), address, headers).await
+}
+
+/// As [`open_with`], over a connection that is there.
+pub(super) async fn open_over<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    host: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<Ws<S>, u16> {
+    let mut request = format!("ws://{host}/websocket").into_client_request().unwrap();
     for (name, value) in headers {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
-    let stream = TcpStream::connect(address).await.unwrap();
     match client_async(request, stream).await {
         Ok((stream, _)) => Ok(Ws(stream)),
         Err(WsError::Http(response)) => Err(response.status().as_u16()),

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_encode
 use serde_json::{Value, json};
 use tandem_chain::types::{ContentType, DataSetName, Hash, escaped};
 
-use super::{Asked, Nav, Page, history};
+use super::{Asked, Nav, Page, diff, history};
 use crate::decode::content::{Content, show};
 use crate::rpc::error::RpcError;
 use crate::rpc::explorer::Visit;
@@ -192,7 +192,7 @@ fn grants(rights: &Rights) -> Markup {
 }
 
 pub(super) async fn record(Asked { visit, names, query }: Asked<'_>) -> Result<Page, Fault> {
-    query.only(&["before"])?;
+    query.only(&["before", "write"])?;
     let before = query.text("before");
     let name: DataSetName = parsed(names[0])?;
     let bad = || Fault::bad("a record's key stands in the address in hex digits".to_owned());
@@ -203,11 +203,16 @@ pub(super) async fn record(Asked { visit, names, query }: Asked<'_>) -> Result<P
     let encoded = percent(&key);
     let found = visit.query(&format!("/records/{name}/{encoded}"), "").await?;
     let shown = show(&found.value, found.content_type.as_ref());
+    let changes = match query.text("write") {
+        Some(write) => Some(diff::of_write(visit, &name, &key, write).await?),
+        None => None,
+    };
     let history = history::of_record(visit, &name, &key, before).await?;
     let body = html! {
         (parts::heading("Record", Some(html! {
             a href={ "/explorer/data-set/" (name) } { (name) } " / " (key_text(&key))
         })))
+        @if let Some(changes) = &changes { (changes) }
         (live("record", html! {
             (panel("Value", None, html! {
                 @if let Some(fields) = shown.as_object() { (value::content(fields)) }
@@ -226,7 +231,8 @@ pub(super) async fn record(Asked { visit, names, query }: Asked<'_>) -> Result<P
         }))
         (history)
     };
-    let poll = before.is_none().then_some(3_000);
+    // What a write changed stays as it is.
+    let poll = (before.is_none() && changes.is_none()).then_some(3_000);
     Ok(Page { title: format!("Record of {name}"), nav: Nav::Data, poll, body })
 }
 

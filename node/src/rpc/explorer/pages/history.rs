@@ -37,12 +37,11 @@ pub(super) async fn of_record(
     let digits = hex::encode_upper(key);
     let params = json!({ "data_set": name, "key": digits, "before": before, "limit": WRITES });
     let found: RecordHistory = visit.ask("record_history", params).await?;
-    let heads = ["Version", "Block", "Time", "Transaction", "Sender", "Value"];
-    let rows: Vec<Vec<Markup>> = found.versions.iter().map(row).collect();
-    let to = |before: &str| {
-        format!("/explorer/record/{name}/{digits}?before={}", percent(before.as_bytes()))
-    };
-    let newest = before.map(|_| format!("/explorer/record/{name}/{digits}"));
+    let heads = ["Version", "Block", "Time", "Transaction", "Sender", "Value", "Changes"];
+    let here = format!("/explorer/record/{name}/{digits}");
+    let rows: Vec<Vec<Markup>> = found.versions.iter().map(|version| row(version, &here)).collect();
+    let to = |before: &str| format!("{here}?before={}", percent(before.as_bytes()));
+    let newest = before.map(|_| here.clone());
     let is_whole = found.versions.last().is_some_and(|oldest| oldest.version == 1);
     Ok(html! {
         section.panel {
@@ -60,7 +59,8 @@ pub(super) async fn of_record(
     })
 }
 
-fn row(version: &RecordVersion) -> Vec<Markup> {
+/// A write of the record whose page is at `here`.
+fn row(version: &RecordVersion, here: &str) -> Vec<Markup> {
     vec![
         html! { span.num { (version.version) } },
         parts::height(version.height),
@@ -70,6 +70,12 @@ fn row(version: &RecordVersion) -> Vec<Markup> {
         match version.value.as_ref().and_then(|value| STANDARD.decode(value).ok()) {
             None => badge(Tone::Warn, "deleted"),
             Some(value) => in_short(&value, version.content_type.as_ref()),
+        },
+        html! {
+            a href={ (here) "?write=" (version.height) "%2F" (version.index) }
+                aria-label={ "Changes in version " (version.version) ", block " (version.height) } {
+                "Changes"
+            }
         },
     ]
 }

@@ -4,6 +4,7 @@ mod api;
 mod block;
 mod blocks;
 mod data;
+mod diff;
 mod history;
 mod key;
 mod members;

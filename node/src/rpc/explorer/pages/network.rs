@@ -1,6 +1,7 @@
 //! Who is connected to this node, and who sees whom by the newest record.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -51,7 +52,7 @@ pub(super) async fn page(Asked { visit, query, .. }: Asked<'_>) -> Result<Page, 
             ". Other nodes see it their own way."
         })))
         (panel("Connections of this node", None, live("peers", html! {
-            (parts::table("Connections", &["Organisation", "Node", "Direction", "For", "Received", "Sent", "Address"], &rows))
+            (parts::table("Connections", &["Organisation", "Node", "Direction", "For", "Round trip", "Received", "Sent", "Address"], &rows))
             (more(peers.len()))
         })))
         (panel("Who sees whom", None, live("sight", sight)))
@@ -73,10 +74,17 @@ fn row(peer: &Peer, orgs: &BTreeMap<PublicKey, &NodeEntry>) -> Vec<Markup> {
         parts::key(&peer.key),
         badge(Tone::Plain, if peer.is_outbound { "from here" } else { "to here" }),
         html! { span.num { (parts::millis(seconds)) } },
+        html! { span.num { @if let Some(time) = peer.round_trip { (in_millis(time)) } @else { "–" } } },
         html! { span.num { (parts::bytes(peer.received)) } },
         html! { span.num { (parts::bytes(peer.sent)) } },
         html! { span.address { (foreign(address)) } },
     ]
+}
+
+/// With as many digits as mean something.
+fn in_millis(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
 }
 
 /// For each validator that signed the newest record, which nodes it had seen.
@@ -125,4 +133,16 @@ fn sight(rpc: &RpcState, height: Height) -> Result<Markup, RpcError> {
         }
         (parts::table("Which validator sees which node", &heads, &rows))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_the_digits_that_mean_something() {
+        for (micros, text) in [(234, "0.23 ms"), (9_870, "9.87 ms"), (48_600, "49 ms")] {
+            assert_eq!(in_millis(Duration::from_micros(micros)), text);
+        }
+    }
 }

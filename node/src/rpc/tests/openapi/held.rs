@@ -160,7 +160,7 @@ pub fn target(method: &str, params: &Value) -> String {
         let schema = &found.unwrap_or_else(|| panic!("{method} has no {name}"))["schema"];
         let is_of_bytes = schema["pattern"].as_str().is_some_and(|pattern| pattern.contains("0x"));
         let text = match value {
-            Value::String(text) if name == "tx" => {
+            Value::String(text) if ["tx", "sign_bytes"].contains(&name.as_str()) => {
                 format!("0x{}", hex::encode(STANDARD.decode(text).unwrap()))
             }
             Value::String(text) if is_of_bytes => format!("0x{text}"),
