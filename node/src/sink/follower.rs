@@ -81,14 +81,10 @@ impl Follower {
     }
 
     async fn write(&mut self, client: Client) -> Result<(), SinkError> {
-        // It has a connection, whose end ends this: a server that is gone is found by keepalives.
         let mut writer = Writer::new(client, self.chain_id.clone()).await?;
-        // Another node may have gone ahead over heights that it has not got, and this one has.
-        let db = self.db.clone();
-        let first = blocking(move || Found::first(&db)).await?;
-        let standing = in_time(writer.standing(first)).await?;
-        self.skip(standing.below.next(), first);
-        let mut height = standing.written;
+        let (mut height, mut end) = self.place(&writer).await?;
+        // From where on heights are missing that the next one that is written leaves behind.
+        let mut left = None;
         self.figures.send_modify(|figures| figures.height = Some(height));
         loop {
             let next = height.next();
@@ -98,20 +94,39 @@ impl Follower {
             };
             height = match self.rows(next, tip).await? {
                 Found::Rows(rows) => {
-                    in_time(writer.write(&rows)).await?;
+                    in_time(writer.write(&rows, left.take())).await?;
                     next
                 }
                 Found::From(first) => {
                     self.skip(next, first);
+                    // A gap that is being filled is known.
+                    if end.is_none() {
+                        left.get_or_insert(next);
+                    }
                     first.back(1)
                 }
             };
+            if end.is_some_and(|end| height >= end) {
+                (height, end) = self.place(&writer).await?;
+            }
             self.figures.send_modify(|figures| figures.height = Some(height));
             // That it answers alone does not say that it takes anything.
             if self.told.take().is_some() {
                 info!(%height, "PostgreSQL gets what is committed again");
             }
         }
+    }
+
+    /// The height behind which it goes on: in a gap in which this node has something, up to its end, or at the
+    /// highest.
+    async fn place(&self, writer: &Writer) -> Result<(Height, Option<Height>), SinkError> {
+        let db = self.db.clone();
+        let first = blocking(move || Found::first(&db)).await?;
+        let standing = writer.standing(first).await?;
+        Ok(match standing.gap {
+            Some((low, high)) => (low.max(first).back(1), Some(high)),
+            None => (standing.highest, None),
+        })
     }
 
     /// Counts the heights from `next` on and below `first` that were not counted before.

@@ -8,12 +8,13 @@
 //! ```
 //!
 //! - **Restart-safe.** The node keeps no record of what it wrote: with each connection it asks for the
-//!   highest height that is there, and goes on behind it, reading from its own database.
+//!   highest height that is there, and goes on behind it, reading from its own database. What was left out
+//!   below stands there as a gap, which a node that has something of it fills first.
 //! - **Exactly once.** A height, with all that is about it, is written in one transaction, which begins
 //!   with a row that is unique for chain and height. Whoever finds that row there, his own of before
 //!   a kill or that of another node of the same chain, leaves the height as it is.
-//! - **In order.** A height is written when the one below stands there, so that nothing is missing in
-//!   between, whoever of several nodes is killed.
+//! - **In order.** A height is written when the one below stands there or is known as a gap, so that nothing
+//!   is missing unnoticed, whoever of several nodes is killed.
 //! - **Beside all else.** A task of its own holds one block at a time. Consensus and pruning do not wait
 //!   for it. What was taken away before it was written, or was never there in a node that restored a
 //!   snapshot, is left out, told in the log and counted.

@@ -2,8 +2,8 @@
 -- queries made for it go on; tables that were made by its own schema are taken as they are.
 --
 -- A node applies this by itself, in one transaction, where tandem_schema is not there yet. Whoever would not
--- let it make tables applies this file by hand before, and grants it SELECT and INSERT on the tables and USAGE
--- on the sequences.
+-- let it make tables applies this file by hand before, and grants it SELECT and INSERT on the tables, DELETE on
+-- tandem_gaps and USAGE on the sequences.
 
 -- Which version of this file was applied.
 CREATE TABLE IF NOT EXISTS tandem_schema (
@@ -49,6 +49,14 @@ CREATE TABLE IF NOT EXISTS attributes (
   composite_key VARCHAR NOT NULL,
   value         VARCHAR NULL,
   UNIQUE (event_id, key)
+);
+
+-- Heights that were missing when the one above was written, since no node that wrote had them. Who has them fills
+-- them in.
+CREATE TABLE IF NOT EXISTS tandem_gaps (
+  chain_id VARCHAR NOT NULL,
+  low      BIGINT NOT NULL,
+  high     BIGINT NOT NULL
 );
 
 -- What the views and a transaction by its hash are looked up by.

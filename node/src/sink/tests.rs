@@ -261,6 +261,8 @@ async fn what_is_gone_before_it_was_written_is_left_out_and_counted() {
     let heights: Vec<i64> =
         client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(heights, (1..=10).chain(16..=20).collect::<Vec<_>>());
+    let gap = client.query_one("SELECT low, high FROM tandem_gaps", &[]).await.unwrap();
+    assert_eq!((gap.get::<_, i64>(0), gap.get::<_, i64>(1)), (11, 15));
 }
 
 #[tokio::test]
@@ -285,6 +287,7 @@ async fn a_node_fills_the_gap_that_another_left_also_when_it_is_started_anew() {
     let rows = client.query(query, &[]).await.unwrap();
     let heights: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(heights, (1..=40).collect::<Vec<_>>());
+    assert!(client.query("SELECT * FROM tandem_gaps", &[]).await.unwrap().is_empty());
     // The one that lacks them leaves them.
     pruned.grow(1);
     let sink = pruned.sink(server(&postgres, "postgres"));
@@ -292,6 +295,24 @@ async fn a_node_fills_the_gap_that_another_left_also_when_it_is_started_anew() {
     let figures = *sink.figures().borrow();
     assert_eq!(figures, Figures { height: Some(Height(41)), skipped: 0, failures: 0 });
     sink.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_has_a_part_of_a_gap_leaves_the_rest() {
+    let (mut last, mut some) = (World::new(40), World::new(40));
+    let postgres = started();
+    last.chain.db.prune(Height(31)).unwrap();
+    some.chain.db.prune(Height(11)).unwrap();
+    for world in [&mut last, &mut some] {
+        let sink = world.sink(server(&postgres, "postgres"));
+        world.done(&sink).await;
+        sink.stop().await;
+    }
+    let client = client(&postgres, "postgres").await;
+    let gap = client.query_one("SELECT low, high FROM tandem_gaps", &[]).await.unwrap();
+    assert_eq!((gap.get::<_, i64>(0), gap.get::<_, i64>(1)), (1, 10));
+    let count = client.query_one("SELECT count(*), min(height) FROM blocks", &[]).await.unwrap();
+    assert_eq!((count.get::<_, i64>(0), count.get::<_, i64>(1)), (30, 11));
 }
 
 #[tokio::test]
@@ -347,8 +368,8 @@ async fn texts_come_back_as_they_were_but_for_nul() {
     let rows = Rows::new(&block.block, &results);
     let chain_id = chain.genesis.chain_id.clone();
     let mut writer = Writer::new(client(&postgres, "postgres").await, chain_id).await.unwrap();
-    writer.write(&rows).await.unwrap();
-    assert_eq!(writer.standing(Height(1)).await.unwrap().written, Height(1));
+    writer.write(&rows, None).await.unwrap();
+    assert_eq!(writer.standing(Height(1)).await.unwrap().highest, Height(1));
 
     let client = client(&postgres, "postgres").await;
     let all = "SELECT tx_id IS NULL, type, key, composite_key, value FROM events LEFT JOIN attributes \
@@ -418,7 +439,7 @@ async fn what_a_database_lacks_is_named() {
     .await
     .unwrap();
     let writer = Writer::new(made, chain_id.clone()).await.unwrap();
-    assert_eq!(writer.standing(Height(1)).await.unwrap().written, Height::ZERO);
+    assert_eq!(writer.standing(Height(1)).await.unwrap().highest, Height::ZERO);
 
     // Whoever may not make tables is told so, and writes to those that were made for it.
     let writer = async || {
@@ -432,13 +453,13 @@ async fn what_a_database_lacks_is_named() {
     let closed = client(&postgres, "closed").await;
     closed.batch_execute(SCHEMA).await.unwrap();
     let grant = "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO writer; \
-                 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO writer";
+                 GRANT DELETE ON tandem_gaps TO writer; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO writer";
     closed.batch_execute(grant).await.unwrap();
     let mut chain = Chain::new();
     let block = chain.commit(Vec::new()).block;
     let results = chain.db.results(Height(1)).unwrap().unwrap();
     let mut writer = Writer::new(writer().await, chain_id.clone()).await.unwrap();
-    writer.write(&Rows::new(&block.block, &results)).await.unwrap();
+    writer.write(&Rows::new(&block.block, &results), None).await.unwrap();
     is_that_of(&closed, &chain, 1).await;
 
     let mut wrong = server(&postgres, "postgres");

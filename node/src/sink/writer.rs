@@ -26,15 +26,18 @@ const SESSION: &str = "SET statement_timeout = '60s'; SET idle_in_transaction_se
 /// Held while tables are made, so that nodes that start at the same time do not make them twice.
 const LOCK: i64 = 0x7461_6e64_656d;
 
-/// The end of the heights without a gap from the lowest on that a node has; the one below that where it is not
-/// there. What others have written above a gap does not count. And the highest below.
-const STANDING: &str = "SELECT CASE \
-                       WHEN EXISTS (SELECT FROM blocks WHERE chain_id = $1::text AND height = $2::bigint) THEN \
-                       (SELECT height FROM blocks AS last WHERE chain_id = $1::text AND height >= $2::bigint \
-                       AND NOT EXISTS (SELECT FROM blocks WHERE chain_id = $1::text AND height = last.height + 1) \
-                       ORDER BY height LIMIT 1) \
-                       ELSE $2::bigint - 1 END, \
-                       (SELECT max(height) FROM blocks WHERE chain_id = $1::text AND height < $2::bigint)";
+/// The highest height, and the lowest gap in which there is something that a node has, from `$2` on.
+const STANDING: &str = "SELECT (SELECT max(height) FROM blocks WHERE chain_id = $1::text), low, high \
+                        FROM (VALUES (1)) AS one LEFT JOIN (SELECT low, high FROM tandem_gaps \
+                        WHERE chain_id = $1::text AND high >= $2::bigint ORDER BY high LIMIT 1) AS gap ON true";
+/// Takes a height out of the gaps, which leaves none, one or two of the one that has it.
+const FILL: &str = "WITH gap AS (DELETE FROM tandem_gaps WHERE chain_id = $1::text \
+                    AND low <= $2::bigint AND high >= $2::bigint RETURNING low, high) \
+                    INSERT INTO tandem_gaps (chain_id, low, high) \
+                    SELECT $1::text, low, $2::bigint - 1 FROM gap WHERE low < $2::bigint \
+                    UNION ALL SELECT $1::text, $2::bigint + 1, high FROM gap WHERE high > $2::bigint";
+const LEAVE: &str =
+    "INSERT INTO tandem_gaps (chain_id, low, high) VALUES ($1::text, $2::bigint, $3::bigint)";
 const BLOCK: &str = "INSERT INTO blocks (height, chain_id, created_at) VALUES ($1, $2::text, now()) \
                      ON CONFLICT (height, chain_id) DO NOTHING RETURNING rowid";
 const TXS: &str = "INSERT INTO tx_results (block_id, index, created_at, tx_hash, tx_result) \
@@ -58,31 +61,37 @@ pub(super) struct Writer {
     ids: Statement,
     events: Statement,
     attributes: Statement,
+    fill: Statement,
 }
 
 /// What stands there of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// The last height of those without a gap from a first one on; the one below that when that is not there.
-    pub written: Height,
-    /// The highest below that first one; 0 when there is none.
-    pub below: Height,
+    /// The highest height; 0 when there is none.
+    pub highest: Height,
+    /// The first and the last height of the lowest gap in which a node has something.
+    pub gap: Option<(Height, Height)>,
 }
 
 impl Writer {
-    /// Makes the tables where there are none, and looks whether they are those that it knows.
+    /// Makes the tables where there are none, and looks whether they are those that it knows. Making them has no
+    /// bound on its time, since the indexes of large tables that are there already may take long.
     ///
     /// # Errors
     /// [`SinkError`].
     pub async fn new(mut client: Client, chain_id: ChainId) -> Result<Self, SinkError> {
-        let encoding: String = client.query_one("SHOW server_encoding", &[]).await?.try_get(0)?;
+        let encoding = in_time(client.query_one("SHOW server_encoding", &[])).await?;
+        let encoding: String = encoding.try_get(0)?;
         if encoding != "UTF8" {
             return Err(SinkError::Encoding(encoding));
         }
-        // Without a bound on its time: the indexes of tables that are there already may take long.
-        if version(&client).await?.is_none() {
+        if in_time(version(&client)).await?.is_none() {
             make_tables(&mut client).await?;
         }
+        in_time(Self::prepared(client, chain_id)).await
+    }
+
+    async fn prepared(client: Client, chain_id: ChainId) -> Result<Self, SinkError> {
         client.batch_execute(SESSION).await?;
         let version = version(&client).await?.unwrap_or_default();
         if version != VERSION {
@@ -93,40 +102,54 @@ impl Writer {
         let ids = client.prepare(IDS).await?;
         let events = client.prepare(EVENTS).await?;
         let attributes = client.prepare(ATTRIBUTES).await?;
-        Ok(Self { client, chain_id, block, txs, ids, events, attributes })
+        let fill = client.prepare(FILL).await?;
+        Ok(Self { client, chain_id, block, txs, ids, events, attributes, fill })
     }
 
-    /// What stands there, seen from the lowest height that a node has.
+    /// What stands there, for a node that has the heights from `first` on.
     ///
     /// # Errors
-    /// [`SinkError::Server`].
+    /// [`SinkError::Server`], [`SinkError::Unexpected`].
     pub async fn standing(&self, first: Height) -> Result<Standing, SinkError> {
         let params: [&(dyn ToSql + Sync); 2] = [&self.chain_id.as_str(), &signed(first)];
-        let row = self.client.query_one(STANDING, &params).await?;
-        let height = |height: i64| u64::try_from(height).map(Height);
-        let written = height(row.try_get(0)?).map_err(|_| SinkError::Unexpected)?;
-        let below = row.try_get::<_, Option<i64>>(1)?.map_or(Ok(Height::ZERO), height);
-        Ok(Standing { written, below: below.map_err(|_| SinkError::Unexpected)? })
+        let row = in_time(self.client.query_one(STANDING, &params)).await?;
+        let height = |column| -> Result<Option<Height>, SinkError> {
+            let found: Option<i64> = row.try_get(column)?;
+            let found = found.map(u64::try_from).transpose();
+            Ok(found.map_err(|_| SinkError::Unexpected)?.map(Height))
+        };
+        let highest = height(0)?.unwrap_or(Height::ZERO);
+        Ok(Standing { highest, gap: height(1)?.zip(height(2)?) })
     }
 
-    /// Writes a height with all that is about it, or nothing where it stands already.
+    /// Writes a height with all that is about it, or nothing where it stands already; with it the gap that is
+    /// left from a height on to the one below.
     ///
     /// # Errors
     /// [`SinkError::Server`]: it may have been written, and may not.
-    pub async fn write(&mut self, rows: &Rows) -> Result<(), SinkError> {
+    pub async fn write(&mut self, rows: &Rows, left: Option<Height>) -> Result<(), SinkError> {
         let Rows { height, txs, events, attributes } = rows;
+        let chain_id = self.chain_id.as_str();
+        let place: [&(dyn ToSql + Sync); 2] = [&chain_id, height];
         let transaction = self.client.transaction().await?;
         // Waits for whoever else is writing the height.
-        let found = transaction.query_opt(&self.block, &[height, &self.chain_id.as_str()]).await?;
-        let Some(found) = found else { return Ok(transaction.rollback().await?) };
+        let found = transaction.query_opt(&self.block, &[height, &chain_id]).await?;
+        let Some(found) = found else {
+            transaction.execute(&self.fill, &place).await?;
+            return Ok(transaction.commit().await?);
+        };
         let block: i64 = found.try_get(0)?;
+        if let Some(low) = left {
+            transaction.execute(LEAVE, &[&chain_id, &signed(low), &(height - 1)]).await?;
+        }
         // What does not wait for each other goes out together.
         let count = i64::try_from(events.kind.len()).expect("events of a block are bounded");
         let columns: [&(dyn ToSql + Sync); 4] = [&block, &txs.index, &txs.hash, &txs.result];
         let counted: [&(dyn ToSql + Sync); 1] = [&count];
-        let (made, ids) = try_join!(
+        let (made, ids, _) = try_join!(
             transaction.query(&self.txs, &columns),
-            transaction.query(&self.ids, &counted)
+            transaction.query(&self.ids, &counted),
+            transaction.execute(&self.fill, &place)
         )?;
         let mut tx_ids = vec![None; txs.index.len()];
         for row in made {
