@@ -15,7 +15,8 @@ use tandem_node::rpc::shapes::tandem::{
 };
 
 use super::tx;
-use crate::args::{Global, Query};
+use crate::args::Global;
+use crate::args::query::Query;
 use crate::exit::Usage;
 use crate::{input, output};
 

@@ -110,17 +110,12 @@ pub async fn serve(listeners: Listeners, setup: Setup, stop: impl Future<Output 
         state.websockets.all_gone().await;
     };
     let (stop, end) = (stop.shared(), end.shared());
-    let (plain, tls) = match listeners.tls {
-        None => (listeners.plain, None),
-        Some((listener, tls)) => {
-            let tls = Some(Arc::new(tls));
-            let served =
-                Served { name: "rpc over TLS", router: router.clone(), max_connections, tls };
-            (listeners.plain, Some(served.until(listener, stop.clone(), end.clone())))
-        }
-    };
+    let tls = listeners.tls.map(|(listener, tls)| {
+        let (name, router, tls) = ("rpc over TLS", router.clone(), Some(tls));
+        Served { name, router, max_connections, tls }.until(listener, stop.clone(), end.clone())
+    });
     let served = Served { name: "rpc", router, max_connections, tls: None };
-    tokio::join!(served.until(plain, stop, end), OptionFuture::from(tls));
+    tokio::join!(served.until(listeners.plain, stop, end), OptionFuture::from(tls));
 }
 
 /// What is answered on a port of its own.
@@ -132,7 +127,7 @@ pub struct Served {
     /// Connections at once.
     pub max_connections: usize,
     /// Certificate and key; none where it is answered without TLS.
-    pub tls: Option<Arc<Tls>>,
+    pub tls: Option<Tls>,
 }
 
 impl Served {

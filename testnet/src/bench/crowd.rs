@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::reading::subscribe;
-use crate::network::Network;
+use super::reading::{address, subscribe};
 use crate::rpc::Rpc;
 
 /// Files that the load and the network take besides.
@@ -35,20 +34,15 @@ pub struct Crowded {
     pub ended: usize,
     /// Subscribers that do not read.
     pub deaf: usize,
-    /// The node's memory before, in bytes (resident set).
-    pub memory_before: u64,
-    /// The same behind it.
-    pub memory_after: u64,
 }
 
 /// The clients; they go when the value is dropped.
 pub struct Crowd {
-    node: String,
     connections: usize,
     deaf: usize,
     ended: Arc<AtomicUsize>,
-    memory_before: u64,
-    tasks: JoinSet<()>,
+    /// They end with it.
+    _tasks: JoinSet<()>,
 }
 
 impl Crowd {
@@ -56,12 +50,7 @@ impl Crowd {
     ///
     /// # Errors
     /// When a subscriber is refused.
-    pub async fn start(
-        network: &Network,
-        node: &str,
-        connections: usize,
-        deaf: usize,
-    ) -> Result<Self> {
+    pub async fn start(node: &Rpc, connections: usize, deaf: usize) -> Result<Self> {
         let needed = (connections + deaf) as u64 + OTHER_FILES;
         let limit = getrlimit(Resource::Nofile).current;
         ensure!(
@@ -69,42 +58,31 @@ impl Crowd {
             "a process may have {} files open, this needs {needed}: raise it by `ulimit -n {needed}`",
             limit.unwrap_or_default()
         );
-        let memory_before = memory(network, node).await?;
-        let rpc = network.rpc(node);
         let (ended, mut tasks) = (Arc::<AtomicUsize>::default(), JoinSet::new());
         for _ in 0..deaf {
-            let socket = subscribe(rpc, QUERY).await?;
+            let socket = subscribe(node, QUERY).await?;
             tasks.spawn(async move {
                 std::future::pending::<()>().await;
                 drop(socket);
             });
         }
         for i in 0..connections {
-            tasks.spawn(hold(rpc.clone(), SENT[i % SENT.len()], Arc::clone(&ended)));
+            tasks.spawn(hold(node.clone(), SENT[i % SENT.len()], Arc::clone(&ended)));
         }
-        Ok(Self { node: node.to_owned(), connections, deaf, ended, memory_before, tasks })
+        Ok(Self { connections, deaf, ended, _tasks: tasks })
     }
 
     /// Ends them.
-    ///
-    /// # Errors
-    /// When the node is gone.
-    pub async fn finish(self, network: &Network) -> Result<Crowded> {
-        let memory_after = memory(network, &self.node).await?;
-        drop(self.tasks);
-        Ok(Crowded {
-            connections: self.connections,
-            ended: self.ended.load(Ordering::Relaxed),
-            deaf: self.deaf,
-            memory_before: self.memory_before,
-            memory_after,
-        })
+    #[must_use]
+    pub fn finish(self) -> Crowded {
+        let ended = self.ended.load(Ordering::Relaxed);
+        Crowded { connections: self.connections, ended, deaf: self.deaf }
     }
 }
 
 /// Holds a connection, and another when that is ended or not made.
 async fn hold(node: Rpc, sent: &'static [u8], ended: Arc<AtomicUsize>) {
-    let address = node.client().url().trim_start_matches("http://").trim_end_matches('/');
+    let address = address(&node);
     loop {
         // One that is not made is one that the node, or the kernel for it, has ended.
         let Ok(mut stream) = TcpStream::connect(address).await else {
@@ -119,28 +97,13 @@ async fn hold(node: Rpc, sent: &'static [u8], ended: Arc<AtomicUsize>) {
     }
 }
 
-/// Bytes of a node's resident set.
-async fn memory(network: &Network, node: &str) -> Result<u64> {
-    let pid = network.pid(node).await?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    Ok(kib.context("the kernel tells no memory of the process")? * 1024)
-}
-
 impl Crowded {
     /// A line for people.
     #[must_use]
     pub fn row(&self) -> String {
-        let mib = |bytes: u64| bytes / (1024 * 1024);
         format!(
-            "{} connections held, {} ended by the node and made again, {} subscribers that do not read; the \
-             node's memory {} MiB before, {} MiB behind it",
-            self.connections,
-            self.ended,
-            self.deaf,
-            mib(self.memory_before),
-            mib(self.memory_after)
+            "{} connections held, {} ended by the node and made again, {} subscribers that do not read",
+            self.connections, self.ended, self.deaf
         )
     }
 }

@@ -267,16 +267,15 @@ async fn search_and_measure(
     if options.rate > 0.0 {
         let figures = probe(options.rate, time).await?;
         let mut measured = Measured { figures, saturated: None, read: None, crowded: None };
-        let node = network.names()[0].clone();
+        let node = network.rpc(&network.names()[0]);
         if options.has_crowd() {
             say(options, "the same while clients hold a node up");
-            let crowd = Crowd::start(network, &node, options.idle, options.deaf).await?;
+            let crowd = Crowd::start(node, options.idle, options.deaf).await?;
             let figures = probe(options.rate, time).await?;
-            measured.crowded = Some((figures, crowd.finish(network).await?));
+            measured.crowded = Some((figures, crowd.finish()));
         }
         if options.has_readers() {
             say(options, "the same while clients read");
-            let node = network.rpc(&node);
             let (watcher, reads) = (Arc::clone(watcher), options.reads);
             let readers = Readers::start(node, watcher, reads, options.subscribers).await?;
             let figures = probe(options.rate, time).await?;

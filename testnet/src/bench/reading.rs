@@ -228,12 +228,17 @@ async fn ask(
     Ok(())
 }
 
+/// Host and port of a node's RPC.
+pub fn address(node: &Rpc) -> &str {
+    node.client().url().trim_start_matches("http://").trim_end_matches('/')
+}
+
 /// A WebSocket with a subscription.
 ///
 /// # Errors
 /// When it is refused.
 pub async fn subscribe(node: &Rpc, query: &str) -> Result<WebSocketStream<TcpStream>> {
-    let address = node.client().url().trim_start_matches("http://").trim_end_matches('/');
+    let address = address(node);
     let stream = TcpStream::connect(address).await.with_context(|| address.to_owned())?;
     let config =
         WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES);

@@ -163,9 +163,7 @@ impl Puppet {
         let transactions = self.streams.opener.open(Purpose::Transactions).await.unwrap();
         (consensus, transactions)
     }
-}
 
-impl Puppet {
     /// Gives back that by which a node measures how far this is, the first stream on each link.
     pub(super) async fn answer_echo(&mut self) {
         let (purpose, mut stream) = self.streams.opened.recv().await.unwrap();
