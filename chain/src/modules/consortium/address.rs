@@ -6,7 +6,12 @@ use crate::error::Error;
 use crate::limits::{MAX_ADDRESS_LEN, MAX_ADDRESSES_PER_NODE};
 use crate::types::escaped;
 
-/// Checks a node's addresses: few, short, `/ip4|ip6|dns4|dns6/HOST/tcp/PORT`.
+/// What an address is.
+const RULE: &str = "/ip4|ip6|dns4|dns6/HOST/tcp/PORT, at most 256 characters; ip6 in its shortest form, names \
+                    in lower case and without a dot at the end";
+
+/// Checks a node's addresses: few, short, `/ip4|ip6|dns4|dns6/HOST/tcp/PORT`. Each place has one spelling,
+/// so that no other node can have it by another.
 ///
 /// # Errors
 /// [`Error::TooMany`], [`Error::Name`].
@@ -24,7 +29,7 @@ pub(crate) fn address_faults(addresses: &[String]) -> impl Iterator<Item = Error
     });
     let bad = addresses.iter().filter(|address| !is_address(address)).map(|address| Error::Name {
         what: "address",
-        rule: "/ip4|ip6|dns4|dns6/HOST/tcp/PORT, at most 256 characters",
+        rule: RULE,
         got: escaped(address),
     });
     too_many.into_iter().chain(bad)
@@ -35,10 +40,13 @@ fn is_address(text: &str) -> bool {
     let &["", protocol, host, "tcp", port] = parts.as_slice() else { return false };
     let host_is_good = match protocol {
         "ip4" => host.parse::<Ipv4Addr>().is_ok(),
-        "ip6" => host.parse::<Ipv6Addr>().is_ok(),
+        "ip6" => host
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|ip| ip.to_string() == host && ip.to_ipv4_mapped().is_none()),
         "dns4" | "dns6" => {
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-            !host.is_empty() && host.bytes().all(allowed)
+            let allowed =
+                |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+            host.split('.').all(|label| !label.is_empty() && label.bytes().all(allowed))
         }
         _ => false,
     };
@@ -76,6 +84,14 @@ mod tests {
             "/ip4/127.0.0.1/udp/80",
             "/ip4/256.0.0.1/tcp/80",
             "/ip6/127.0.0.1/tcp/80",
+            "/ip6/0:0:0:0:0:0:0:1/tcp/80",
+            "/ip6/2001:DB8::1/tcp/80",
+            "/ip6/2001:db8::0001/tcp/80",
+            "/ip6/::ffff:127.0.0.1/tcp/80",
+            "/dns4/Node.example.com/tcp/80",
+            "/dns4/node.example.com./tcp/80",
+            "/dns4/node..example.com/tcp/80",
+            "/dns4/./tcp/80",
             "/dns4//tcp/80",
             "/dns4/a b/tcp/80",
             "/dns4/a\u{1b}[31m/tcp/80",

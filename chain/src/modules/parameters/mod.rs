@@ -32,6 +32,9 @@ const MAX_FAILOVER_BLOCKS: u64 = 100_000;
 const MAX_FAILOVER_MIN_MS: u64 = 86_400_000;
 /// Longest timeout of a round: ten minutes.
 const MAX_TIMEOUT_MS: u64 = 600_000;
+/// Least that the timeouts of rounds may grow to: with less, members far from each other would decide in no
+/// round, and no vote could change that back.
+const MIN_TIMEOUT_MAX_MS: u64 = 1_000;
 
 /// Parameters as set. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +57,8 @@ pub struct Parameters {
     pub vote_timeout_ms: u64,
     /// What each round adds to both.
     pub timeout_step_ms: u64,
-    /// Most that either grows to: at least twice the network bound, so that there is a round in
-    /// which every live node is heard in time.
+    /// Most that either grows to: a second at least, and twice the network bound, so that there is a
+    /// round in which every live node is heard in time.
     pub timeout_max_ms: u64,
     /// Bytes of transactions in one block.
     pub block_max_bytes: u64,
@@ -110,7 +113,7 @@ impl Parameters {
             ("propose_timeout_ms", self.propose_timeout_ms, 1, MAX_TIMEOUT_MS),
             ("vote_timeout_ms", self.vote_timeout_ms, 1, MAX_TIMEOUT_MS),
             ("timeout_step_ms", self.timeout_step_ms, 1, MAX_TIMEOUT_MS),
-            ("timeout_max_ms", self.timeout_max_ms, 1, MAX_TIMEOUT_MS),
+            ("timeout_max_ms", self.timeout_max_ms, MIN_TIMEOUT_MAX_MS, MAX_TIMEOUT_MS),
             (
                 "block_max_bytes",
                 self.block_max_bytes,

@@ -39,7 +39,7 @@ fn values_at_the_bounds_are_good() {
 
 #[test]
 fn every_bad_value_is_named() {
-    let cases: [Case; 19] = [
+    let cases: [Case; 20] = [
         ("idle_block_interval_ms", |p| p.idle_block_interval_ms = 0),
         ("idle_block_interval_ms", |p| p.idle_block_interval_ms = MAX_INTERVAL_MS + 1),
         ("network_bound_ms", |p| p.network_bound_ms = 0),
@@ -58,6 +58,9 @@ fn every_bad_value_is_named() {
         ("timeout_step_ms", |p| p.timeout_step_ms = 0),
         ("timeout_max_ms", |p| p.propose_timeout_ms = p.timeout_max_ms + 1),
         ("timeout_max_ms", |p| p.timeout_max_ms = MAX_TIMEOUT_MS + 1),
+        ("timeout_max_ms", |p| {
+            *p = Parameters { timeout_max_ms: MIN_TIMEOUT_MAX_MS - 1, ..Parameters::lan() };
+        }),
         ("block_max_bytes", |p| p.block_max_bytes = MAX_TX_BYTES as u64 - 1),
         ("block_max_bytes", |p| p.block_max_bytes = MAX_BLOCK_TX_BYTES as u64 + 1),
         ("block_max_txs", |p| p.block_max_txs = 0),
@@ -77,17 +80,18 @@ fn every_bad_value_is_named() {
 
 #[test]
 fn timeouts_may_grow_to_twice_the_network_bound_at_least() {
-    for preset in [Parameters::wan(), Parameters::lan()] {
+    for network_bound_ms in [501, 1_000] {
         let with = |timeout_max_ms| Parameters {
             propose_timeout_ms: 1,
             vote_timeout_ms: 1,
             timeout_step_ms: 1,
             timeout_max_ms,
-            ..preset.clone()
+            network_bound_ms,
+            ..Parameters::wan()
         };
-        let least = 2 * preset.network_bound_ms;
+        let least = 2 * network_bound_ms;
         assert_eq!(with(least).faults(), []);
-        for got in [1, least - 1] {
+        for got in [MIN_TIMEOUT_MAX_MS, least - 1] {
             let rule = "it must be at least twice network_bound_ms".to_owned();
             let fault = Error::Parameter { name: "timeout_max_ms", rule, got };
             assert_eq!(with(got).faults(), [fault]);
