@@ -30,6 +30,7 @@ use crate::driver::wire;
 use crate::join::wire::{Answer, Greeting, GuestHello, Question};
 use crate::network::Hello;
 use crate::snapshots::wire::{self as snapshots, Offers};
+use crate::snapshots::{Blocks, Sums, unpack};
 use crate::storage::BlockResults;
 
 /// A kind of item.
@@ -50,7 +51,7 @@ impl Kind {
     /// The item whose encoding is all of `bytes`.
     ///
     /// # Errors
-    /// Those of [`codec::decode_canonical`].
+    /// Those of [`codec::decode_canonical`] and of [`unpack`].
     pub fn read(&self, bytes: &[u8]) -> Result<Value, Error> {
         (self.read)(self.name, bytes)
     }
@@ -67,6 +68,11 @@ fn canonical<T: Serialize + DeserializeOwned>(
 /// A transaction stands in no list here: its bytes are those of its envelope.
 fn transaction(_: &'static str, bytes: &[u8]) -> Result<Value, Error> {
     Ok(readable(&Tx::decode(bytes.to_vec())?))
+}
+
+/// What is in it is shown as that of a chunk.
+fn packed_chunk(_: &'static str, bytes: &[u8]) -> Result<Value, Error> {
+    Ok(readable(&unpack(bytes)?))
 }
 
 /// All kinds, those first that are asked for most.
@@ -110,6 +116,15 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<LightBlock>("light-block", "a header with its certificate and validators"),
     Kind::of::<Manifest>("manifest", "what a snapshot consists of"),
     Kind::of::<Chunk>("chunk", "a part of a snapshot"),
+    Kind {
+        name: "packed-chunk",
+        what: "a part of a snapshot, compressed, as it is stored and sent",
+        read: packed_chunk,
+        // LZ4 does not tell how far it came behind the length.
+        end: codec::place_of_end::<u32>,
+    },
+    Kind::of::<Sums>("snapshot-sums", "the sums of a snapshot's chunks"),
+    Kind::of::<Blocks>("snapshot-blocks", "a snapshot's block, and the header above it"),
     Kind::of::<snapshots::Question>("snapshot-question", "a question about snapshots"),
     Kind::of::<Offers>("snapshot-offers", "the snapshots that a node has"),
     Kind::of::<GuestHello>("guest-hello", "the first frame of a guest"),
@@ -156,3 +171,6 @@ pub fn fits<'a>(
     tried.sort_by_key(|tried| std::cmp::Reverse(tried.end));
     (found, tried)
 }
+
+#[cfg(test)]
+mod tests;

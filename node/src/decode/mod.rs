@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - **What fits** ([`kinds`]): a type whose encoding is the whole input, to the byte. A few short
-//!   inputs are the encoding of several types; then all are told.
+//!   inputs are the encoding of several types; then all are told. A chunk that is compressed is
+//!   decompressed first.
 //! - **How it looks** ([`readable()`]): as in the RPC. Integers of 64 bits are strings, hashes, keys and
 //!   signatures upper-case hex, times RFC 3339. Bytes of users are shown by what is in them
 //!   ([`content`]).

@@ -15,7 +15,11 @@ use crate::join::{Token, TokenError};
 /// Bytes of the longest input: an item of the greatest length in hex, and some space.
 pub const MAX_INPUT_BYTES: usize = 2 * MAX_ENCODED_BYTES + 1024;
 /// Kinds that an error tells of.
-const TRIES_TOLD: usize = 4;
+const TRIES_TOLD: usize = 5;
+/// What else a file may be: nothing in its bytes tells that it is encrypted.
+const ENCRYPTED: &str = "\n  a file beside which encryption.json lies is encrypted: put a snapshot \
+                         into an empty home with tandem snapshot restore, then read that home \
+                         with --home and --family";
 
 /// Why an input is no item that is known.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,9 @@ fn told(all: &[(Reading, Vec<Tried>)]) -> String {
         if let Some(more) = tried.len().checked_sub(TRIES_TOLD).filter(|more| *more > 0) {
             let _ = write!(text, "\n    and {more} more, which ended no later");
         }
+    }
+    if all.iter().any(|(reading, _)| reading.how == "bytes") {
+        text.push_str(ENCRYPTED);
     }
     text
 }
@@ -126,6 +133,7 @@ fn token(text: &str) -> Result<Value, TokenError> {
     let value = json!({
         "invitation": readable(&token.invitation),
         "genesis": token.genesis,
+        "trust": readable(&token.trust),
         "members": readable(&token.members),
         "secret": "not shown",
     });
@@ -141,9 +149,13 @@ mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
     use tandem_chain::codec;
+    use tandem_chain::modules::consortium::{Invitation, InvitationBody, InvitedAs};
+    use tandem_chain::types::{Hash, Height, Timestamp};
 
     use super::*;
-    use crate::testing::Chain;
+    use crate::join::TokenMember;
+    use crate::snapshots::TrustedBlock;
+    use crate::testing::{self, Chain};
 
     /// In lines, as `xxd -p` and `base64` write it.
     fn broken(text: &str) -> String {
@@ -242,6 +254,37 @@ mod tests {
         let fetch = kinds::find("fetch").unwrap();
         let found = decode("00".repeat(16).as_bytes(), false, Some(fetch)).unwrap();
         assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn a_join_token_is_shown_with_the_block_to_trust_and_without_its_secret() {
+        let body = InvitationBody {
+            chain_id: "testing".parse().unwrap(),
+            org: "alpha".parse().unwrap(),
+            claim: testing::key(7).public(),
+            part: InvitedAs::Observer,
+            valid_until: Timestamp::from_millis(1_800_000_600_000),
+        };
+        let member = TokenMember {
+            key: testing::validator(0).public(),
+            addresses: vec!["/ip4/192.0.2.1/tcp/26656".to_owned()],
+        };
+        let mut token = Token {
+            invitation: Invitation::sign(body, &testing::admin(0)),
+            seed: [7; 32],
+            genesis: Hash([3; 32]),
+            trust: None,
+            members: vec![member],
+        };
+        let block = TrustedBlock { height: Height(9), hash: Hash([10; 32]) };
+        let shown = json!({ "height": "9", "hash": "0A".repeat(32) });
+        for (trust, shown) in [(None, Value::Null), (Some(block), shown)] {
+            token.trust = trust;
+            let found = decode(token.to_text().as_bytes(), false, None).unwrap();
+            let (kind, value) = (&found["items"][0]["kind"], &found["items"][0]["value"]);
+            assert_eq!((kind, value.get("trust")), (&json!("join-token"), Some(&shown)));
+            assert_eq!((&value["secret"], value.get("seed")), (&json!("not shown"), None));
+        }
     }
 
     proptest! {

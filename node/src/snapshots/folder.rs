@@ -34,10 +34,12 @@ const SUMS: &str = "sums";
 const BLOCKS: &str = "blocks";
 
 #[derive(Serialize, Deserialize)]
-struct Sums(#[serde(deserialize_with = "codec::list::<MAX_CHUNKS, _, _>")] Vec<Hash>);
+pub(crate) struct Sums(
+    #[serde(deserialize_with = "codec::list::<MAX_CHUNKS, _, _>")] pub(crate) Vec<Hash>,
+);
 
 #[derive(Serialize, Deserialize)]
-struct Blocks {
+pub(crate) struct Blocks {
     block: CertifiedBlock,
     above: LightBlock,
 }

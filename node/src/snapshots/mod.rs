@@ -32,6 +32,7 @@ pub mod wire;
 pub use error::SnapshotError;
 pub use fetch::{Ended, Fetch, offers_of};
 pub use folder::Folder;
+pub(crate) use folder::{Blocks, Sums};
 pub use named::TrustedBlock;
 pub use pace::{Pace, stand_back};
 pub use pack::{pack, unpack};
