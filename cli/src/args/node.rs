@@ -34,6 +34,9 @@ pub enum Node {
     Remove {
         /// The node's key in hex
         node: String,
+        /// Print what that does to the pair, and send nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         sending: Sending,
     },
@@ -41,6 +44,9 @@ pub enum Node {
     SetPartner {
         /// The observer's key in hex
         node: String,
+        /// Print what that does to the pair, and send nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         sending: Sending,
     },

@@ -1,5 +1,7 @@
 //! `tandem node`.
 
+mod pair;
+
 use std::time::Duration;
 
 use anyhow::bail;
@@ -19,6 +21,7 @@ use super::tx::{own_org, proved, send};
 use crate::args::Global;
 use crate::args::node::{Address, Invite, Node};
 use crate::{input, output};
+use pair::Step;
 
 /// Time between the newest block and this machine's clock from which on it is told.
 const CLOCK_OFF: Duration = Duration::from_secs(60);
@@ -35,11 +38,13 @@ pub async fn node(global: &Global, node: Node) -> anyhow::Result<()> {
             let (node, proof) = proved(global, &node, proof, &sending).await?;
             (consortium::Call::RegisterNode { node, proof, pair, addresses: address }, sending)
         }
-        Node::Remove { node, sending } => {
-            (consortium::Call::RemoveNode { node: input::public_key(&node)? }, sending)
+        Node::Remove { node, dry_run, sending } => {
+            let node = input::public_key(&node)?;
+            return pair::change(global, Step::Remove, node, dry_run, &sending).await;
         }
-        Node::SetPartner { node, sending } => {
-            (consortium::Call::SetPartner { node: input::public_key(&node)? }, sending)
+        Node::SetPartner { node, dry_run, sending } => {
+            let node = input::public_key(&node)?;
+            return pair::change(global, Step::SetPartner, node, dry_run, &sending).await;
         }
         Node::Address(Address::Set { address, sending }) => {
             (consortium::Call::SetAddresses { addresses: address }, sending)

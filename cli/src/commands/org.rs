@@ -113,7 +113,7 @@ async fn propose(
 }
 
 /// Says what is about to be sent. Where that is printed instead, it stands alone on standard output.
-fn tell(global: &Global, sending: &Sending, text: &str) -> anyhow::Result<()> {
+pub fn tell(global: &Global, sending: &Sending, text: &str) -> anyhow::Result<()> {
     if global.json {
         return Ok(());
     }
@@ -169,7 +169,8 @@ fn decided(decision: &Decision, votes: &str, height: Height) -> String {
 }
 
 fn tried_text(tried: &Tried) -> String {
-    let mut lines: Vec<String> = tried.summary.iter().cloned().collect();
+    let mut lines: Vec<String> = tried.changes.iter().map(ToString::to_string).collect();
+    lines.extend(tried.summary.iter().cloned());
     lines.extend(tried.warnings.iter().map(|warning| format!("warning: {warning}")));
     lines.join("\n")
 }
@@ -318,6 +319,7 @@ fn motion_text(info: &MotionInfo) -> String {
     ];
     facts.extend(details(&motion.change).into_iter().map(|detail| ("to be", detail)));
     if let Some(tried) = tried {
+        facts.extend(tried.changes.iter().map(|changed| ("what it does", changed.to_string())));
         facts.extend(tried.summary.iter().map(|line| ("what it does", line.clone())));
         facts.extend(tried.warnings.iter().map(|warning| ("warning", warning.clone())));
         let reasons = tried.unsafe_because.iter().chain(&tried.impossible_because);

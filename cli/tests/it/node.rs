@@ -330,6 +330,7 @@ async fn members_join_by_motions_that_are_tried_on_paper_first() {
         (&json!("open"), &json!(["alpha"]))
     );
     assert!(text.contains("failover_blocks=12") && text.contains("seats 1 -> 1"), "{text}");
+    assert!(text.contains("failover_blocks 10 -> 12"), "{text}");
     node.fail(&format!("org vote 2 {admin}"), 3, &["vote of alpha for motion 2 exists"]).await;
     node.fail("org vote 2 --key stranger.json", 3, &["is refused"]).await;
     node.fail(&format!("org vote 7 {admin}"), 3, &["motion 7 does not exist"]).await;
@@ -356,6 +357,82 @@ async fn members_join_by_motions_that_are_tried_on_paper_first() {
     let motion = "org propose admin-key beta beta-new.json --key alpha-new.json --json";
     assert_eq!(node.run(motion).await.json()["effective"], Value::Null);
     node.fail("org show gamma", 1, &["gamma is no member", "alpha, beta"]).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn of_what_a_change_replaces_old_and_new_are_told() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    desk.run("keys new alpha-new.json").await.done();
+    let key = async |file: &str| {
+        let key = desk.run(&format!("keys show {file}")).await.done();
+        key.trim().to_owned()
+    };
+    let (old_key, new_key) = (key("alpha-admin.json").await, key("alpha-new.json").await);
+    let node = desk.start("alpha", "").await;
+    for (change, name, old, new) in [
+        ("parameters failover_blocks=12", "failover_blocks", "10", "12"),
+        ("policy add=any-one", "add", "more-than-half", "any-one"),
+        ("power alpha 2", "power of alpha", "1", "2"),
+        (
+            "admin-key alpha alpha-new.json",
+            "admin key of alpha",
+            old_key.as_str(),
+            new_key.as_str(),
+        ),
+    ] {
+        let line = format!("org propose {change} --key alpha-admin.json --dry-run");
+        let (text, tried) = node.ask(&line).await;
+        let told = format!("{name} {old} -> {new}");
+        assert_eq!(text.lines().next(), Some(told.as_str()), "{text}");
+        assert_eq!(tried["changes"], json!([{ "name": name, "old": old, "new": new }]));
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_pair_is_told_before_it_is_sent() {
+    let desk = Desk::new();
+    desk.network(&["alpha"]).await;
+    // As it is told, a key is its first twelve digits.
+    let key = async |line: &str| {
+        let key = desk.run(line).await.done();
+        key.trim()[..12].to_owned()
+    };
+    let holder = key("keys show --home alpha").await;
+    let one = key("keys new one.json").await;
+    let two = key("keys new two.json").await;
+    let node = desk.start("alpha", "").await;
+    let admin = "--key alpha-admin.json";
+    node.run(&format!("node register one.json --pair {admin}")).await.done();
+    node.run(&format!("node register two.json {admin}")).await.done();
+    let seat = format!("seat of alpha: validator {holder}, standby");
+
+    let text = node.run(&format!("node set-partner two.json {admin}")).await.done();
+    assert!(text.starts_with(&format!("{seat} {one} -> {two}\n")), "{text}");
+    assert!(text.contains("pair_changed") && !text.contains("warning"), "{text}");
+    // It is an observer by now.
+    let text = node.run(&format!("node remove one.json {admin}")).await.done();
+    assert!(text.starts_with(&format!("{seat} {two}, as before\n")), "{text}");
+    assert!(text.contains("node_removed") && !text.contains("warning"), "{text}");
+    // What is to be sent later stands alone on standard output.
+    let remove = format!("node remove two.json {admin}");
+    let unsent = node.run(&format!("{remove} --sign-only")).await.done();
+    assert!(unsent.trim().bytes().all(|byte| byte.is_ascii_hexdigit()), "{unsent}");
+    let told = format!("{seat} {two} -> none\nwarning: the seat of alpha is left without");
+    // On paper alone it is still there afterwards.
+    let (text, tried) = node.ask(&format!("{remove} --dry-run")).await;
+    assert!(text.starts_with(&told), "{text}");
+    assert_eq!((&tried["seat"], &tried["after"]), (&json!("alpha"), &json!([])));
+    assert_eq!(tried["before"].as_array().map(Vec::len), Some(1));
+    let text = node.run(&remove).await.done();
+    assert!(text.starts_with(&told) && text.contains("node_removed"), "{text}");
+    node.fail(&remove, 3, &["does not exist"]).await;
+    let holder = format!("node remove alpha/config/node_key.json {admin}");
+    node.fail(&holder, 3, &["the node holds the seat"]).await;
+    let words = ["the ledger would refuse it", "the node holds the seat"];
+    node.fail(&format!("{holder} --dry-run"), 3, &words).await;
     node.stop().await;
 }
 

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::Value;
 use tandem_chain::modules::consortium::{self, Change, MotionStatus};
+use tandem_chain::modules::parameters;
+use tandem_chain::store::Store;
+use tandem_chain::types::OrgName;
 
 use super::own::to_json;
 use crate::rpc::error::RpcError;
 use crate::rpc::params::{Params, missing};
-use crate::rpc::shapes::motions::{MotionInfo, Motions, PolicyInfo, Tried};
+use crate::rpc::shapes::motions::{Changed, MotionInfo, Motions, PolicyInfo, Tried};
 use crate::rpc::state::RpcState;
 
 /// Motions in one answer when no number is given, and at most.
@@ -42,7 +46,7 @@ pub async fn motion(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcE
                 return Err(RpcError::internal(format!("motion ({number}) not found")));
             };
             let tried = if view.status == MotionStatus::Open {
-                Some(Tried::new(consortium::try_change(&snapshot, &view.motion.change))?)
+                Some(tried(&snapshot, &view.motion.change)?)
             } else {
                 None
             };
@@ -54,11 +58,48 @@ pub async fn motion(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcE
 /// `try_change`.
 pub async fn try_change(state: &Arc<RpcState>, params: Params) -> Result<Value, RpcError> {
     let change: Change = params.json("change")?.ok_or_else(|| missing("change"))?;
-    state
-        .read(move |state| {
-            to_json(&Tried::new(consortium::try_change(&state.db.snapshot(), &change))?)
-        })
-        .await
+    state.read(move |state| to_json(&tried(&state.db.snapshot(), &change)?)).await
+}
+
+/// A change on paper.
+fn tried(store: &dyn Store, change: &Change) -> Result<Tried, RpcError> {
+    Ok(Tried::new(consortium::try_change(store, change), replaced(store, change)?)?)
+}
+
+/// The values that a change replaces by others, as they are now and as they would be.
+fn replaced(store: &dyn Store, change: &Change) -> Result<Vec<Changed>, RpcError> {
+    let of_org = |what: &str, name: &OrgName, old: String, new: String| {
+        let changed = Changed { name: format!("{what} of {name}"), old, new };
+        if changed.old == changed.new { Vec::new() } else { vec![changed] }
+    };
+    match change {
+        Change::SetParameters(new) => differing(&parameters::current(store)?, new),
+        Change::SetPolicy(new) => differing(&consortium::policy(store)?, new),
+        Change::SetPower { name, power } => {
+            let Some(org) = consortium::organization(store, name)? else { return Ok(Vec::new()) };
+            Ok(of_org("power", name, org.power.to_string(), power.to_string()))
+        }
+        Change::ReplaceAdminKey { name, key } => {
+            let Some(org) = consortium::organization(store, name)? else { return Ok(Vec::new()) };
+            Ok(of_org("admin key", name, org.admin_key.to_string(), key.to_string()))
+        }
+        Change::AddOrg { .. }
+        | Change::RemoveOrg { .. }
+        | Change::SuspendOrg { .. }
+        | Change::RestoreOrg { .. } => Ok(Vec::new()),
+    }
+}
+
+/// The fields of a struct that have other values in another of its kind.
+fn differing<T: Serialize>(old: &T, new: &T) -> Result<Vec<Changed>, RpcError> {
+    let (old, new) = (to_json(old)?, to_json(new)?);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let fields = old.as_object().into_iter().flatten();
+    let changed = fields.filter_map(|(name, old)| {
+        let new = &new[name];
+        (new != old).then(|| Changed { name: name.clone(), old: text(old), new: text(new) })
+    });
+    Ok(changed.collect())
 }
 
 /// `policy`.

@@ -1,6 +1,7 @@
 //! Shapes of Tandem's own methods about motions and the policy.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tandem_chain::Error as ChainError;
@@ -124,6 +125,10 @@ pub struct Tried {
     pub before: Option<NumbersEntry>,
     /// The seats after it.
     pub after: Option<NumbersEntry>,
+    /// The values that it replaces by others: parameters, thresholds of the policy, an admin key, a
+    /// power.
+    #[serde(default)]
+    pub changes: Vec<Changed>,
     /// What is allowed, and should be known.
     pub warnings: Vec<String>,
     /// Why the ledger refuses it unless it is forced.
@@ -133,16 +138,20 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// From the ledger's answer.
+    /// From the ledger's answer, and what the change replaces.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn new(tried: Result<Weighed, ChainError>) -> Result<Self, ChainError> {
+    pub fn new(
+        tried: Result<Weighed, ChainError>,
+        changes: Vec<Changed>,
+    ) -> Result<Self, ChainError> {
         match tried {
             Ok(weighed) => Ok(Self {
                 summary: Some(weighed.to_string()),
                 before: Some(weighed.before.into()),
                 after: Some(weighed.after.into()),
+                changes,
                 warnings: weighed.warnings,
                 unsafe_because: weighed.unsafe_because,
                 impossible_because: weighed.impossible_because,
@@ -152,11 +161,31 @@ impl Tried {
                 summary: None,
                 before: None,
                 after: None,
+                changes,
                 warnings: Vec::new(),
                 unsafe_because: None,
                 impossible_because: Some(error.to_string()),
             }),
         }
+    }
+}
+
+/// A value that a change replaces by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Name of the parameter or threshold, or such as `power of beta`.
+    pub name: String,
+    /// The value now.
+    pub old: String,
+    /// The value after the change.
+    pub new: String,
+}
+
+/// Such as `failover_blocks 10 -> 20`.
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, old, new } = self;
+        write!(f, "{name} {old} -> {new}")
     }
 }
 

@@ -108,6 +108,7 @@ fn on_paper(open: &[MotionInfo]) -> Markup {
                         (motion.change.kind().replace('_', " "))
                         @if let Some(name) = motion.change.about() { " " (name) }
                     }
+                    @for changed in &tried.changes { p { (foreign(&changed.to_string())) } }
                     @if let Some(summary) = &tried.summary { p { strong { (foreign(summary)) } } }
                     (verdict(tried))
                 }
@@ -185,9 +186,18 @@ pub(super) fn tried(tried: &Tried) -> Markup {
             row("Online", before.online.0, after.online.0),
         ]
     };
+    let changes: Vec<Vec<Markup>> = (tried.changes.iter())
+        .map(|changed| {
+            let cell = |text: &str| html! { code { (foreign(text)) } };
+            vec![cell(&changed.name), cell(&changed.old), cell(&changed.new)]
+        })
+        .collect();
     html! {
         (verdict(tried))
         @if let Some(summary) = &tried.summary { p.lead { (foreign(summary)) } }
+        @if !changes.is_empty() {
+            (parts::table("Values before and after", &["What it replaces", "Now", "After it"], &changes))
+        }
         @if let (Some(before), Some(after)) = (&tried.before, &tried.after) {
             (parts::table("The seats before and after", &["Of the seats", "Now", "After it"], &rows(before, after)))
         }
