@@ -20,6 +20,7 @@ use crate::home::Home;
 use crate::operator::{Admitted, Gate, OperatorCall, OperatorRequest};
 use crate::pruning::{self, Policy};
 use crate::rpc::shapes::tandem::{Job, JobState, StorageInfo};
+use crate::run::wall_clock;
 use crate::snapshots::{Pace, Shelf, Source, stand_back, take_and_keep};
 use crate::storage::{Database, StorageConfig};
 
@@ -80,7 +81,8 @@ impl Maintenance {
             stop: AtomicBool::new(false),
             job: watch::Sender::default(),
         };
-        Self { shared: Arc::new(shared), thread: Mutex::default(), gate: Gate::default() }
+        let gate = Gate::new(wall_clock());
+        Self { shared: Arc::new(shared), thread: Mutex::default(), gate }
     }
 
     /// Whether the request is the operator's.

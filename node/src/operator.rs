@@ -77,12 +77,19 @@ pub struct Admitted {
 
 /// Tells the operator's requests from others, and, of those that do something, new ones from repeated
 /// ones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gate {
+    /// Not later than this is what may have been taken before.
     last: Mutex<Timestamp>,
 }
 
 impl Gate {
+    /// Of a node that starts now, and may have taken anything before.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self { last: Mutex::new(now) }
+    }
+
     /// Whether the request is the operator's, of now, and, unless it only reads, was not taken before.
     ///
     /// # Errors
@@ -167,7 +174,7 @@ mod tests {
     #[test]
     fn only_the_operators_request_of_now_is_taken_and_once() {
         let key = SecretKey::from_seed(&[1; 32]);
-        let gate = Gate::default();
+        let gate = Gate::new(Timestamp(0));
         let at = |after: Duration| NOW.plus(after);
         let sign = |call, now| OperatorRequest::sign(call, now, &chain_id(), &key);
         let admit = |request: &OperatorRequest| {
@@ -192,6 +199,8 @@ mod tests {
                 .contains("another time")
         );
 
+        let started = Gate::new(NOW).admit(good.clone(), NOW, &chain_id(), &key.public());
+        assert!(started.unwrap_err().contains("taken already"), "perhaps before the start");
         assert_eq!(admit(&good), "");
         assert!(admit(&good).contains("taken already"));
         assert_eq!(admit(&sign(OperatorCall::Compact, at(Duration::from_nanos(1)))), "");

@@ -1,6 +1,7 @@
 //! A node from start to stop: opens what it needs, wires it, and runs until it is told to stop. When it is
 //! far behind with few blocks or none, it stops in between, and restores a snapshot that its peers have.
 
+mod answering;
 mod durable;
 mod opened;
 mod restore;
@@ -46,6 +47,7 @@ use crate::snapshots::{Server, SnapshotError, Taker, TrustedBlock};
 use crate::storage::{self, Database};
 use crate::telemetry::{self, Levels};
 use crate::view::NodeView;
+use answering::Answering;
 pub(crate) use durable::durable;
 use opened::Opened;
 
@@ -241,6 +243,7 @@ fn end_on_panic() {
 
 /// Everything of a node, ready to run.
 struct Node {
+    answering: Answering,
     network: Network,
     driver: driver::Setup,
     rpc: rpc::Setup,
@@ -269,10 +272,10 @@ impl Node {
                 let _ = end.recv().await;
             }
         };
-        let rpc = tokio::spawn(rpc::serve(self.listeners, self.rpc, ending()));
-        let metrics = self
-            .metrics
-            .map(|(listener, setup)| tokio::spawn(metrics::serve(listener, setup, ending())));
+        let rpc = self.answering.spawn(rpc::serve(self.listeners, self.rpc, ending()));
+        let metrics = self.metrics.map(|(listener, setup)| {
+            self.answering.spawn(metrics::serve(listener, setup, ending()))
+        });
         let ended = driver::run(self.driver, stop).await;
         drop(end);
         // A hook has a bounded moment, too.
@@ -287,6 +290,7 @@ impl Node {
         if let Some(metrics) = metrics {
             let _ = metrics.await;
         }
+        drop(self.answering);
         self.network.shutdown().await;
         // They wait for the disk.
         let (maintenance, pruner, indexer) = (self.maintenance, self.pruner, self.indexer);
@@ -342,13 +346,13 @@ async fn start(
         version = env!("CARGO_PKG_VERSION"), chain = %genesis.chain_id, genesis = %genesis.hash(),
         node = %me, height = %tip.height, "starting"
     );
-    let listeners = rpc::Listeners::open(home, &config.rpc).await?;
+    let listeners = rpc::Listeners::open(home, &config.rpc)?;
     let since = last_change(&db, &tip, me)?;
     let hooks = Hooks::start(&config.hooks, home, me, genesis.chain_id.clone(), since)?;
     let roles = hooks.as_ref().map(Hooks::roles);
     let metrics = match &config.instrumentation {
         Instrumentation { prometheus: true, prometheus_listen_addr: at, .. } => {
-            Some(rpc::bind(*at, "instrumentation.prometheus_listen_addr").await?)
+            Some(rpc::bind(*at, "instrumentation.prometheus_listen_addr")?)
         }
         _ => None,
     };
@@ -384,9 +388,10 @@ async fn start(
     let taker = Taker::start(db.clone(), Arc::clone(genesis), shelf.clone(), interval as u64, keep);
     let indexed = config.index.enabled.then(|| commits.subscribe());
     let indexer = indexed.map(|commits| Indexer::start(db.clone(), commits));
-    let sink = opened.sink.clone().map(|server| {
-        Sink::start(server, genesis.chain_id.clone(), db.clone(), tip_receiver.clone())
-    });
+    let sink = opened
+        .sink
+        .clone()
+        .map(|server| Sink::start(server, Arc::clone(genesis), db.clone(), tip_receiver.clone()));
     let (accuse, accusations) = driver::accusations();
     let connected: Arc<dyn rpc::Peers> = Arc::new(Connected(network.clone()));
     let requests = Arc::new(rpc::Requests::default());
@@ -442,6 +447,7 @@ async fn start(
     };
     let pruner = Pruner::start(db.clone(), shelf.clone(), Policy::from(&config.storage));
     Ok(Node {
+        answering: Answering::start()?,
         network: node_network,
         driver,
         rpc,

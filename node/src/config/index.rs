@@ -1,10 +1,11 @@
 //! Where transactions and events are found: an index in the database, and a sink.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 
 use super::{ConfigError, wrong};
 use crate::sink::Server;
@@ -49,6 +50,21 @@ impl Index {
             return Err(wrong("index.psql_password_file", &file.to_string_lossy(), rule));
         }
         Ok(())
+    }
+
+    /// Whether what is written to a server goes over a network, as far as its address tells.
+    pub(super) fn leaves_the_machine(&self) -> bool {
+        let Ok(Some(server)) = self.server() else { return false };
+        if let addresses @ [_, ..] = server.get_hostaddrs() {
+            return addresses.iter().any(|ip| !ip.is_loopback());
+        }
+        server.get_hosts().iter().any(|host| match host {
+            Host::Unix(_) => false,
+            Host::Tcp(name) => {
+                let name = name.trim_matches(['[', ']']);
+                name != "localhost" && !name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
+        })
     }
 
     /// How the server is reached, without its password; none where there is none.

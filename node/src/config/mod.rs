@@ -40,13 +40,16 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] HomeError),
-    /// Not TOML, an unknown key or a value of the wrong type; the message shows the line.
-    #[error("{origin}: {source}Mend the line, or take it out to have the default")]
+    /// Not TOML, an unknown key or a value of the wrong type.
+    #[error("{origin}, {place}: {reason}: mend the line, or take it out to have the default")]
     Syntax {
         /// The file.
         origin: String,
-        /// The parser's message, with the line.
-        source: toml::de::Error,
+        /// The line, with the key in it. What stands behind that may be a secret that came to the wrong
+        /// place, and is not told.
+        place: String,
+        /// The parser's message.
+        reason: String,
     },
     /// A value that is not allowed.
     #[error("configuration key {key} is {got}: {rule}")]
@@ -248,8 +251,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Syntax`], [`ConfigError::Value`].
     pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)
-            .map_err(|source| ConfigError::Syntax { origin: origin.to_owned(), source })?;
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            origin: origin.to_owned(),
+            place: place(text, error.span().map_or(0, |span| span.start)),
+            reason: error.message().replace(char::is_control, " "),
+        })?;
         config.validate()?;
         Ok(config)
     }
@@ -267,7 +273,12 @@ impl Config {
         let text = "old blocks are taken away (storage.keep_blocks, storage.keep_days), and no snapshots are \
                     taken (snapshots.interval is 0): a new node that reaches only such nodes has nothing to \
                     begin with; set snapshots.interval, or be sure that another member keeps all blocks";
-        (prunes && self.snapshots.interval == 0).then(|| text.to_owned()).into_iter().collect()
+        let prunes = prunes && self.snapshots.interval == 0;
+        let clear = "what is written to index.psql goes over the network without TLS, and whoever is on the way \
+                     can read it, and ask for the password: reach the server by its socket, on loopback or by a \
+                     tunnel, unless the network is trusted";
+        let warnings = [(prunes, text), (self.index.leaves_the_machine(), clear)];
+        warnings.into_iter().filter(|(holds, _)| *holds).map(|(_, text)| text.to_owned()).collect()
     }
 
     /// Checks every value.
@@ -326,6 +337,17 @@ impl Config {
 }
 
 const MULTIADDR: &str = "not a multiaddress such as \"/ip4/10.0.0.1/tcp/26656\"";
+
+/// The line in which a byte of a file is, with what stands there before a `=` where that is a key.
+fn place(text: &str, at: usize) -> String {
+    let line = text.get(..at).unwrap_or(text).matches('\n').count();
+    let content = text.lines().nth(line).unwrap_or_default();
+    let key = content.split_once('=').map_or("", |(key, _)| key.trim());
+    let is_key =
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let key = if is_key { format!(", {key}") } else { String::new() };
+    format!("line {}{key}", line + 1)
+}
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", tandem_chain::types::escaped(text))
@@ -416,15 +438,20 @@ mod tests {
                 &["max_requests_per_s is 1000001", "0 to 1000000"],
             ),
             ("rpc.max_subscriptions = 0", &["rpc.max_subscriptions is 0", "1 to 1000"]),
+            ("rpc.max_connections_per_client = 0", &["max_connections_per_client is 0"]),
             ("rpc.max_websockets_per_client = 0", &["max_websockets_per_client is 0"]),
             ("rpc.max_websockets = 100001", &["rpc.max_websockets", "0 to 100000"]),
-            ("rpc.listen = \"localhost\"", &["listen", "localhost", "socket address"]),
+            ("rpc.listen = \"localhost\"", &["listen", "socket address"]),
             ("rpc.request_timeout = 5", &["request_timeout", "\"3s\""]),
             ("rpc.request_timeout = \"5 parsec\"", &["request_timeout", "5 parsec", "\"3s\""]),
             ("rpc.request_timeout = \"1ms\"", &["rpc.request_timeout", "100 to 600000"]),
             ("rpc.request_timeout = \"5s\"", &["broadcast_commit_timeout", "below"]),
             ("rpc.explorer = \"yes\"", &["explorer", "invalid type", "boolean"]),
             ("rpc.reading = \"closed\"", &["reading", "closed", "open", "limited"]),
+            (
+                "rpc.hosts = [\"example.org:443\"]",
+                &["rpc.hosts", "example.org:443", "without a port"],
+            ),
             ("rpc.cors_origins = [\"example.org\"]", &["rpc.cors_origins", "example.org"]),
             ("p2p.listen = \"0.0.0.0:26656\"", &["p2p.listen", "/ip4/"]),
             ("p2p.addresses = [\"/ip4/1.2.3.4\"]", &["p2p.addresses", "/tcp/PORT"]),
@@ -447,6 +474,9 @@ mod tests {
             ("snapshots.trust_period = \"1s\"", &["snapshots.trust_period", "60000"]),
             ("storage.cache_mib = 0", &["storage.cache_mib is 0"]),
             ("rpc = ", &["rpc"]),
+            ("[index]\n\npsql_password = \"hunter2\"", &["line 3, psql_password: unknown field"]),
+            ("index.psql = \"hunter2", &["line 1, index.psql"]),
+            ("hooks.role_change = [\n  \"curl\",\n  \"hunter2=\" 7,\n]", &["line 3"]),
             ("a = \"\u{1b}[31m\"", &["line 1"]),
         ];
         for (text, words) in cases {
@@ -455,6 +485,7 @@ mod tests {
             for word in words {
                 assert!(error.contains(word), "{text}: {word:?} is not in {error:?}");
             }
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 
@@ -464,6 +495,21 @@ mod tests {
         let prunes = "storage.keep_days = 7";
         let warned = warnings(&format!("{prunes}\nsnapshots.interval = 0"));
         assert!(warned.len() == 1 && warned[0].contains("snapshots.interval"), "{warned:?}");
+        for (url, count) in [
+            ("postgres://u@db.example.org/d", 1),
+            ("host=10.0.0.7 user=u dbname=d", 1),
+            ("postgres://u@127.0.0.1,db-2/d", 1),
+            ("postgres://u@localhost/d", 0),
+            ("postgres://u@127.0.0.1,[::1]/d", 0),
+            ("host=/run/postgresql user=u dbname=d", 0),
+            ("host=db hostaddr=127.0.0.1 user=u dbname=d", 0),
+        ] {
+            let warned = warnings(&format!("index.psql = {url:?}"));
+            assert!(
+                warned.len() == count && warned.iter().all(|w| w.contains("TLS")),
+                "{url}: {warned:?}"
+            );
+        }
         for text in ["", prunes, "snapshots.interval = 0"] {
             assert_eq!(warnings(text), [""; 0], "{text}");
         }

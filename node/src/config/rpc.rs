@@ -24,10 +24,14 @@ pub struct Rpc {
     pub reading: Reading,
     /// Whether pages for a browser are served below `/explorer`.
     pub explorer: bool,
+    /// Names of hosts by which a node on the loopback may be asked, beside `localhost`.
+    pub hosts: Vec<String>,
     /// Origins whose pages in a browser may ask.
     pub cors_origins: Vec<String>,
     /// Connections at once.
     pub max_connections: usize,
+    /// Of those, from one address, or from one network of IPv6 (/64).
+    pub max_connections_per_client: usize,
     /// Bytes of one request's body.
     pub max_body_bytes: usize,
     /// Requests in one batch.
@@ -57,8 +61,10 @@ impl Default for Rpc {
             tls_key_file: PathBuf::new(),
             reading: Reading::Open,
             explorer: true,
+            hosts: Vec::new(),
             cors_origins: Vec::new(),
             max_connections: 512,
+            max_connections_per_client: 256,
             max_body_bytes: 1_000_000,
             max_batch: 10,
             max_requests_per_s: 0,
@@ -87,13 +93,19 @@ impl Rpc {
     /// # Errors
     /// [`ConfigError::Value`] for the first that is not allowed.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if let Some(bad) = self.hosts.iter().find(|host| !is_host(host)) {
+            let rule = "the name of a host without a port, such as \"node.example.org\"";
+            return Err(wrong("rpc.hosts", bad, rule));
+        }
         if let Some(bad) = self.cors_origins.iter().find(|o| !is_origin(o)) {
             let rule = "an origin such as \"https://explorer.example.org\", or \"*\" for all";
             return Err(wrong("rpc.cors_origins", bad, rule));
         }
         self.tls().map_err(|rule| wrong("rpc.tls_listen", &self.tls_listen, rule))?;
         range("rpc.max_connections", self.max_connections, 1, 100_000)?;
-        range("rpc.max_body_bytes", self.max_body_bytes, 1_000, 100_000_000)?;
+        let per_client = self.max_connections_per_client;
+        range("rpc.max_connections_per_client", per_client, 1, 100_000)?;
+        range("rpc.max_body_bytes", self.max_body_bytes, 1_000, 16_000_000)?;
         range("rpc.max_batch", self.max_batch, 1, 1_000)?;
         let max_requests = self.max_requests_per_s as usize;
         range("rpc.max_requests_per_s", max_requests, 0, 1_000_000)?;
@@ -141,6 +153,10 @@ impl Rpc {
         }
         Ok(Some(address))
     }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 fn is_origin(text: &str) -> bool {

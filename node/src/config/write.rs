@@ -56,6 +56,13 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ),
     (
         "rpc",
+        "hosts",
+        "Names by which this node may be asked where listen is on the loopback, beside localhost and IP\n\
+         addresses: those that a proxy on this machine passes on, such as \"node.example.org\". Pages of other\n\
+         names are not let in, whatever their name leads to.",
+    ),
+    (
+        "rpc",
         "cors_origins",
         "Origins whose pages in a browser may ask and open WebSockets, such as\n\
          \"https://explorer.example.org\". Pages of the node itself may always.",
@@ -64,6 +71,11 @@ const COMMENTS: &[(&str, &str, &str)] = &[
         "rpc",
         "max_connections",
         "Connections at once at each address; more wait until one is closed.",
+    ),
+    (
+        "rpc",
+        "max_connections_per_client",
+        "Of those, from one address, or from one network of IPv6 (/64); more are closed. A proxy is one client.",
     ),
     ("rpc", "max_body_bytes", "Bytes of one request's body."),
     ("rpc", "max_batch", "Requests in one JSON-RPC batch."),

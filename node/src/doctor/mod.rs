@@ -87,7 +87,7 @@ pub async fn examine(home: &Home, clients: &[Client], now: fn() -> Timestamp) ->
     findings.extend(machine::disk(home).await);
     findings.push(machine::file_limit(&known.config));
     findings.extend(certificate(home, &known.config));
-    findings.extend(ports(&known.config, own.is_some()).await);
+    findings.extend(ports(&known.config, own.is_some()));
     findings.push(others::peers(&known, own.map(|(client, _)| client)).await);
     findings
 }
@@ -227,7 +227,7 @@ fn certificate(home: &Home, config: &Config) -> Option<Finding> {
     })
 }
 
-async fn ports(config: &Config, runs: bool) -> Vec<Finding> {
+fn ports(config: &Config, runs: bool) -> Vec<Finding> {
     const HINT: &str = "stop what listens there, or change the configuration";
     if runs {
         let found = format!("{} and {} are the node's", config.p2p.listen, config.rpc.listen);
@@ -238,20 +238,20 @@ async fn ports(config: &Config, runs: bool) -> Vec<Finding> {
         Ok(()) => Finding::ok("peer port", format!("{} is free", config.p2p.listen)),
         Err(error) => Finding::fail("peer port", error.to_string(), HINT),
     });
-    findings.push(port("RPC port", config.rpc.listen, "rpc.listen").await);
+    findings.push(port("RPC port", config.rpc.listen, "rpc.listen"));
     if let Some(at) = config.rpc.tls().expect("the configuration is checked") {
-        findings.push(port("TLS port", at, "rpc.tls_listen").await);
+        findings.push(port("TLS port", at, "rpc.tls_listen"));
     }
     let instrumentation = &config.instrumentation;
     if instrumentation.prometheus {
         let at = instrumentation.prometheus_listen_addr;
-        findings.push(port("metrics port", at, "instrumentation.prometheus_listen_addr").await);
+        findings.push(port("metrics port", at, "instrumentation.prometheus_listen_addr"));
     }
     findings
 }
 
-async fn port(check: &'static str, at: SocketAddr, key: &str) -> Finding {
-    match rpc::bind(at, key).await {
+fn port(check: &'static str, at: SocketAddr, key: &str) -> Finding {
+    match rpc::bind(at, key) {
         Ok(_) => Finding::ok(check, format!("{at} is free")),
         Err(error) => Finding::fail(check, error.to_string(), AS_IT_SAYS),
     }

@@ -194,7 +194,7 @@ pub(super) async fn join_from(
     let config = configured(&home, &token, config)?;
     // What would keep the node from its start is found before it is registered.
     try_listen(&config.p2p.listen)?;
-    drop(rpc::Listeners::open(&home, &config.rpc).await.map_err(JoinError::Rpc)?);
+    drop(rpc::Listeners::open(&home, &config.rpc).map_err(JoinError::Rpc)?);
     let (secret, new) = prepare(&home, &token, &config, (&passphrases, encrypt))?;
     let node = secret.public();
     progress(&Progress::Key { node, new });

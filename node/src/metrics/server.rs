@@ -22,7 +22,7 @@ use super::sample;
 use crate::admission::Admission;
 use crate::config::Instrumentation;
 use crate::hooks::Roles;
-use crate::rpc::{Peers, Requests, Served};
+use crate::rpc::{Peers, Places, Requests, Served};
 use crate::sink::Figures;
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
@@ -84,7 +84,9 @@ pub async fn serve(listener: TcpListener, setup: Setup, stop: impl Future<Output
         .route("/", get(|| async { "metrics for Prometheus are at /metrics\n" }))
         .route("/metrics", get(scrape))
         .with_state(shared);
-    let served = Served { name: "prometheus", router, max_connections, tls: None };
+    // One who holds connections does not keep out whoever else scrapes.
+    let places = Places::new(max_connections, max_connections.div_ceil(2));
+    let served = Served { name: "prometheus", router, places, tls: None };
     served.until(listener, stop, std::future::ready(())).await;
     follower.abort();
 }

@@ -276,8 +276,8 @@ async fn blocks_are_counted_once_each_also_those_that_the_follower_missed() {
 }
 
 /// A server of one connection at a time, and its address.
-async fn served(node: Node) -> (String, oneshot::Sender<()>) {
-    let listener = bind(([127, 0, 0, 1], 0).into(), "key").await.unwrap();
+fn served(node: Node) -> (String, oneshot::Sender<()>) {
+    let listener = bind(([127, 0, 0, 1], 0).into(), "key").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let config = Instrumentation {
         max_open_connections: 1,
@@ -299,7 +299,7 @@ async fn served(node: Node) -> (String, oneshot::Sender<()>) {
 
 #[tokio::test]
 async fn a_scrape_is_in_prometheus_format_and_who_sits_on_a_connection_keeps_others_waiting() {
-    let (address, stop) = served(Node::new()).await;
+    let (address, stop) = served(Node::new());
     let idle = TcpStream::connect(&address).await.unwrap();
     let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let mut second = TcpStream::connect(&address).await.unwrap();

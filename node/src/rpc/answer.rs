@@ -1,44 +1,44 @@
 //! Texts of answers, and how much of them may wait for slow readers.
 
-use std::sync::Arc;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::RpcError;
 use super::request::{MAX_ID_BYTES, response};
+use super::shares::{Part, Room};
 
-/// Bytes of all answers together that are made and not sent yet; short ones are not counted.
-pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of all answers together that are made and not sent yet, of which a client has half at most; short
+/// ones are not counted.
+pub const MAX_UNSENT_BYTES: u32 = 64 * 1024 * 1024;
 /// Bytes of a short answer: health, status and errors are given whatever else waits.
 const SHORT_BYTES: usize = 8 * 1024;
 /// Bytes of the answers to one batch; requests behind are answered with an error.
 pub const MAX_BATCH_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-// Several batches are answered at once.
-const _: () = assert!(3 * MAX_BATCH_ANSWER_BYTES <= MAX_UNSENT_BYTES);
+// Several batches are answered at once, also to one client.
+const _: () = assert!(4 * MAX_BATCH_ANSWER_BYTES <= MAX_UNSENT_BYTES as usize);
 const _: () = assert!(8 * MAX_ID_BYTES <= SHORT_BYTES);
 
 /// Room for answers that are not sent yet. Shared.
 #[derive(Clone, Debug)]
 pub struct Unsent {
-    room: Arc<Semaphore>,
-    max: usize,
+    room: Room,
+    max: u32,
 }
 
 /// A JSON-RPC answer, or a list of them, with its room: that is free again when the text is dropped.
 #[derive(Debug)]
 pub struct Answer {
     text: String,
-    room: Option<OwnedSemaphorePermit>,
+    room: Vec<Part>,
 }
 
 impl Unsent {
-    pub fn new(max: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(max)), max }
+    /// Room for so many bytes.
+    pub fn new(max: u32) -> Self {
+        Self { room: Room::new(max), max }
     }
 
     /// The answer to a request; an error where there is no room for it.
@@ -50,41 +50,39 @@ impl Unsent {
         }
         let max = self.max;
         let error = RpcError::busy(format!(
-            "answers of {max} bytes together wait for clients that take them slowly: ask again \
-             later"
+            "answers of {max} bytes together, or of half of that to you, wait for clients that take them \
+             slowly: ask again later"
         ));
-        Answer { text: response(again, Err(error)).to_string(), room: None }
+        Answer { text: response(again, Err(error)).to_string(), room: Vec::new() }
     }
 
     /// A text of any kind, such as a page; none where there is no room for it.
     pub fn text(&self, text: String) -> Option<Answer> {
         if text.len() <= SHORT_BYTES {
-            return Some(Answer { text, room: None });
+            return Some(Answer { text, room: Vec::new() });
         }
-        // A text over the whole room is given when nothing else waits.
-        let bytes = u32::try_from(text.len().min(self.max)).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(bytes).ok()?;
-        Some(Answer { text, room: Some(room) })
+        // A text over a client's share is given when no other waits for it.
+        let room = self.room.try_take(u32::try_from(text.len()).unwrap_or(u32::MAX))?;
+        Some(Answer { text, room: vec![room] })
     }
 
     /// Waits until nothing is unsent.
     #[cfg(test)]
     pub async fn all_sent(&self) {
-        let all = u32::try_from(self.max).unwrap();
-        drop(self.room.acquire_many(all).await.unwrap());
+        self.room.all_free(self.max).await;
     }
 
     /// Bytes that are counted now.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.max - self.room.available_permits()
+        self.max as usize - self.room.free()
     }
 }
 
 impl Answer {
     /// The beginning of a list.
     pub fn list() -> Self {
-        Self { text: "[".to_owned(), room: None }
+        Self { text: "[".to_owned(), room: Vec::new() }
     }
 
     /// Adds an answer to a list.
@@ -93,13 +91,7 @@ impl Answer {
             self.text.push(',');
         }
         self.text.push_str(&answer.text);
-        self.room = match (self.room.take(), answer.room) {
-            (Some(mut room), Some(more)) => {
-                room.merge(more);
-                Some(room)
-            }
-            (room, more) => room.or(more),
-        };
+        self.room.extend(answer.room);
     }
 
     /// Ends a list; none when nothing is in it.
@@ -148,7 +140,7 @@ mod tests {
 
     #[test]
     fn long_answers_have_room_or_are_refused_and_short_ones_are_given() {
-        let unsent = Unsent::new(100_000);
+        let unsent = Unsent::new(200_000);
         let first = unsent.answer(json!(1), result(60_000));
         assert_eq!((code(&first), unsent.bytes()), (None, first.len()));
         let refused = unsent.answer(json!("two"), result(60_000));
@@ -169,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_list_holds_the_room_of_all_its_answers() {
-        let unsent = Unsent::new(100_000);
+        let unsent = Unsent::new(200_000);
         assert!(Answer::list().end().is_none());
         let mut list = Answer::list();
         for (id, bytes) in [(1, 30_000), (2, 10), (3, 30_000), (4, 60_000)] {

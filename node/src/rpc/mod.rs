@@ -10,10 +10,12 @@ mod answer;
 mod calls;
 pub mod error;
 mod explorer;
+mod hosts;
 pub mod methods;
 mod openapi;
 pub mod params;
 mod path;
+mod places;
 mod rates;
 pub mod reading;
 mod ready;
@@ -21,6 +23,7 @@ pub mod request;
 mod requests;
 mod server;
 pub mod shapes;
+mod shares;
 mod socket;
 mod state;
 #[cfg(test)]
@@ -29,6 +32,7 @@ mod tls;
 mod waiters;
 mod websocket;
 
+pub(crate) use places::Places;
 pub use requests::Requests;
 pub(crate) use server::Served;
 pub use server::{Listeners, bind, serve};

@@ -83,9 +83,11 @@ impl Params {
     /// Anything else.
     pub fn integer(&self, name: &'static str) -> Result<Option<u64>, RpcError> {
         let Some(text) = self.number(name) else { return Ok(None) };
+        // Without a sign.
+        let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(wrong(name, "a whole number of at least 0", &text)),
+            Ok(number) if is_digits => Ok(Some(number)),
+            _ => Err(wrong(name, "a whole number of at least 0", &text)),
         }
     }
 
@@ -320,6 +322,7 @@ mod tests {
             json!(-1),
             json!(1.5),
             json!("x"),
+            json!("+5"),
             json!([1]),
             json!(true),
             json!("18446744073709551616"),

@@ -26,10 +26,10 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -40,13 +40,16 @@ use tracing::{debug, info, warn};
 use super::calls::{batch, deadline, one, request_timeout, within_time};
 use super::error::{NOT_TO_READ, PERMIT_NEEDED, RpcError};
 use super::explorer;
+use super::hosts::by_own_name;
 use super::methods::{self, METHODS};
 use super::openapi;
 use super::params::Params;
-use super::rates::TooMany;
+use super::places::Places;
+use super::rates::{Rates, TooMany};
 use super::reading::{Asking, SCHEME};
 use super::ready;
 use super::request::{Body as RequestBody, GET_ID};
+use super::shares::on_behalf;
 use super::socket::{PATIENCE, Socket};
 use super::state::{RpcState, Setup};
 use super::tls::Tls;
@@ -60,18 +63,30 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Time that open requests have to end when the node stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections that wait in the system's queue to be taken, so that a client that makes many does not
+/// push out those of others.
+const BACKLOG: u32 = 1_024;
 /// Wait after the system gave no connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often at most it is told that a client has too many connections.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Opens the socket; `key` is the configuration's key that names the address.
 ///
 /// # Errors
 /// Names the address and what to do.
-pub async fn bind(address: SocketAddr, key: &str) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+pub fn bind(address: SocketAddr, key: &str) -> std::io::Result<TcpListener> {
+    listen(address).map_err(|error| {
         let hint = format!("choose another {key}, or stop what listens there");
         std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; {hint}"))
     })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Where requests come in.
@@ -87,13 +102,13 @@ impl Listeners {
     ///
     /// # Errors
     /// Names what it is about and what to do.
-    pub async fn open(home: &Home, rpc: &Rpc) -> std::io::Result<Self> {
-        let plain = bind(rpc.listen, "rpc.listen").await?;
+    pub fn open(home: &Home, rpc: &Rpc) -> std::io::Result<Self> {
+        let plain = bind(rpc.listen, "rpc.listen")?;
         let tls = match rpc.tls().expect("the configuration is checked") {
             None => None,
             Some(address) => {
                 let tls = Tls::of(home, rpc).map_err(std::io::Error::other)?;
-                Some((bind(address, "rpc.tls_listen").await?, tls))
+                Some((bind(address, "rpc.tls_listen")?, tls))
             }
         };
         Ok(Self { plain, tls })
@@ -102,7 +117,8 @@ impl Listeners {
 
 /// Answers requests until `stop` is ready, then gives those that are open a moment to end.
 pub async fn serve(listeners: Listeners, setup: Setup, stop: impl Future<Output = ()>) {
-    let max_connections = setup.config.rpc.max_connections;
+    let Rpc { listen, max_connections, max_connections_per_client, .. } = setup.config.rpc;
+    let places = || Places::new(max_connections, max_connections_per_client);
     let state = RpcState::start(setup);
     let router = router(state.clone());
     let end = async {
@@ -111,10 +127,20 @@ pub async fn serve(listeners: Listeners, setup: Setup, stop: impl Future<Output 
     };
     let (stop, end) = (stop.shared(), end.shared());
     let tls = listeners.tls.map(|(listener, tls)| {
-        let (name, router, tls) = ("rpc over TLS", router.clone(), Some(tls));
-        Served { name, router, max_connections, tls }.until(listener, stop.clone(), end.clone())
+        let tls = Some((tls, Arc::clone(&state.rates)));
+        Served { name: "rpc over TLS", router: router.clone(), places: places(), tls }.until(
+            listener,
+            stop.clone(),
+            end.clone(),
+        )
     });
-    let served = Served { name: "rpc", router, max_connections, tls: None };
+    // Elsewhere certificates, or who may reach the address, say who asks.
+    let router = if listen.ip().is_loopback() {
+        router.layer(middleware::from_fn_with_state(Arc::clone(&state), by_own_name))
+    } else {
+        router
+    };
+    let served = Served { name: "rpc", router, places: places(), tls: None };
     tokio::join!(served.until(listeners.plain, stop, end), OptionFuture::from(tls));
 }
 
@@ -124,10 +150,11 @@ pub struct Served {
     pub name: &'static str,
     /// Its routes.
     pub router: Router,
-    /// Connections at once.
-    pub max_connections: usize,
-    /// Certificate and key; none where it is answered without TLS.
-    pub tls: Option<Tls>,
+    /// Of connections.
+    pub places: Places,
+    /// Certificate and key, and the rates in which a handshake counts as a request; none where it is
+    /// answered without TLS.
+    pub tls: Option<(Tls, Arc<Rates>)>,
 }
 
 impl Served {
@@ -139,8 +166,8 @@ impl Served {
         stop: impl Future<Output = ()>,
         end: impl Future<Output = ()>,
     ) {
-        let Self { name, router, max_connections, tls } = self;
-        let places = Arc::new(Semaphore::new(max_connections));
+        let Self { name, router, places, tls } = self;
+        let mut told: Option<Instant> = None;
         let mut connections = JoinSet::new();
         let (stopping, _) = tokio::sync::watch::channel(false);
         let mut stop = pin!(stop);
@@ -150,24 +177,39 @@ impl Served {
         loop {
             let accept = async {
                 // Connections over the bound wait in the system's queue.
-                let place = places.clone().acquire_owned().await.expect("it is never closed");
-                listener.accept().await.map(|(stream, client)| (stream, client.ip(), place))
+                let free = places.free().await;
+                listener.accept().await.map(|(stream, client)| (stream, client.ip(), free))
             };
             tokio::select! {
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
                 accepted = accept => match accepted {
-                    Ok((stream, client, place)) => {
+                    Ok((stream, client, free)) => {
+                        let Some(place) = places.give(free, client) else {
+                            if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+                                told = Some(Instant::now());
+                                warn!(
+                                    %client,
+                                    "{name}: a client has as many connections as one may, and more are \
+                                     closed"
+                                );
+                            }
+                            continue;
+                        };
                         // Small answers go out at once.
                         let _ = stream.set_nodelay(true);
                         let stream = Socket::new(stream, PATIENCE);
                         let routes = router.clone();
                         let mut stopping = stopping.subscribe();
-                        let acceptor = tls.as_ref().map(|tls| tls.acceptor(Instant::now()));
+                        let now = Instant::now();
+                        let acceptor = tls.as_ref().map(|(tls, rates)| {
+                            rates.count(client, 1, now).map(|()| tls.acceptor(now))
+                        });
                         connections.spawn(async move {
                             match acceptor {
                                 None => connection(stream, client, routes, stopping).await,
-                                Some(acceptor) => {
+                                Some(Err(_)) => debug!(%client, "more handshakes than it may make"),
+                                Some(Ok(acceptor)) => {
                                     let stream = tokio::select! {
                                         stream = handshake(acceptor, stream) => stream,
                                         _ = stopping.changed() => None,
@@ -276,7 +318,7 @@ async fn in_rate(
     next: Next,
 ) -> Response {
     match state.rates.count(address, 1, Instant::now()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => on_behalf(address, next.run(request)).await,
         Err(refused) => too_many(&state, refused),
     }
 }
@@ -344,6 +386,12 @@ async fn get_method(
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     let asking = Asking::new(&headers, Bytes::copy_from_slice(target.as_bytes()));
     let answer = async {
+        // The pairs have something else where it is none.
+        if percent_decode_str(uri.query().unwrap_or_default()).decode_utf8().is_err() {
+            return Err(RpcError::params(
+                "the query is not UTF-8: bytes are given as 0x and hex digits",
+            ));
+        }
         let found = methods::find(&method)?;
         let params = Params::from_query(found.params, pairs)?;
         methods::call(&state, &asking, found, params).await
@@ -392,7 +440,13 @@ async fn post(
 ) -> Response {
     let deadline = deadline(&state);
     let headers = request.headers().clone();
-    let body = match timeout_at(deadline, Bytes::from_request(request, &state)).await {
+    let body = async {
+        let body = Bytes::from_request(request, &state).await?;
+        let room = state.body(body.len()).await;
+        Ok::<_, BytesRejection>((body, room))
+    };
+    // The room is kept until the answer is made.
+    let (body, _room) = match timeout_at(deadline, body).await {
         Ok(Ok(body)) => body,
         Ok(Err(rejection)) => return refused_body(&state, &rejection),
         Err(_) => return late_body(&state),

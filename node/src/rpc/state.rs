@@ -13,15 +13,18 @@ use tandem_chain::keys::PublicKey;
 use tandem_chain::tip::Tip;
 use tandem_chain::types::{BlockId, Hash, Height, TxHash};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
+use tracing::warn;
 
 use super::alive::AliveBlocks;
 use super::answer::{MAX_UNSENT_BYTES, Unsent};
 use super::error::RpcError;
+use super::places::Places;
 use super::rates::Rates;
 use super::requests::Requests;
+use super::shares::{Part, Room};
 use super::waiters::{Found, Waiters};
-use super::websocket::{Hub, Places};
+use super::websocket::Hub;
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::driver::Accusation;
@@ -30,11 +33,18 @@ use crate::snapshots::Server;
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
-/// Reads of the database at once; more wait for their turn.
-pub(super) const MAX_READS: usize = 16;
+/// Reads of the database at once, half of them for one client; more wait for their turn.
+pub(super) const MAX_READS: u32 = 16;
 
 /// Reads of many blocks at once, of those reads: each may take a processor for as long as its bounds let it.
-const MAX_SCANS: usize = 4;
+const MAX_SCANS: u32 = 4;
+
+/// KiB of long bodies that are worked on at once, half of them of one client; more wait for their turn. What
+/// is parsed takes many times as much.
+const MAX_BODIES_KIB: u32 = 32 * 1024;
+
+/// Bytes of a body that is not long.
+const SHORT_BODY_BYTES: usize = 32 * 1024;
 
 /// Time that an answer from the index waits for the blocks that are not in it yet.
 const INDEX_WAIT: Duration = Duration::from_secs(2);
@@ -122,24 +132,29 @@ pub struct RpcState {
     pub(super) waiters: Arc<Waiters>,
     pub(super) hub: Arc<Hub>,
     pub(super) websockets: Places,
-    pub(super) rates: Rates,
+    pub(super) rates: Arc<Rates>,
     pub(super) alive: AliveBlocks,
     /// The part of `status` about the lowest block, with its height.
     pub(super) earliest: Mutex<Option<(Height, Value)>>,
     pub(super) unsent: Unsent,
-    pub(super) reads: Arc<Semaphore>,
-    pub(super) scans: Arc<Semaphore>,
+    pub(super) reads: Room,
+    pub(super) scans: Room,
+    bodies: Room,
 }
 
 impl RpcState {
     /// The state, and a task of this runtime that follows the commits until their sender is gone.
     pub(super) fn start(setup: Setup) -> Arc<Self> {
+        let alive = AliveBlocks::read(&setup.db, &setup.tip.borrow()).unwrap_or_else(|error| {
+            warn!(%error, "the records of the last blocks cannot be read: who was alive is not known");
+            AliveBlocks::default()
+        });
         let state = Arc::new(Self {
             websockets: Places::new(
                 setup.config.rpc.max_websockets,
                 setup.config.rpc.max_websockets_per_client,
             ),
-            rates: Rates::new(setup.config.rpc.max_requests_per_s),
+            rates: Arc::new(Rates::new(setup.config.rpc.max_requests_per_s)),
             me: setup.me,
             genesis_hash: setup.genesis.hash(),
             genesis: setup.genesis,
@@ -155,11 +170,12 @@ impl RpcState {
             requests: setup.requests,
             waiters: Arc::default(),
             hub: Arc::default(),
-            alive: AliveBlocks::default(),
+            alive,
             earliest: Mutex::default(),
             unsent: Unsent::new(MAX_UNSENT_BYTES),
-            reads: Arc::new(Semaphore::new(MAX_READS)),
-            scans: Arc::new(Semaphore::new(MAX_SCANS)),
+            reads: Room::new(MAX_READS),
+            scans: Room::new(MAX_SCANS),
+            bodies: Room::new(MAX_BODIES_KIB),
         });
         tokio::spawn(follow(Arc::downgrade(&state), setup.commits));
         state
@@ -186,8 +202,7 @@ impl RpcState {
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let place = self.reads.clone().acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
+        let place = self.reads.take(1).await;
         let state = self.clone();
         let read = move || {
             let _place = place;
@@ -204,13 +219,20 @@ impl RpcState {
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let place = self.scans.clone().acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
+        let place = self.scans.take(1).await;
         self.read(move |state| {
             let _place = place;
             read(state)
         })
         .await
+    }
+
+    /// Waits for room for a body that was read, to be kept while it is worked on.
+    pub(super) async fn body(&self, bytes: usize) -> Option<Part> {
+        if bytes <= SHORT_BODY_BYTES {
+            return None;
+        }
+        Some(self.bodies.take(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)).await)
     }
 
     /// As [`RpcState::scan`], of the index.

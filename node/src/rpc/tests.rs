@@ -155,7 +155,7 @@ async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     let indexer = Indexer::start(setup.db.clone(), commits.subscribe());
     let admission = setup.admission.clone();
     let at = Rpc { listen: ([127, 0, 0, 1], 0).into(), ..setup.config.rpc.clone() };
-    let listeners = Listeners::open(&Home::new("/"), &at).await.unwrap();
+    let listeners = Listeners::open(&Home::new("/"), &at).unwrap();
     let client = Client::new(&listeners.plain.local_addr().unwrap().to_string()).unwrap();
     let tls = listeners.tls.as_ref().map(|(listener, _)| listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use tandem_chain::types::{ChainId, escaped};
+
 use super::writer::{PATIENCE, VERSION};
 
 /// Why the sink could not go on.
@@ -30,6 +32,18 @@ pub(super) enum SinkError {
          database of its own"
     )]
     Version(i32),
+    /// It has blocks of another chain by the name of the node's.
+    #[error(
+        "the database has a chain {chain_id} with genesis {}, which is not this node's: give the node a database \
+         of its own",
+        escaped(.named)
+    )]
+    OtherChain {
+        /// The name.
+        chain_id: ChainId,
+        /// The genesis that stands there.
+        named: String,
+    },
     /// The node's own database.
     #[error(transparent)]
     Chain(#[from] tandem_chain::Error),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_chain::Error;
+use tandem_chain::genesis::Genesis;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{ChainId, Height};
+use tandem_chain::types::Height;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -26,7 +27,7 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Brings the server after the chain.
 pub(super) struct Follower {
     server: Server,
-    chain_id: ChainId,
+    genesis: Arc<Genesis>,
     db: Database,
     tip: watch::Receiver<Arc<Tip>>,
     figures: watch::Sender<Figures>,
@@ -39,12 +40,12 @@ pub(super) struct Follower {
 impl Follower {
     pub fn new(
         server: Server,
-        chain_id: ChainId,
+        genesis: Arc<Genesis>,
         db: Database,
         tip: watch::Receiver<Arc<Tip>>,
         figures: watch::Sender<Figures>,
     ) -> Self {
-        Self { server, chain_id, db, tip, figures, told: None, left_out: Height::ZERO }
+        Self { server, genesis, db, tip, figures, told: None, left_out: Height::ZERO }
     }
 
     /// Until the node stops.
@@ -81,7 +82,7 @@ impl Follower {
     }
 
     async fn write(&mut self, client: Client) -> Result<(), SinkError> {
-        let mut writer = Writer::new(client, self.chain_id.clone()).await?;
+        let mut writer = Writer::new(client, &self.genesis).await?;
         let (mut height, mut end) = self.place(&writer).await?;
         // From where on heights are missing that the next one that is written leaves behind.
         let mut left = None;

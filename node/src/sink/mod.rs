@@ -30,8 +30,9 @@ mod writer;
 
 use std::sync::Arc;
 
+use tandem_chain::genesis::Genesis;
 use tandem_chain::tip::Tip;
-use tandem_chain::types::{ChainId, Height};
+use tandem_chain::types::Height;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -66,13 +67,13 @@ impl Sink {
     #[must_use]
     pub fn start(
         server: Server,
-        chain_id: ChainId,
+        genesis: Arc<Genesis>,
         db: Database,
         tip: watch::Receiver<Arc<Tip>>,
     ) -> Self {
         let (end, ended) = oneshot::channel::<()>();
         let (sender, figures) = watch::channel(Figures::default());
-        let follower = Follower::new(server, chain_id, db, tip, sender);
+        let follower = Follower::new(server, genesis, db, tip, sender);
         let task = tokio::spawn(async move {
             tokio::select! {
                 _ = ended => {}

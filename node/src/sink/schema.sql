@@ -10,6 +10,13 @@ CREATE TABLE IF NOT EXISTS tandem_schema (
   version INTEGER NOT NULL
 );
 
+-- The chains that are written: the first node that writes one says by the hash of its genesis which it is.
+CREATE TABLE IF NOT EXISTS tandem_chains (
+  chain_id VARCHAR PRIMARY KEY,
+  -- 64 upper-case hex digits.
+  genesis  VARCHAR NOT NULL
+);
+
 -- A block that is written, whole: its row comes in one transaction with all that is about it.
 CREATE TABLE IF NOT EXISTS blocks (
   rowid      BIGSERIAL PRIMARY KEY,
@@ -83,4 +90,4 @@ CREATE OR REPLACE VIEW tx_events AS
   WHERE event_attributes.tx_id IS NOT NULL;
 
 INSERT INTO tandem_schema (version)
-  SELECT 1 WHERE NOT EXISTS (SELECT FROM tandem_schema);
+  SELECT 2 WHERE NOT EXISTS (SELECT FROM tandem_schema);

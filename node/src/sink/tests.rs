@@ -4,6 +4,7 @@
 mod postgres;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use prost::Message as _;
 use tandem_chain::ledger::{Event, Receipt};
@@ -70,8 +71,8 @@ impl World {
     }
 
     fn sink(&self, server: Server) -> Sink {
-        let chain_id = self.chain.genesis.chain_id.clone();
-        Sink::start(server, chain_id, self.chain.db.clone(), self.tip.subscribe())
+        let genesis = Arc::new(self.chain.genesis.clone());
+        Sink::start(server, genesis, self.chain.db.clone(), self.tip.subscribe())
     }
 
     /// Waits until a sink is at the tip.
@@ -366,8 +367,8 @@ async fn texts_come_back_as_they_were_but_for_nul() {
     let receipt = Receipt { events: events.clone(), ..Receipt::default() };
     let results = BlockResults { receipts: vec![Receipt::default(), receipt], events };
     let rows = Rows::new(&block.block, &results);
-    let chain_id = chain.genesis.chain_id.clone();
-    let mut writer = Writer::new(client(&postgres, "postgres").await, chain_id).await.unwrap();
+    let mut writer =
+        Writer::new(client(&postgres, "postgres").await, &chain.genesis).await.unwrap();
     writer.write(&rows, None).await.unwrap();
     assert_eq!(writer.standing(Height(1)).await.unwrap().highest, Height(1));
 
@@ -408,7 +409,7 @@ async fn texts_come_back_as_they_were_but_for_nul() {
 async fn what_a_database_lacks_is_named() {
     let postgres = started();
     let admin = client(&postgres, "postgres").await;
-    let chain_id = crate::testing::genesis().chain_id;
+    let genesis = crate::testing::genesis();
     for create in [
         "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
         "CREATE DATABASE newer",
@@ -419,16 +420,16 @@ async fn what_a_database_lacks_is_named() {
         admin.batch_execute(create).await.unwrap();
     }
     let refused = async |client| {
-        Writer::new(client, chain_id.clone()).await.err().expect("it is refused").to_string()
+        Writer::new(client, &genesis).await.err().expect("it is refused").to_string()
     };
     let error = refused(client(&postgres, "latin").await).await;
     assert!(error.contains("LATIN1") && error.contains("UTF8"), "{error}");
 
     let newer = client(&postgres, "newer").await;
     newer.batch_execute(SCHEMA).await.unwrap();
-    newer.batch_execute("UPDATE tandem_schema SET version = 2").await.unwrap();
+    newer.batch_execute("UPDATE tandem_schema SET version = 3").await.unwrap();
     let error = refused(newer).await;
-    assert!(error.contains("version 2") && error.contains("newer node"), "{error}");
+    assert!(error.contains("version 3") && error.contains("newer node"), "{error}");
 
     // Tables that are there, as of CometBFT's schema, are taken as they are.
     let made = client(&postgres, "made").await;
@@ -438,7 +439,7 @@ async fn what_a_database_lacks_is_named() {
     )
     .await
     .unwrap();
-    let writer = Writer::new(made, chain_id.clone()).await.unwrap();
+    let writer = Writer::new(made, &genesis).await.unwrap();
     assert_eq!(writer.standing(Height(1)).await.unwrap().highest, Height::ZERO);
 
     // Whoever may not make tables is told so, and writes to those that were made for it.
@@ -458,9 +459,14 @@ async fn what_a_database_lacks_is_named() {
     let mut chain = Chain::new();
     let block = chain.commit(Vec::new()).block;
     let results = chain.db.results(Height(1)).unwrap().unwrap();
-    let mut writer = Writer::new(writer().await, chain_id.clone()).await.unwrap();
+    let mut writer = Writer::new(writer().await, &genesis).await.unwrap();
     writer.write(&Rows::new(&block.block, &results), None).await.unwrap();
     is_that_of(&closed, &chain, 1).await;
+
+    // A chain of the same name with another beginning.
+    closed.batch_execute("UPDATE tandem_chains SET genesis = 'another'").await.unwrap();
+    let error = refused(client(&postgres, "closed").await).await;
+    assert!(error.contains("genesis another") && error.contains("of its own"), "{error}");
 
     let mut wrong = server(&postgres, "postgres");
     let Err(error) = wrong.password("wrong").connect(NoTls).await else { panic!("it is let in") };

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tandem_chain::genesis::Genesis;
 use tandem_chain::types::{ChainId, Height};
 use tokio::time::timeout;
 use tokio::try_join;
@@ -13,7 +14,7 @@ use super::error::SinkError;
 use super::rows::{Rows, signed};
 
 /// Version of [`SCHEMA`].
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 /// The tables.
 pub(super) const SCHEMA: &str = include_str!("schema.sql");
 /// Time for one step: to connect, to ask, to write a height.
@@ -26,6 +27,10 @@ const SESSION: &str = "SET statement_timeout = '60s'; SET idle_in_transaction_se
 /// Held while tables are made, so that nodes that start at the same time do not make them twice.
 const LOCK: i64 = 0x7461_6e64_656d;
 
+/// Says which chain is meant by its name, unless that is said.
+const NAME: &str = "INSERT INTO tandem_chains (chain_id, genesis) VALUES ($1::text, $2::text) \
+                    ON CONFLICT (chain_id) DO NOTHING";
+const NAMED: &str = "SELECT genesis FROM tandem_chains WHERE chain_id = $1::text";
 /// The highest height, and the lowest gap in which there is something that a node has, from `$2` on.
 const STANDING: &str = "SELECT (SELECT max(height) FROM blocks WHERE chain_id = $1::text), low, high \
                         FROM (VALUES (1)) AS one LEFT JOIN (SELECT low, high FROM tandem_gaps \
@@ -79,7 +84,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`SinkError`].
-    pub async fn new(mut client: Client, chain_id: ChainId) -> Result<Self, SinkError> {
+    pub async fn new(mut client: Client, genesis: &Genesis) -> Result<Self, SinkError> {
         let encoding = in_time(client.query_one("SHOW server_encoding", &[])).await?;
         let encoding: String = encoding.try_get(0)?;
         if encoding != "UTF8" {
@@ -88,14 +93,20 @@ impl Writer {
         if in_time(version(&client)).await?.is_none() {
             make_tables(&mut client).await?;
         }
-        in_time(Self::prepared(client, chain_id)).await
+        in_time(Self::prepared(client, genesis)).await
     }
 
-    async fn prepared(client: Client, chain_id: ChainId) -> Result<Self, SinkError> {
+    async fn prepared(client: Client, genesis: &Genesis) -> Result<Self, SinkError> {
         client.batch_execute(SESSION).await?;
         let version = version(&client).await?.unwrap_or_default();
         if version != VERSION {
             return Err(SinkError::Version(version));
+        }
+        let (chain_id, hash) = (genesis.chain_id.clone(), genesis.hash().to_string());
+        client.execute(NAME, &[&chain_id.as_str(), &hash]).await?;
+        let named: String = client.query_one(NAMED, &[&chain_id.as_str()]).await?.try_get(0)?;
+        if named != hash {
+            return Err(SinkError::OtherChain { chain_id, named });
         }
         let block = client.prepare(BLOCK).await?;
         let txs = client.prepare(TXS).await?;

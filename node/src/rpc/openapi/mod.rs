@@ -108,6 +108,7 @@ fn operation(method: &Method, parameters: &[Parameter], result: Value) -> Value 
         let either = json!({ "oneOf": [answer, reference("Error")] });
         responses.insert("200".to_owned(), answered("The result, or an error.", either));
     }
+    responses.insert("421".to_owned(), response("OtherHost"));
     responses.insert("429".to_owned(), response("TooMany"));
     responses.insert("431".to_owned(), response("HeadTooLong"));
     if is_limited {

@@ -1,5 +1,6 @@
 //! What is HTTP's: routes, batches, limits.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use reqwest::{Method, StatusCode};
@@ -134,7 +135,7 @@ async fn health_names_what_is_not_well() {
 async fn connections_over_the_bound_wait_for_a_place() {
     let node = node_with(|config| config.rpc.max_connections = 1).await;
     let address = node.client.url().strip_prefix("http://").unwrap().to_owned();
-    let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut answer = [0; 12];
     let mut first = tokio::net::TcpStream::connect(&address).await.unwrap();
     first.write_all(request).await.unwrap();
@@ -146,6 +147,56 @@ async fn connections_over_the_bound_wait_for_a_place() {
     drop(first);
     second.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn one_client_does_not_have_all_places() {
+    let node = node_with(|config| {
+        config.rpc.max_connections = 2;
+        config.rpc.max_connections_per_client = 1;
+    })
+    .await;
+    let address: SocketAddr = node.client.url().strip_prefix("http://").unwrap().parse().unwrap();
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut answer = [0; 12];
+    let mut first = tokio::net::TcpStream::connect(address).await.unwrap();
+    first.write_all(request).await.unwrap();
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    // More of the same client are closed, and take the place of nobody.
+    for _ in 0..3 {
+        let mut more = tokio::net::TcpStream::connect(address).await.unwrap();
+        assert!(!matches!(more.read(&mut answer).await, Ok(1..)));
+    }
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+    let mut other = other.connect(address).await.unwrap();
+    other.write_all(request).await.unwrap();
+    other.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn a_page_whose_name_leads_here_reads_nothing() {
+    let node = node_with(|config| config.rpc.hosts = vec!["node.example.org".to_owned()]).await;
+    let http = reqwest::Client::new();
+    for path in ["/", "/status", "/websocket", "/openapi.json", "/explorer", "/explorer/blocks"] {
+        let url = format!("{}{path}", node.client.url());
+        let asked = async |host: &str| {
+            let request =
+                http.get(&url).header("host", host).header("origin", format!("http://{host}"));
+            request.send().await.unwrap()
+        };
+        let refused = asked("evil.example:26657").await;
+        assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+        let text = refused.text().await.unwrap();
+        assert!(text.contains("evil.example:26657") && text.contains("rpc.hosts"), "{text}");
+        for own in ["localhost:26657", "node.example.org", "[::1]:26657"] {
+            assert_ne!(asked(own).await.status(), StatusCode::MISDIRECTED_REQUEST, "{path} {own}");
+        }
+    }
+    let post = http.post(node.client.url()).header("host", "evil.example").body("{}");
+    assert_eq!(post.send().await.unwrap().status(), StatusCode::MISDIRECTED_REQUEST);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::websocket::open_with;
 use super::{Node, node_with};
 
 /// Requests of a batch, for which a client pays longer than a test takes.
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// What pages may come from.
 const ORIGIN: &str = "https://explorer.example.org";
 
@@ -26,7 +26,7 @@ fn call(method: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method })
 }
 
-fn batch() -> Value {
+pub(super) fn batch() -> Value {
     (0..BATCH).map(|_| call("abci_info")).collect()
 }
 

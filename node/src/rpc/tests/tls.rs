@@ -15,8 +15,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::rates::{BATCH, batch};
 use super::websocket::open_over;
 use super::{Node, node_with};
+use crate::config::Config;
 use crate::rpc::{Tls, TlsError};
 
 /// Certificate and key in a folder.
@@ -57,6 +59,13 @@ impl Files {
         TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
     }
 
+    /// Makes a node answer with them.
+    fn configure(&self, config: &mut Config) {
+        config.rpc.tls_listen = "127.0.0.1:0".to_owned();
+        config.rpc.tls_cert_file = self.cert.clone();
+        config.rpc.tls_key_file = self.key.clone();
+    }
+
     async fn connect(&self, node: &Node) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(node.tls.unwrap()).await.unwrap();
         let name = "localhost".try_into().unwrap();
@@ -75,12 +84,7 @@ fn made() -> [String; 2] {
 }
 
 async fn node(files: &Files) -> Node {
-    node_with(|config| {
-        config.rpc.tls_listen = "127.0.0.1:0".to_owned();
-        config.rpc.tls_cert_file = files.cert.clone();
-        config.rpc.tls_key_file = files.key.clone();
-    })
-    .await
+    node_with(|config| files.configure(config)).await
 }
 
 const GET: &[u8] = b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -132,6 +136,23 @@ async fn who_does_not_speak_tls_gets_nothing_and_holds_up_nobody() {
     for mut stream in silent {
         let _ = stream.read_to_end(&mut answer).await;
     }
+}
+
+#[tokio::test]
+async fn who_has_asked_too_much_gets_no_handshake() {
+    let files = Files::new();
+    let node = node_with(|config| {
+        files.configure(config);
+        config.rpc.max_requests_per_s = 1;
+        config.rpc.max_batch = BATCH;
+    })
+    .await;
+    // All of them are answered, and owed for.
+    let request = reqwest::Client::new().post(node.client.url()).body(batch().to_string());
+    assert_eq!(request.send().await.unwrap().status(), reqwest::StatusCode::OK);
+    let stream = TcpStream::connect(node.tls.unwrap()).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    files.connector().connect(name, stream).await.unwrap_err();
 }
 
 /// The certificate that is shown to the next connection at this time.

@@ -11,7 +11,6 @@
 
 mod events;
 pub mod hub;
-mod places;
 pub mod session;
 
 use std::net::IpAddr;
@@ -30,14 +29,15 @@ use tracing::debug;
 
 use super::error::RpcError;
 use super::methods::Method;
+use super::places::Full;
 use super::reading::{Asking, Needs};
 use super::server::whole_error;
+use super::shares::on_behalf;
 use super::state::RpcState;
 
 #[cfg(test)]
 pub use events::BlockEvents;
 pub use hub::Hub;
-pub use places::{Full, Places};
 
 /// Where a WebSocket is opened.
 pub const PATH: &str = "/websocket";
@@ -119,7 +119,8 @@ pub async fn open(
                     .max_frame_size(max);
                 let io = TokioIo::new(upgraded);
                 let stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-                session::run(stream, state, asking, address, session::ticks()).await;
+                let session = session::run(stream, state, asking, address, session::ticks());
+                on_behalf(address, session).await;
             }
             Err(error) => debug!(%error, "rpc connection ended before it was a WebSocket"),
         }

@@ -28,6 +28,7 @@ use crate::rpc::methods::Method;
 use crate::rpc::params::{Params, missing};
 use crate::rpc::reading::Asking;
 use crate::rpc::request::{Body as RequestBody, Request};
+use crate::rpc::shares::{Part, on_behalf};
 use crate::rpc::state::RpcState;
 
 /// Time between two pings. Who says nothing from one to the next is gone.
@@ -252,6 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return Ok(());
             }
         };
+        let room = self.state.body(text.len()).await;
         let body = RequestBody::parse(text.as_bytes(), self.state.config.rpc.max_batch);
         let requests = body.as_ref().map_or(1, RequestBody::requests);
         if let Err(refused) =
@@ -262,12 +264,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         match body {
             Err(error) => self.reply(Value::Null, Err(error)).await,
-            Ok(RequestBody::Single(request)) => self.request(request, text.len(), calls).await,
+            Ok(RequestBody::Single(request)) => {
+                self.request(request, (text.len(), room), calls).await
+            }
             Ok(RequestBody::Batch(requests)) => {
                 let (state, asking) = (self.state.clone(), self.asking.clone());
                 let deadline = deadline(&state);
-                let answers = async move { batch(&state, &asking, deadline, requests).await };
-                calls.begin(text.len(), answers);
+                let answers = async move {
+                    let _room = room;
+                    batch(&state, &asking, deadline, requests).await
+                };
+                calls.begin(text.len(), on_behalf(self.client, answers));
                 Ok(())
             }
         }
@@ -290,7 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn request(
         &mut self,
         request: Parsed,
-        bytes: usize,
+        (bytes, room): (usize, Option<Part>),
         calls: &mut Calls,
     ) -> Result<(), End> {
         let own = request
@@ -305,10 +312,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let result = within_time(&state, deadline, change).await;
             return self.reply(id, result).await;
         }
-        calls.begin(bytes, async move {
+        let answer = async move {
+            let _room = room;
             let (id, result) = one(&state, &asking, deadline, request).await?;
             Some(state.unsent.answer(id, result))
-        });
+        };
+        calls.begin(bytes, on_behalf(self.client, answer));
         Ok(())
     }
 

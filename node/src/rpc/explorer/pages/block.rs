@@ -100,20 +100,26 @@ pub(super) async fn page(asked: Asked<'_>) -> Result<Page, Fault> {
     if let Some(fault) = limited.as_ref().filter(|fault| !fault.is_of_reading()) {
         return Err(Fault { status: fault.status, text: fault.text.clone() });
     }
-    let whole = visit.read(move |_, rpc| read(rpc, height)).await?;
+    let place = usize::try_from(page_number).unwrap_or(usize::MAX);
+    let first = place.saturating_sub(1).saturating_mul(TXS);
+    // What is shown of them is made where blocks are read: it may take a while, too.
+    let read = visit.read(move |_, rpc| {
+        let whole = read(rpc, height)?;
+        let (block, receipts) = (&whole.block, whole.results.as_ref().map(|of| &of.receipts));
+        let code = |i: usize| receipts?.get(i + 1).map(|receipt| receipt.code);
+        let txs: Vec<TxSummary> = (block.txs.iter().enumerate().skip(first).take(TXS))
+            .map(|(i, tx)| TxSummary::new(tx, height, block.header.time, code(i)))
+            .collect();
+        Ok((whole, txs))
+    });
+    let (whole, txs) = read.await?;
     let block = &whole.block;
     let (count, pages) = (block.txs.len(), block.txs.len().div_ceil(TXS).max(1));
-    let place = usize::try_from(page_number).unwrap_or(usize::MAX);
     if !(1..=pages).contains(&place) {
         return Err(Fault::not_found(format!(
             "page should be within 1 to {pages}, given {page_number}"
         )));
     }
-    let first = (place - 1) * TXS;
-    let code = |i: usize| whole.results.as_ref()?.receipts.get(i + 1).map(|receipt| receipt.code);
-    let txs: Vec<TxSummary> = (block.txs.iter().enumerate().skip(first).take(TXS))
-        .map(|(i, tx)| TxSummary::new(tx, height, block.header.time, code(i)))
-        .collect();
     let to = |page: usize| format!("/explorer/block/{height}?page={page}#txs");
     let newest = rpc.tip().height;
     let beside = |other: u64| format!("/explorer/block/{other}");

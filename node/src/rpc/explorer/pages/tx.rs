@@ -34,9 +34,10 @@ pub(super) async fn page(Asked { visit, names, query }: Asked<'_>) -> Result<Pag
             }
         };
         reader.must_read_tx(rpc, &rpc.db.snapshot(), tx.as_ref().map(|tx| &tx.body().sender))?;
-        Ok(Some((found, certified.block, tx)))
+        let call = tx.as_ref().map(|tx| value::call(&readable(&tx.body().call)));
+        Ok(Some((found, certified.block, tx, call)))
     });
-    let Some((found, block, tx)) = found.await? else {
+    let Some((found, block, tx, call)) = found.await? else {
         let first = visit.rpc().db.first_height();
         let pruned = if first.0 > 1 {
             format!("; blocks below height {first} are not here: ask a node that keeps all")
@@ -49,10 +50,8 @@ pub(super) async fn page(Asked { visit, names, query }: Asked<'_>) -> Result<Pag
         )));
     };
     let receipt = &found.receipt;
-    let (title, call) = match &tx {
-        Some(tx) => value::call(&readable(&tx.body().call)),
-        None => ("liveness record".to_owned(), serde_json::Map::new()),
-    };
+    let (title, call) =
+        call.unwrap_or_else(|| ("liveness record".to_owned(), serde_json::Map::new()));
     let body = html! {
         (parts::heading("Transaction", Some(html! { span.hex.whole { (hash) } })))
         (panel("Result", None, html! {

@@ -12,7 +12,8 @@ use crate::view::NodeView;
 async fn raw(node: &Node, target: &[u8]) -> String {
     let address = node.client.url().strip_prefix("http://").unwrap().to_owned();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = [b"GET ", target, b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"].concat();
+    let request =
+        [b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"].concat();
     stream.write_all(&request).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

@@ -1,4 +1,4 @@
-//! Places for WebSockets: so many in all, and so many for one client's address.
+//! Places for connections and for WebSockets: so many in all, and so many for one client's address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::network::Source;
 
-/// Places for WebSockets. Shared.
+/// Places. Shared.
 #[derive(Clone, Debug)]
 pub struct Places {
     free: Arc<Semaphore>,
@@ -21,10 +21,13 @@ pub struct Places {
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
-    _free: OwnedSemaphorePermit,
+    _free: Free,
     client: Source,
     taken: Arc<Mutex<HashMap<Source, usize>>>,
 }
+
+/// One of the places, for a client that is not known yet.
+pub type Free = OwnedSemaphorePermit;
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +44,33 @@ impl Places {
         Self { free: Arc::new(Semaphore::new(max)), max, max_per_client, taken: Arc::default() }
     }
 
-    /// A place for a client.
+    /// A place for a client, at once.
     pub fn take(&self, address: IpAddr) -> Result<Place, Full> {
+        self.fill(address, || self.free.clone().try_acquire_owned().map_err(|_| Full::All))
+    }
+
+    /// Waits for a place.
+    pub async fn free(&self) -> Free {
+        self.free.clone().acquire_owned().await.expect("it is never closed")
+    }
+
+    /// Gives a place to a client, unless it has as many as one may.
+    pub fn give(&self, free: Free, address: IpAddr) -> Option<Place> {
+        self.fill(address, || Ok(free)).ok()
+    }
+
+    fn fill(
+        &self,
+        address: IpAddr,
+        free: impl FnOnce() -> Result<Free, Full>,
+    ) -> Result<Place, Full> {
         let client = Source::from(address);
         let mut taken = lock(&self.taken);
         let has = taken.get(&client).copied().unwrap_or(0);
         if has >= self.max_per_client {
             return Err(Full::Client);
         }
-        let free = self.free.clone().try_acquire_owned().map_err(|_| Full::All)?;
+        let free = free()?;
         taken.insert(client, has + 1);
         drop(taken);
         Ok(Place { _free: free, client, taken: self.taken.clone() })
@@ -102,6 +123,19 @@ mod tests {
         drop((third, fourth, fifth, sixth));
         assert!(lock(&places.taken).is_empty());
         assert!(Places::new(0, 1).take([10, 0, 0, 1].into()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_place_that_was_free_before_its_client_came_counts_for_it() {
+        let places = Places::new(2, 1);
+        let [one, other] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        let first = places.give(places.free().await, one).unwrap();
+        assert!(places.give(places.free().await, one).is_none());
+        let second = places.give(places.free().await, other).unwrap();
+        assert_eq!(places.take(other).unwrap_err(), Full::Client);
+        drop((first, second));
+        places.all_gone().await;
+        assert!(lock(&places.taken).is_empty());
     }
 
     #[tokio::test]
