@@ -20,7 +20,7 @@ case "${1:-}" in
 esac
 end() { "$TESTNET" down --wipe --dir "$DIR" > /dev/null 2>&1 || true; rm -rf "$work"; }
 trap end EXIT
-cp "$here"/package.json "$here"/package-lock.json "$here"/pages.mjs "$work"
+cp "$here"/package.json "$here"/package-lock.json "$here"/*.mjs "$work"
 (cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --silent)
 "$TESTNET" up --dir "$DIR" --observers 1 > /dev/null
 "$TESTNET" load --dir "$DIR" --rate 20 --secs 5 > /dev/null

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use rustix::process::{Resource, getrlimit};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::reading::{address, subscribe};
 use crate::rpc::Rpc;
@@ -17,12 +19,15 @@ use crate::rpc::Rpc;
 const OTHER_FILES: u64 = 512;
 /// What clients that do not read subscribe to: all there is.
 const QUERY: &str = "tm.event EXISTS";
+/// Time from the end of a connection to the next in its place: a node closes at once those that are over its
+/// bound for one address, and without a pause they would come back as fast as the processor lets them.
+const AGAIN: Duration = Duration::from_millis(100);
 /// What the others send, in turn: nothing, half a head, half a body, one request after which nothing comes.
 const SENT: [&[u8]; 4] = [
     b"",
     b"GET /status HTTP/1.1\r\nhost: ",
-    b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n{",
-    b"GET /block HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n{",
+    b"GET /block HTTP/1.1\r\nhost: localhost\r\n\r\n",
 ];
 
 /// What became of them.
@@ -46,18 +51,33 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// So many connections to a node, and subscribers that do not read.
+    /// Lets this process, and those that it starts from now on, have as many files open as so many clients
+    /// take.
     ///
     /// # Errors
-    /// When a subscriber is refused.
-    pub async fn start(node: &Rpc, connections: usize, deaf: usize) -> Result<Self> {
+    /// When the system does not let it.
+    pub fn prepare(connections: usize, deaf: usize) -> Result<()> {
         let needed = (connections + deaf) as u64 + OTHER_FILES;
-        let limit = getrlimit(Resource::Nofile).current;
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        if current.is_none_or(|limit| limit >= needed) {
+            return Ok(());
+        }
         ensure!(
-            limit.is_none_or(|limit| limit >= needed),
-            "a process may have {} files open, this needs {needed}: raise it by `ulimit -n {needed}`",
-            limit.unwrap_or_default()
+            maximum.is_none_or(|limit| limit >= needed),
+            "a process may have {} files open, this needs {needed}: raise it by `ulimit -Hn {needed}`",
+            maximum.unwrap_or_default()
         );
+        setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
+            .with_context(|| format!("{needed} files cannot be open"))
+    }
+
+    /// So many connections to a node, and subscribers that do not read. What the node ends comes back, 100 ms
+    /// later.
+    ///
+    /// # Errors
+    /// When a subscriber is refused, or this process may not have so many files open.
+    pub async fn start(node: &Rpc, connections: usize, deaf: usize) -> Result<Self> {
+        Self::prepare(connections, deaf)?;
         let (ended, mut tasks) = (Arc::<AtomicUsize>::default(), JoinSet::new());
         for _ in 0..deaf {
             let socket = subscribe(node, QUERY).await?;
@@ -80,20 +100,18 @@ impl Crowd {
     }
 }
 
-/// Holds a connection, and another when that is ended or not made.
+/// Holds a connection, and [`AGAIN`] after that was ended or not made another.
 async fn hold(node: Rpc, sent: &'static [u8], ended: Arc<AtomicUsize>) {
     let address = address(&node);
     loop {
         // One that is not made is one that the node, or the kernel for it, has ended.
-        let Ok(mut stream) = TcpStream::connect(address).await else {
-            ended.fetch_add(1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            continue;
-        };
-        let _ = stream.write_all(sent).await;
-        let mut answer = [0; 1024];
-        while stream.read(&mut answer).await.is_ok_and(|bytes| bytes > 0) {}
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let _ = stream.write_all(sent).await;
+            let mut answer = [0; 1024];
+            while stream.read(&mut answer).await.is_ok_and(|bytes| bytes > 0) {}
+        }
         ended.fetch_add(1, Ordering::Relaxed);
+        sleep(AGAIN).await;
     }
 }
 

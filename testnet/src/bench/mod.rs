@@ -1,6 +1,6 @@
 //! Measures a network on this machine: throughput, latency, cost, and the machine's own limits.
 
-mod crowd;
+pub(crate) mod crowd;
 mod machine;
 mod measure;
 mod reading;

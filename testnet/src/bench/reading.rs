@@ -125,6 +125,9 @@ struct Asked {
     first_failure: Option<String>,
 }
 
+/// How long a header that one subscriber has may be on its way to others.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
+
 /// By height, when the first subscriber was told, and how much later each of them.
 type Told = BTreeMap<u64, (Instant, Vec<Duration>)>;
 
@@ -181,8 +184,8 @@ impl Readers {
         });
         let reads = reads.collect();
         let mut told = std::mem::take(&mut *lock(&self.told));
-        // The newest is on its way.
-        told.pop_last();
+        // The newest may be on their way.
+        told.retain(|_, (first, _)| first.elapsed() >= ON_ITS_WAY);
         let subscribers = (self.subscribers > 0).then(|| Subscribers {
             count: self.subscribers,
             blocks: told.len(),

@@ -1,21 +1,26 @@
 //! A third node of an organisation joins a network under load, by one command at one of the
-//! organisation's nodes and one on the new machine; it follows, and leaves again. So does a fifth
-//! organisation with its pair, that the others have voted for. No block waits for any of it.
+//! organisation's nodes and one on the new machine, and follows. So does a fifth organisation with
+//! its pair, that the others have voted for. No block waits for any of it.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use tandem_chain::keys::PublicKey;
+use tandem_chain::types::OrgName;
 use tokio::time::Instant;
 
 use super::Stage;
+use super::calm::Calm;
 use super::machine::{
-    Machine, Voter, admin_file, block_of, carried, has_block, invite, invite_by, send, tandem,
+    Machine, Voter, admin_file, block_of, carried, has_block, invite, invite_by, tandem,
 };
+use super::role_tables::table_at_all;
 use super::scene::{SOON, since};
 use crate::layout::Spec;
+use crate::rpc::Rpc;
 use crate::stats::ms;
 use crate::until::until;
-use crate::watcher::{Watcher, longest_gap};
+use crate::watcher::Watcher;
 
 /// Blocks before and behind each step, in which a gap would show.
 const BLOCKS: u64 = 20;
@@ -23,12 +28,13 @@ const BLOCKS: u64 = 20;
 /// Plays it.
 pub async fn play(stage: &mut Stage) -> Result<()> {
     let watcher = stage.open(Spec::default(), &[], &[]).await?;
-    let load = stage.steady_load(&watcher, stage.size(stage.options.rate, 500.0, 200.0)).await?;
+    let rate = stage.size(stage.options.rate, 500.0, 200.0);
+    let load = stage.steady_load(&watcher, rate).await?;
     let layout = stage.net().layout().clone();
     // It is invited through one node, and watched by another's.
     let (through, other) = (layout.node("alpha-b")?.clone(), layout.node("charlie-a")?.clone());
-    let from = watcher.height();
-    watcher.reached(from.plus(BLOCKS), SOON).await?;
+    let calm = Calm::begin(&watcher, &load, rate);
+    watcher.reached(calm.from.plus(BLOCKS), SOON).await?;
 
     let token = invite(stage, &through).await?;
     stage.report.holds(format!(
@@ -67,67 +73,57 @@ pub async fn play(stage: &mut Stage) -> Result<()> {
     stage.report.holds(format!("knowing where one member is, it has found all {members}"));
     watcher.reached(watcher.height().plus(BLOCKS), SOON).await?;
 
-    let start = Instant::now();
-    let remove = ["node", "remove", &key.to_string()];
-    let admin = admin_file(stage, &through.org);
-    let removed = send(stage, &other, &remove, admin.as_ref()).await?;
-    until("it has lost its connections", SOON, || async {
-        for node in &layout.nodes {
-            let nodes = stage.net().rpc(&node.name).nodes().await?.nodes;
-            ensure!(nodes.iter().all(|node| node.key != key), "{} knows it", node.name);
-        }
-        let peers = machine.rpc()?.status().await?.tandem.peers;
-        ensure!(peers == 0, "it has {peers} peers");
-        Ok(())
-    })
-    .await?;
-    let last = machine.rpc()?.height().await?;
-    ensure!(last <= removed.plus(2), "removed in block {removed}, it has block {last}");
-    stage.report.holds(format!(
-        "`tandem node remove`: in block {removed} it leaves the register and loses its connections, \
-         {} after the command; its last block is {last}",
-        since(start, Instant::now())
-    ));
-    watcher.reached(watcher.height().plus(BLOCKS), SOON).await?;
-    ensure!(machine.rpc()?.height().await? == last, "it got a block after it was removed");
-    machine.stop().await?;
-
     let fifth = fifth_organisation(stage, &watcher).await?;
+    watcher.reached(watcher.height().plus(BLOCKS), SOON).await?;
+    calm.held(stage, &watcher, &load)?;
 
-    let (gap, height) = longest_gap(&watcher.since(from));
-    let bound = Duration::from_millis(stage.parameters().propose_timeout_ms);
-    ensure!(gap <= bound, "block {height} came {:.0} ms after the one before", ms(gap));
-    stage.report.holds(format!(
-        "no block came more than {:.0} ms after the one before: a propose timeout is {:.0} ms",
-        ms(gap),
-        ms(bound)
-    ));
     let tracker = load.tracker().clone();
     let summary = stage.end_load(load).await?;
     let names = stage.net().names();
     stage.same_state(&names).await?;
+    let mut machines = fifth.machines;
+    machines.push(machine);
+    let host = stage.net().rpc(&other.name).clone();
+    for machine in &machines {
+        machine.follows(&host, host.height().await?).await?;
+    }
+    stage.report.holds(format!("so have the {} that joined", machines.len()));
     let chain = stage.read_chain(&other.name).await?;
     chain.has_each_once(&tracker.receipts())?;
+    for machine in &mut machines {
+        machine.stop().await?;
+    }
     stage.report.figure("command_to_register_ms", ms(registered));
     stage.report.figure("command_to_tip_ms", ms(caught_up));
-    stage.report.figure("command_to_role_table_ms", ms(fifth));
-    stage.report.figure("longest_gap_between_blocks_ms", ms(gap));
+    stage.report.figure("command_to_role_table_ms", ms(fifth.took));
     stage.report.figure("committed_txs", summary.committed);
     Ok(())
 }
 
-/// An organisation joins with a pair, and is removed; the time from the command on its first machine to the
-/// role table.
-async fn fifth_organisation(stage: &mut Stage, watcher: &Watcher) -> Result<Duration> {
+/// A fifth organisation that has joined.
+pub struct Fifth {
+    /// Its name.
+    pub org: OrgName,
+    /// Its pair.
+    pub machines: Vec<Machine>,
+    /// The members that have voted for it, as many as a motion takes.
+    pub voters: Vec<Voter>,
+    /// The time from the command on its first machine to the role tables of all nodes.
+    pub took: Duration,
+}
+
+/// An organisation joins with a pair.
+pub async fn fifth_organisation(stage: &mut Stage, watcher: &Watcher) -> Result<Fifth> {
     let layout = stage.net().layout().clone();
     let at = |name: &str| -> Result<Voter> {
         let node = layout.node(name)?;
         Ok(Voter { admin: admin_file(stage, &node.org), url: node.rpc_url() })
     };
-    let voters = [at("bravo-a")?, at("charlie-b")?, at("delta-a")?];
-    let admin = stage.folder.path().join("echo-admin.json").display().to_string();
+    let voters = vec![at("bravo-a")?, at("charlie-b")?, at("delta-a")?];
+    let org: OrgName = "echo".parse()?;
+    let admin = stage.folder.path().join(format!("{org}-admin.json")).display().to_string();
     tandem(stage, &["keys", "new", &admin]).await?;
-    let change = ["add", "echo", "--admin-key", &admin];
+    let change = ["add", org.as_str(), "--admin-key", &admin];
     let (answer, summary) = carried(stage, &voters, &change).await?;
     let by = Voter { admin, url: voters[0].url.clone() };
     let host = stage.net().rpc("bravo-a").clone();
@@ -142,13 +138,8 @@ async fn fifth_organisation(stage: &mut Stage, watcher: &Watcher) -> Result<Dura
         machine.join(stage, &token).await?;
         let key = machine.is_registered(&host).await?;
         if is_first {
-            let holds = until("it holds the new seat", SOON, || async {
-                let seats = host.client().seats(1).await?.seats;
-                let seat = seats.into_iter().find(|seat| seat.seat.as_str() == "echo");
-                ensure!(seat.is_some_and(|seat| seat.holder == Some(key)), "the seat is left out");
-                Ok(())
-            });
-            holds.await.map_err(|error| machine.explain(error))?;
+            let holds = holds_seat(&host, &stage.net().rpcs_but(&[]), &org, &key).await;
+            holds.map_err(|error| machine.explain(error))?;
             took = start.elapsed();
         }
         machine.follows(&host, watcher.height()).await?;
@@ -156,29 +147,25 @@ async fn fifth_organisation(stage: &mut Stage, watcher: &Watcher) -> Result<Dura
         machines.push(machine);
     }
     stage.report.holds(format!(
-        "a fifth organisation joins ({}): its first node is in the role table {:.0} ms after the \
-         command, its second is its standby, both are alive",
+        "a fifth organisation joins ({}): its first node is in the role tables of all {:.0} ms \
+         after the command, its second is its standby, both are alive",
         summary.unwrap_or_default(),
         ms(took)
     ));
-    watcher.reached(watcher.height().plus(BLOCKS), SOON).await?;
-    let (answer, _) = carried(stage, &voters, &["remove", "echo"]).await?;
-    let removed = block_of(&answer)?;
-    for machine in &mut machines {
-        let rpc = machine.rpc()?;
-        let quiet = until("its node has lost its connections", SOON, || async {
-            let peers = rpc.status().await?.tandem.peers;
-            ensure!(peers == 0, "it has {peers} peers");
-            Ok(())
-        });
-        quiet.await.map_err(|error| machine.explain(error))?;
-        let last = rpc.height().await?;
-        ensure!(last <= removed.plus(2), "removed in block {removed}, it has block {last}");
-        machine.stop().await?;
-    }
-    stage.report.holds(format!(
-        "it is removed in block {removed}: its nodes lose their connections, and get no block more"
-    ));
-    watcher.reached(watcher.height().plus(BLOCKS), SOON).await?;
-    Ok(took)
+    Ok(Fifth { org, machines, voters, took })
+}
+
+/// Waits until a key holds a new seat, by a node's word, and then in the role tables of all.
+async fn holds_seat(host: &Rpc, nodes: &[Rpc], org: &OrgName, key: &PublicKey) -> Result<()> {
+    let effective = until("it holds the new seat", SOON, || async {
+        let seats = host.client().seats(1).await?.seats;
+        let seat = seats.into_iter().find(|seat| seat.seat == *org);
+        let seat = seat.filter(|seat| seat.holder == Some(*key));
+        Ok(seat.context("the seat is left out")?.effective)
+    })
+    .await?;
+    let table = table_at_all(nodes, effective).await?;
+    let seat = table.seats().get(org);
+    ensure!(seat.is_some_and(|seat| seat.holder == *key), "it does not hold it at {effective}");
+    Ok(())
 }

@@ -6,6 +6,7 @@ pub(crate) mod scene;
 
 mod bad_input;
 mod blackout;
+mod calm;
 mod catch_up;
 mod exactly_once;
 mod failover;
@@ -15,11 +16,14 @@ mod interrupted;
 mod join;
 mod key_move;
 mod late_joiner;
+mod leave;
 mod machine;
 mod moved;
 mod pair_down;
 mod planned;
+mod role_tables;
 mod rolling_upgrade;
+mod rotate;
 mod sink;
 mod slow_follower;
 mod stranger;
@@ -58,6 +62,8 @@ pub enum Story {
     Planned,
     /// All nodes get a new program under load, pair by pair, by planned switches: no round, nothing is lost
     RollingUpgrade,
+    /// A validator's key is replaced under load by that of a new machine: no round, nothing is lost
+    Rotate,
     /// Both nodes of one pair killed: the rest go on, and take them back
     PairDown,
     /// All nodes killed at once under load, again and again: nothing that was promised is lost
@@ -72,8 +78,10 @@ pub enum Story {
     Interrupted,
     /// A node that stands still does not slow the others
     SlowFollower,
-    /// A third node, and a fifth organisation, join under load by one command a side, and leave again
+    /// A third node, and a fifth organisation, join under load by one command a side
     Join,
+    /// A third node, and a fifth organisation, leave under load: they get no block more
+    Leave,
     /// A network of one server grows to seven organisations, each through another member, and shrinks
     GrowAndShrink,
     /// A node that has moved to another port is reached by all within two blocks
@@ -269,6 +277,7 @@ impl Stage {
             Story::CutOff => failover::play(self, failover::Fault::CutOff).await,
             Story::Planned => planned::play(self).await,
             Story::RollingUpgrade => rolling_upgrade::play(self).await,
+            Story::Rotate => rotate::play(self).await,
             Story::PairDown => pair_down::play(self).await,
             Story::Blackout => blackout::play(self).await,
             Story::WipedStandby => wiped_standby::play(self).await,
@@ -277,6 +286,7 @@ impl Stage {
             Story::Interrupted => interrupted::play(self).await,
             Story::SlowFollower => slow_follower::play(self).await,
             Story::Join => join::play(self).await,
+            Story::Leave => leave::play(self).await,
             Story::GrowAndShrink => grow::play(self).await,
             Story::Move => moved::play(self).await,
             Story::Hooks => hooks::play(self).await,

@@ -1,8 +1,9 @@
 //! Every kind of bad input that reaches a node from outside is refused by name, and changes
-//! nothing: strangers, other chains, second processes, broken files, requests, transactions, a disk
-//! that takes no more, and the messages of registered nodes.
+//! nothing: strangers, other chains, second processes, broken files, requests, transactions, crowds of
+//! clients, a disk that takes no more, and the messages of registered nodes.
 
 mod cases;
+mod crowd;
 mod liar;
 mod peer;
 mod processes;
@@ -21,10 +22,12 @@ const BLOCKS_AFTER: u64 = 20;
 
 /// Plays it.
 pub async fn play(stage: &mut Stage) -> Result<()> {
-    let spec = Spec { observers: 1, ..Spec::default() };
+    crowd::prepare()?;
+    let spec = Spec { observers: 1, websockets: crowd::DEAF, ..Spec::default() };
     let watcher = stage.open(spec, &["obs-1"], &[]).await?;
     let mut cases = processes::play(stage).await?;
     cases += requests::play(stage, &watcher).await?;
+    cases += crowd::play(stage, &watcher).await?;
     cases += peer::play(stage, &watcher).await?;
     // Now that there are blocks to write.
     cases += processes::full_disk(stage).await?;

@@ -31,7 +31,7 @@ async fn bad_requests(stage: &Stage) -> Result<usize> {
     };
     let cases: Vec<(&str, String, i64)> = vec![
         ("no JSON", "{".into(), -32700),
-        ("not UTF-8 text of JSON", "\u{0}".into(), -32700),
+        ("a zero byte", "\u{0}".into(), -32700),
         ("deeply nested", "[".repeat(100_000), -32700),
         ("an empty batch", "[]".into(), -32600),
         (
@@ -56,12 +56,15 @@ async fn bad_requests(stage: &Stage) -> Result<usize> {
         ("no transaction", call("broadcast_tx_sync", json!({})), -32602),
         ("a path that is none", call("abci_query", json!({ "path": "/nonsense" })), -32602),
     ];
-    let count = cases.len() + 1;
+    let count = cases.len() + 2;
     for (what, body, code) in cases {
         let answer = http.post(&url).body(body).send().await.with_context(|| what.to_owned())?;
         let answer: Value = answer.json().await.with_context(|| what.to_owned())?;
         ensure!(answer["error"]["code"] == code, "{what}: {code} was expected, not {answer}");
     }
+    let answer = http.post(&url).body(vec![b'"', 0xff, b'"']).send().await?;
+    let answer: Value = answer.json().await?;
+    ensure!(answer["error"]["code"] == -32700, "no UTF-8: -32700 was expected, not {answer}");
     let answer = http.post(&url).body(vec![b' '; 2_000_000]).send().await?;
     ensure!(answer.status() == 413, "too long a body: status {}", answer.status());
     Ok(count)
