@@ -37,7 +37,7 @@ use crate::view::{Committed, NodeView};
 pub(super) const MAX_READS: u32 = 16;
 
 /// Reads of many blocks at once, of those reads: each may take a processor for as long as its bounds let it.
-const MAX_SCANS: u32 = 4;
+const MAX_SCANS: u32 = 6;
 
 /// KiB of long bodies that are worked on at once, half of them of one client; more wait for their turn. What
 /// is parsed takes many times as much.
