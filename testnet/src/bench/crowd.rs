@@ -21,7 +21,7 @@ const OTHER_FILES: u64 = 512;
 const QUERY: &str = "tm.event EXISTS";
 /// Time from the end of a connection to the next in its place: a node closes at once those that are over its
 /// bound for one address, and without a pause they would come back as fast as the processor lets them.
-const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN: Duration = Duration::from_secs(1);
 /// What the others send, in turn: nothing, half a head, half a body, one request after which nothing comes.
 const SENT: [&[u8]; 4] = [
     b"",
@@ -71,7 +71,7 @@ impl Crowd {
             .with_context(|| format!("{needed} files cannot be open"))
     }
 
-    /// So many connections to a node, and subscribers that do not read. What the node ends comes back, 100 ms
+    /// So many connections to a node, and subscribers that do not read. What the node ends comes back, a second
     /// later.
     ///
     /// # Errors
