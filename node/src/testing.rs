@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tandem_chain::block::{Block, Certificate, CertifiedBlock, Commit, CommitSig};
@@ -26,6 +28,7 @@ use crate::decode::readable;
 use crate::driver;
 use crate::home::Home;
 use crate::network::{NetworkConfig, Rates};
+use crate::snapshots::{Shelf, Source, take};
 use crate::storage::{Database, StorageConfig};
 use crate::view::Committed;
 
@@ -205,6 +208,17 @@ impl Chain {
     /// Commits a block with these transactions, in which all nodes are seen alive.
     pub fn commit(&mut self, txs: Vec<Tx>) -> Committed {
         self.commit_seen(txs, |_| true)
+    }
+
+    /// Takes a snapshot after the newest block, and commits the one above it, which is returned.
+    pub fn snapshot(&mut self, shelf: &Shelf) -> Committed {
+        let (db, height) = (self.db.clone(), self.db.height());
+        let view = db.snapshot();
+        let above = self.commit(Vec::new());
+        let (genesis, stop) = (&self.genesis, AtomicBool::new(false));
+        let source = Source { db: &db, view: &view, genesis, stop: &stop };
+        assert_eq!(take(&source, shelf, Duration::ZERO).expect("it is taken"), height);
+        above
     }
 
     fn block(&self, txs: Vec<Tx>) -> Block {

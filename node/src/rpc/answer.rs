@@ -6,39 +6,39 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::error::RpcError;
+use super::places::{Place, Places};
 use super::request::{MAX_ID_BYTES, response};
-use super::shares::{Part, Room};
 
 /// Bytes of all answers together that are made and not sent yet, of which a client has half at most; short
 /// ones are not counted.
-pub const MAX_UNSENT_BYTES: u32 = 64 * 1024 * 1024;
+pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a short answer: health, status and errors are given whatever else waits.
 const SHORT_BYTES: usize = 8 * 1024;
 /// Bytes of the answers to one batch; requests behind are answered with an error.
 pub const MAX_BATCH_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 // Several batches are answered at once, also to one client.
-const _: () = assert!(4 * MAX_BATCH_ANSWER_BYTES <= MAX_UNSENT_BYTES as usize);
+const _: () = assert!(4 * MAX_BATCH_ANSWER_BYTES <= MAX_UNSENT_BYTES);
 const _: () = assert!(8 * MAX_ID_BYTES <= SHORT_BYTES);
 
 /// Room for answers that are not sent yet. Shared.
 #[derive(Clone, Debug)]
 pub struct Unsent {
-    room: Room,
-    max: u32,
+    room: Places,
+    max: usize,
 }
 
 /// A JSON-RPC answer, or a list of them, with its room: that is free again when the text is dropped.
 #[derive(Debug)]
 pub struct Answer {
     text: String,
-    room: Vec<Part>,
+    room: Vec<Place>,
 }
 
 impl Unsent {
-    /// Room for so many bytes.
-    pub fn new(max: u32) -> Self {
-        Self { room: Room::new(max), max }
+    /// Room for so many bytes, for half of them of one client.
+    pub fn new(max: usize) -> Self {
+        Self { room: Places::new(max, max.div_ceil(2)), max }
     }
 
     /// The answer to a request; an error where there is no room for it.
@@ -62,20 +62,20 @@ impl Unsent {
             return Some(Answer { text, room: Vec::new() });
         }
         // A text over a client's share is given when no other waits for it.
-        let room = self.room.try_take(u32::try_from(text.len()).unwrap_or(u32::MAX))?;
+        let room = self.room.take(text.len()).ok()?;
         Some(Answer { text, room: vec![room] })
     }
 
     /// Waits until nothing is unsent.
     #[cfg(test)]
     pub async fn all_sent(&self) {
-        self.room.all_free(self.max).await;
+        self.room.all_gone().await;
     }
 
     /// Bytes that are counted now.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.max as usize - self.room.free()
+        self.room.taken()
     }
 }
 

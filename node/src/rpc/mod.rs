@@ -23,7 +23,6 @@ pub mod request;
 mod requests;
 mod server;
 pub mod shapes;
-mod shares;
 mod socket;
 mod state;
 #[cfg(test)]

@@ -19,10 +19,9 @@ use tracing::warn;
 use super::alive::AliveBlocks;
 use super::answer::{MAX_UNSENT_BYTES, Unsent};
 use super::error::RpcError;
-use super::places::Places;
+use super::places::{Place, Places};
 use super::rates::Rates;
 use super::requests::Requests;
-use super::shares::{Part, Room};
 use super::waiters::{Found, Waiters};
 use super::websocket::Hub;
 use crate::admission::Admission;
@@ -33,15 +32,24 @@ use crate::snapshots::Server;
 use crate::storage::Database;
 use crate::view::{Committed, NodeView};
 
-/// Reads of the database at once, half of them for one client; more wait for their turn.
-pub(super) const MAX_READS: u32 = 16;
+/// Reads of the database at once; more wait for their turn.
+pub(super) const MAX_READS: usize = 16;
+
+/// Of those, for one client.
+const MAX_READS_PER_CLIENT: usize = 12;
 
 /// Reads of many blocks at once, of those reads: each may take a processor for as long as its bounds let it.
-const MAX_SCANS: u32 = 6;
+const MAX_SCANS: usize = 6;
 
-/// KiB of long bodies that are worked on at once, half of them of one client; more wait for their turn. What
-/// is parsed takes many times as much.
-const MAX_BODIES_KIB: u32 = 32 * 1024;
+/// Of those, for one client.
+const MAX_SCANS_PER_CLIENT: usize = 4;
+
+/// Bytes of long bodies that are worked on at once; more wait for their turn. What is parsed takes many times
+/// as much.
+const MAX_LONG_BYTES: usize = 32 * 1024 * 1024;
+
+/// Of those, for one client.
+const MAX_LONG_BYTES_PER_CLIENT: usize = MAX_LONG_BYTES / 2;
 
 /// Bytes of a body that is not long.
 const SHORT_BODY_BYTES: usize = 32 * 1024;
@@ -137,9 +145,9 @@ pub struct RpcState {
     /// The part of `status` about the lowest block, with its height.
     pub(super) earliest: Mutex<Option<(Height, Value)>>,
     pub(super) unsent: Unsent,
-    pub(super) reads: Room,
-    pub(super) scans: Room,
-    bodies: Room,
+    pub(super) reads: Places,
+    pub(super) scans: Places,
+    bodies: Places,
 }
 
 impl RpcState {
@@ -173,9 +181,9 @@ impl RpcState {
             alive,
             earliest: Mutex::default(),
             unsent: Unsent::new(MAX_UNSENT_BYTES),
-            reads: Room::new(MAX_READS),
-            scans: Room::new(MAX_SCANS),
-            bodies: Room::new(MAX_BODIES_KIB),
+            reads: Places::new(MAX_READS, MAX_READS_PER_CLIENT),
+            scans: Places::new(MAX_SCANS, MAX_SCANS_PER_CLIENT),
+            bodies: Places::new(MAX_LONG_BYTES, MAX_LONG_BYTES_PER_CLIENT),
         });
         tokio::spawn(follow(Arc::downgrade(&state), setup.commits));
         state
@@ -202,7 +210,7 @@ impl RpcState {
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let place = self.reads.take(1).await;
+        let place = self.reads.wait(1).await;
         let state = self.clone();
         let read = move || {
             let _place = place;
@@ -219,7 +227,7 @@ impl RpcState {
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let place = self.scans.take(1).await;
+        let place = self.scans.wait(1).await;
         self.read(move |state| {
             let _place = place;
             read(state)
@@ -228,11 +236,11 @@ impl RpcState {
     }
 
     /// Waits for room for a body that was read, to be kept while it is worked on.
-    pub(super) async fn body(&self, bytes: usize) -> Option<Part> {
+    pub(super) async fn body(&self, bytes: usize) -> Option<Place> {
         if bytes <= SHORT_BODY_BYTES {
             return None;
         }
-        Some(self.bodies.take(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)).await)
+        Some(self.bodies.wait(bytes).await)
     }
 
     /// As [`RpcState::scan`], of the index.

@@ -61,13 +61,7 @@ fn snapped() -> Snapped {
     }
     let dir = tempfile::tempdir().unwrap();
     let shelf = Shelf::new(dir.path().join("snapshots"), None);
-    let db = chain.db.clone();
-    let view = db.snapshot();
-    let next = chain.commit(Vec::new()).block;
-    let stop = AtomicBool::new(false);
-    let source = Source { db: &db, view: &view, genesis: &chain.genesis, stop: &stop };
-    assert_eq!(take(&source, &shelf, Duration::ZERO).unwrap(), Height(9));
-    drop(view);
+    let next = chain.snapshot(&shelf).block;
     let folder = shelf.open(Height(9)).unwrap();
     assert!(folder.manifest().tiles().len() >= 3, "there are several chunks");
     Snapped { chain, next, tx, folder, shelf, dir }

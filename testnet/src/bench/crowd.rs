@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::reading::{address, subscribe};
 use crate::rpc::Rpc;
@@ -19,9 +19,9 @@ use crate::rpc::Rpc;
 const OTHER_FILES: u64 = 512;
 /// What clients that do not read subscribe to: all there is.
 const QUERY: &str = "tm.event EXISTS";
-/// Time from the end of a connection to the next in its place: a node closes at once those that are over its
-/// bound for one address, and without a pause they would come back as fast as the processor lets them.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How often at most each makes a connection: a node closes at once those that are over its bound for one
+/// address, and they would come back as fast as the processor lets them.
+const PACE: Duration = Duration::from_secs(1);
 /// What the others send, in turn: nothing, half a head, half a body, one request after which nothing comes.
 const SENT: [&[u8]; 4] = [
     b"",
@@ -71,8 +71,8 @@ impl Crowd {
             .with_context(|| format!("{needed} files cannot be open"))
     }
 
-    /// So many connections to a node, and subscribers that do not read. What the node ends comes back, a second
-    /// later.
+    /// So many connections to a node, and subscribers that do not read. What the node ends comes back, once a
+    /// second at most.
     ///
     /// # Errors
     /// When a subscriber is refused, or this process may not have so many files open.
@@ -100,10 +100,13 @@ impl Crowd {
     }
 }
 
-/// Holds a connection, and [`AGAIN`] after that was ended or not made another.
+/// Holds a connection, and when that is ended or not made another, at its pace.
 async fn hold(node: Rpc, sent: &'static [u8], ended: Arc<AtomicUsize>) {
     let address = address(&node);
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        pace.tick().await;
         // One that is not made is one that the node, or the kernel for it, has ended.
         if let Ok(mut stream) = TcpStream::connect(address).await {
             let _ = stream.write_all(sent).await;
@@ -111,7 +114,6 @@ async fn hold(node: Rpc, sent: &'static [u8], ended: Arc<AtomicUsize>) {
             while stream.read(&mut answer).await.is_ok_and(|bytes| bytes > 0) {}
         }
         ended.fetch_add(1, Ordering::Relaxed);
-        sleep(AGAIN).await;
     }
 }
 

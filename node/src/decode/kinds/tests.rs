@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use serde_json::json;
 use tandem_chain::limits::{MAX_CHUNK_BYTES, MAX_CHUNKS};
-use tandem_chain::types::Hash;
+use tandem_chain::types::{Hash, Height};
 
 use super::*;
 use crate::decode::text::{NoItem, decode};
 use crate::home::StorageKey;
-use crate::snapshots::{Shelf, Source, take};
+use crate::snapshots::Shelf;
 use crate::testing::Chain;
 
 /// The files of a snapshot, and the kind of each.
@@ -32,14 +30,9 @@ fn files(key: Option<StorageKey>) -> BTreeMap<String, Vec<u8>> {
     chain.commit(vec![put]);
     let dir = tempfile::tempdir().unwrap();
     let shelf = Shelf::new(dir.path().join("snapshots"), key);
-    let db = chain.db.clone();
-    let view = db.snapshot();
-    chain.commit(Vec::new());
-    let stop = AtomicBool::new(false);
-    let source = Source { db: &db, view: &view, genesis: &chain.genesis, stop: &stop };
-    let height = take(&source, &shelf, Duration::ZERO).unwrap();
+    chain.snapshot(&shelf);
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(shelf.path(height)).unwrap() {
+    for entry in fs::read_dir(shelf.path(Height(2))).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         files.insert(name, fs::read(entry.path()).unwrap());

@@ -29,10 +29,9 @@ use tracing::debug;
 
 use super::error::RpcError;
 use super::methods::Method;
-use super::places::Full;
+use super::places::{Full, on_behalf};
 use super::reading::{Asking, Needs};
 use super::server::whole_error;
-use super::shares::on_behalf;
 use super::state::RpcState;
 
 #[cfg(test)]
@@ -90,7 +89,7 @@ pub async fn open(
             return refuse(StatusCode::BAD_REQUEST, RpcError::invalid_request(text));
         }
     };
-    let place = match state.websockets.take(address) {
+    let place = match state.websockets.take(1) {
         Ok(place) => place,
         Err(Full::All) => {
             let max = state.config.rpc.max_websockets;

@@ -26,9 +26,9 @@ use crate::rpc::calls::{Parsed, batch, deadline, one, within_time};
 use crate::rpc::error::RpcError;
 use crate::rpc::methods::Method;
 use crate::rpc::params::{Params, missing};
+use crate::rpc::places::{Place, on_behalf};
 use crate::rpc::reading::Asking;
 use crate::rpc::request::{Body as RequestBody, Request};
-use crate::rpc::shares::{Part, on_behalf};
 use crate::rpc::state::RpcState;
 
 /// Time between two pings. Who says nothing from one to the next is gone.
@@ -297,7 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn request(
         &mut self,
         request: Parsed,
-        (bytes, room): (usize, Option<Part>),
+        (bytes, room): (usize, Option<Place>),
         calls: &mut Calls,
     ) -> Result<(), End> {
         let own = request

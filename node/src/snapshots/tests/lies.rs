@@ -2,7 +2,7 @@
 //! of it is written, and the snapshot comes from another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::future::join_all;
 use tandem_chain::codec;
@@ -99,13 +99,8 @@ fn of_another_chain() -> Vec<u8> {
     chain.commit(vec![chain.create(1)]);
     chain.commit(vec![chain.put(2, "of another", b"chain")]);
     let shelf = Shelf::new(chain.home.snapshots_path(), None);
-    let db = chain.db.clone();
-    let view = db.snapshot();
-    chain.commit(Vec::new());
-    let stop = AtomicBool::new(false);
-    let source = Source { db: &db, view: &view, genesis: &chain.genesis, stop: &stop };
-    let height = take(&source, &shelf, Duration::ZERO).unwrap();
-    let folder = shelf.open(height).unwrap();
+    chain.snapshot(&shelf);
+    let folder = shelf.open(Height(2)).unwrap();
     assert_eq!(folder.chunks(), 1);
     pack(&folder.chunk(0).unwrap())
 }
@@ -168,14 +163,7 @@ async fn who_sends_a_wrong_manifest_is_asked_no_more_and_the_snapshot_comes_from
     let mut snapped = snapped();
     // A newer one, so that it is asked for first.
     let newer = Shelf::new(snapped.dir.path().join("newer"), None);
-    {
-        let db = snapped.chain.db.clone();
-        let view = db.snapshot();
-        snapped.chain.commit(Vec::new());
-        let (genesis, stop) = (&snapped.chain.genesis, AtomicBool::new(false));
-        let source = Source { db: &db, view: &view, genesis, stop: &stop };
-        assert_eq!(take(&source, &newer, Duration::ZERO).unwrap(), Height(10));
-    }
+    snapped.chain.snapshot(&newer);
     let right = newer.open(Height(10)).unwrap().manifest().clone();
     let older = snapped.folder.manifest().clone();
     let cases: [(&str, Change); 4] = [
